@@ -13,7 +13,13 @@ export interface Principal {
 
 export interface AppEnv {
   Bindings: Env;
-  Variables: { correlationId: string; principal: Principal };
+  Variables: {
+    correlationId: string;
+    /** Set by `requireRole`; routes without it have none. */
+    principal: Principal;
+    /** True when the answer is one of the dashboard's files. */
+    isAsset?: boolean;
+  };
 }
 
 export type AppContext = Context<AppEnv>;
@@ -68,7 +74,10 @@ export function ok(c: AppContext, data: unknown, message = "ok", status: Content
 
 /** The error envelope. */
 export function errorResponse(c: AppContext, error: ApiError): Response {
-  if (error.retryAfterSeconds !== undefined) c.header("Retry-After", String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
+  if (error.retryAfterSeconds !== undefined)
+    c.header("Retry-After", String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
+  // RFC 9110 section 11.6.1: a 401 says how to authenticate.
+  if (error.code === "unauthorized") c.header("WWW-Authenticate", 'Bearer realm="streamflow"');
   return c.json(
     {
       error: error.code,
@@ -79,4 +88,47 @@ export function errorResponse(c: AppContext, error: ApiError): Response {
     },
     STATUS[error.code],
   );
+}
+
+/** Bytes a JSON request may have where nothing else is said (ingest has its own, larger limit). */
+export const MAX_JSON_BYTES = 256 * 1024;
+
+/**
+ * The parsed JSON body of a request.
+ *
+ * @throws ApiError `unsupported_media_type` without a JSON content type (which also stops cross-site forms),
+ *   `payload_too_large` above `maxBytes`, counted as they arrive, `bad_request` when it is not UTF-8 or does not parse
+ */
+export async function readJson(c: AppContext, maxBytes = MAX_JSON_BYTES): Promise<unknown> {
+  const contentType = c.req.header("Content-Type") ?? "";
+  if (!/^application\/(?:json|[\w.-]+\+json)\s*(?:;|$)/i.test(contentType)) {
+    throw new ApiError("unsupported_media_type", "The body must be application/json.");
+  }
+  const text = await readText(c.req.raw, maxBytes);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ApiError("bad_request", `The body is not JSON: ${error instanceof Error ? error.message : "unreadable"}`);
+  }
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > maxBytes)
+      throw new ApiError("payload_too_large", `The body may have at most ${maxBytes} bytes.`, { max_bytes: maxBytes });
+    text += decodeUtf8(decoder, chunk);
+  }
+  return text + decodeUtf8(decoder);
+}
+
+function decodeUtf8(decoder: TextDecoder, chunk?: Uint8Array): string {
+  try {
+    return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
+  } catch {
+    throw new ApiError("bad_request", "The body is not UTF-8.");
+  }
 }

@@ -7,17 +7,58 @@ import { eventRoutes } from "./api/events.ts";
 import { healthRoutes } from "./api/health.ts";
 import { keyRoutes } from "./api/keys.ts";
 import { liveRoutes } from "./api/live.ts";
-import type { AppEnv } from "./http.ts";
+import { consumeEvents } from "./consume/index.ts";
+import { ApiError, errorResponse } from "./http.ts";
+import type { AppContext, AppEnv } from "./http.ts";
 import { ingestRoutes } from "./ingest/routes.ts";
+import { logError } from "./log.ts";
+import { requestShell } from "./request.ts";
 
 export { AlertManager } from "../durable-objects/alert-manager.ts";
 export { LiveHub } from "../durable-objects/live-hub.ts";
 export { RateController } from "../durable-objects/rate-controller.ts";
 export { WindowAggregator } from "../durable-objects/window-aggregator.ts";
 
+/** Paths the Worker answers itself; the same list as `run_worker_first` in wrangler.toml. Everything else is the dashboard's. */
+const OWN_PATHS = /^\/(?:(?:api|auth|__local)\/|(?:events|ws|health|ready|metrics)(?:\/|$))/;
+
 const app = new Hono<AppEnv>();
-for (const routes of [healthRoutes, ingestRoutes, keyRoutes, eventRoutes, deadLetterRoutes, aggregationRoutes, analyticsRoutes, alertRoutes, liveRoutes]) {
-  app.route("/", routes);
+app.use("*", requestShell());
+app.route("/", healthRoutes);
+app.route("/", ingestRoutes);
+app.route("/", keyRoutes);
+app.route("/", eventRoutes);
+app.route("/", deadLetterRoutes);
+app.route("/", aggregationRoutes);
+app.route("/", analyticsRoutes);
+app.route("/", alertRoutes);
+app.route("/", liveRoutes);
+app.notFound(async (c) => {
+  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+  if (!isRead || OWN_PATHS.test(c.req.path))
+    return errorResponse(c, new ApiError("not_found", "There is nothing here."));
+  c.set("isAsset", true);
+  return await c.env.ASSETS.fetch(c.req.raw);
+});
+app.onError((error, c) => errorResponse(c, toApiError(error, c)));
+
+/** Our own refusals pass; a Durable Object that is moving or full is `unavailable`; the rest is a bug and is logged with its stack. */
+function toApiError(error: Error, c: AppContext): ApiError {
+  if (error instanceof ApiError) return error;
+  logError("request_failed", error, { correlation_id: c.get("correlationId") });
+  if ("overloaded" in error || "retryable" in error) {
+    return new ApiError("unavailable", "Part of the platform is busy; try again.", null, 1);
+  }
+  return new ApiError("internal", "Something went wrong on our side.");
 }
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+async function consume(batch: MessageBatch, env: Env, ctx: ExecutionContext): Promise<void> {
+  switch (batch.queue) {
+    case "streamflow-events":
+      return await consumeEvents(batch, env, ctx);
+    default:
+      throw new Error(`no consumer for queue ${batch.queue}`);
+  }
+}
+
+export default { fetch: app.fetch, queue: consume } satisfies ExportedHandler<Env>;
