@@ -1,0 +1,97 @@
+import { spawnSync } from "node:child_process";
+import { linkSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SetupError, readIfPresent } from "./settings.ts";
+
+/** The note a running platform keeps in its state directory, mode 600. `streamflow` finds the platform by it. */
+export interface Running {
+  /** The process of `npm start`. */
+  readonly pid: number;
+  /** The process that runs Miniflare; 0 until it has started. */
+  readonly host: number;
+  /** The workerd process; 0 until it has started. */
+  readonly workerd: number;
+  readonly url: string;
+  readonly admin_key: string;
+}
+
+/** Where the note lies. */
+export function notePath(state: string): string {
+  return join(state, "running.json");
+}
+
+/** The note, or undefined when there is none or it is not readable as one. */
+export function readNote(state: string): Running | undefined {
+  const text = readIfPresent(notePath(state));
+  if (text === undefined) return undefined;
+  try {
+    return toRunning(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+function toRunning(value: unknown): Running | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { pid, host, workerd, url, admin_key } = Object.fromEntries(Object.entries(value));
+  if (typeof pid !== "number" || typeof host !== "number" || typeof workerd !== "number") return undefined;
+  if (typeof url !== "string" || typeof admin_key !== "string") return undefined;
+  return { pid, host, workerd, url, admin_key };
+}
+
+/**
+ * Takes the state directory for this process.
+ *
+ * Two platforms on one state would each have their own queue and would break each other's databases. A note left by a
+ * killed platform does not block: whatever of it still runs is killed first, because it holds the port and the files.
+ * @throws SetupError when another platform is running on this state
+ */
+export function claimState(state: string, note: Running): void {
+  const old = readNote(state);
+  if (old !== undefined && old.pid !== note.pid && isRunning(old.pid, "start")) {
+    throw new SetupError(
+      `StreamFlow already runs on this state (${state}): ${old.url}, process ${old.pid}. Stop it first.`,
+    );
+  }
+  if (old !== undefined) {
+    if (old.host > 0 && isRunning(old.host, "host")) process.kill(old.host, "SIGKILL");
+    if (old.workerd > 0 && isRunning(old.workerd, "workerd")) process.kill(old.workerd, "SIGKILL");
+  }
+  rmSync(notePath(state), { force: true });
+  createExclusively(state, note);
+}
+
+/** Writes the note through a link, which fails when another start was quicker. */
+function createExclusively(state: string, note: Running): void {
+  const draft = `${notePath(state)}.${note.pid}`;
+  writeFileSync(draft, JSON.stringify(note), { mode: 0o600 });
+  try {
+    linkSync(draft, notePath(state));
+  } catch {
+    throw new SetupError(`Another StreamFlow is just starting on this state (${state}).`);
+  } finally {
+    unlinkSync(draft);
+  }
+}
+
+/** Rewrites the note of this process. */
+export function updateNote(state: string, note: Running): void {
+  writeFileSync(notePath(state), JSON.stringify(note), { mode: 0o600 });
+}
+
+/** Removes the note if it is this process's own. */
+export function releaseState(state: string): void {
+  if (readNote(state)?.pid === process.pid) rmSync(notePath(state), { force: true });
+}
+
+/** True when the process exists and its command line holds `word`: process ids are used again after a while. */
+function isRunning(pid: number, word: string): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+  const ps = spawnSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" });
+  // Without `ps` (Windows) a living process counts as ours.
+  return ps.error !== undefined || ps.stdout.includes(word);
+}
