@@ -12,6 +12,7 @@ import { ApiError, errorResponse } from "./http.ts";
 import type { AppContext, AppEnv } from "./http.ts";
 import { ingestRoutes } from "./ingest/routes.ts";
 import { logError } from "./log.ts";
+import { countHandled, withCountedQueues } from "./queue-ledger.ts";
 import { requestShell } from "./request.ts";
 
 export { AlertManager } from "../durable-objects/alert-manager.ts";
@@ -61,4 +62,7 @@ async function consume(batch: MessageBatch, env: Env, ctx: ExecutionContext): Pr
   }
 }
 
-export default { fetch: app.fetch, queue: consume } satisfies ExportedHandler<Env>;
+export default {
+  fetch: (request, env, ctx) => app.fetch(request, withCountedQueues(env), ctx),
+  queue: (batch, env, ctx) => countHandled(batch, env, (counted) => consume(counted, withCountedQueues(env), ctx)),
+} satisfies ExportedHandler<Env>;
