@@ -1,0 +1,180 @@
+import type { Prepared } from "../aggregates/accumulator.ts";
+import { prepareColumn } from "../aggregates/measures.ts";
+import type { Column, EventBatch } from "../events/event-batch.ts";
+import type { JsonValue } from "../events/event.ts";
+import { type Expression, ExpressionError, type ValueOf } from "../expressions/expression.ts";
+
+export interface Selection {
+  /** Rows for which the filter is exactly true. */
+  readonly rows: Uint32Array;
+  /** Rows on which the filter failed; they count as not matching. */
+  readonly errors: number;
+}
+
+export interface Grouping {
+  readonly selection: Selection;
+  /** Group of the k-th selected row: an index into `keys`. */
+  readonly groupOf: Uint32Array;
+  /** JSON text of the list of group values; null when a value is too long to be kept as a group of its own. */
+  readonly keys: readonly (string | null)[];
+}
+
+/** Longer group values (as JSON, UTF-16 units) count in the overflow group: they would let 10,000 groups fill an object's memory. */
+export const MAX_GROUP_KEY_LENGTH = 1024;
+
+/**
+ * Rows of a batch, seen by several aggregations.
+ *
+ * Works on dictionaries instead of rows wherever it can: a filter over one column runs once per distinct value, and what
+ * measures need of a column (numbers, hashes) is prepared once. Aggregations that share a filter or a grouping share its result.
+ */
+export class BatchView {
+  readonly batch: EventBatch;
+  readonly #all: Selection;
+  readonly #selections = new Map<string, Selection>();
+  readonly #groupings = new Map<string, Grouping>();
+  readonly #prepared = new Map<string, Prepared>();
+
+  constructor(batch: EventBatch, rows: Uint32Array) {
+    this.batch = batch;
+    this.#all = { rows, errors: 0 };
+  }
+
+  select(filter: Expression | undefined): Selection {
+    if (filter === undefined) return this.#all;
+    let selection = this.#selections.get(filter.source);
+    if (selection === undefined) {
+      selection = this.#filterRows(filter, this.#all.rows);
+      this.#selections.set(filter.source, selection);
+    }
+    return selection;
+  }
+
+  group(filter: Expression | undefined, paths: readonly (readonly string[])[]): Grouping {
+    const name = `${filter?.source ?? ""}\n${JSON.stringify(paths)}`;
+    let grouping = this.#groupings.get(name);
+    if (grouping === undefined) {
+      grouping = this.#groupRows(this.select(filter), paths);
+      this.#groupings.set(name, grouping);
+    }
+    return grouping;
+  }
+
+  prepare(path: readonly string[], needs: Prepared["as"]): Prepared {
+    const name = `${needs} ${path.join(".")}`;
+    let prepared = this.#prepared.get(name);
+    if (prepared === undefined) {
+      prepared = prepareColumn(needs, this.batch.column(path).values);
+      this.#prepared.set(name, prepared);
+    }
+    return prepared;
+  }
+
+  /** For each row of the batch: 1 where `filter` is true. */
+  mask(filter: Expression): { readonly mask: Uint8Array; readonly errors: number } {
+    const selection = this.select(filter);
+    const mask = new Uint8Array(this.batch.length);
+    for (const row of selection.rows) mask[row] = 1;
+    return { mask, errors: selection.errors };
+  }
+
+  #filterRows(filter: Expression, rows: Uint32Array): Selection {
+    const columns = filter.paths.map((path) => this.batch.column(path));
+    const verdictOf = columns.length === 1 && columns[0] !== undefined ? byDictionary(filter, columns[0]) : byRow(filter, columns);
+    const kept = new Uint32Array(rows.length);
+    let count = 0;
+    let errors = 0;
+    for (const row of rows) {
+      const verdict = verdictOf(row);
+      if (verdict === TRUE) kept[count++] = row;
+      else if (verdict === FAILED) errors++;
+    }
+    return { rows: kept.subarray(0, count), errors };
+  }
+
+  #groupRows(selection: Selection, paths: readonly (readonly string[])[]): Grouping {
+    const columns = paths.map((path) => this.batch.column(path));
+    const groupOf = new Uint32Array(selection.rows.length);
+    const byPositions = new Map<number | string, number>();
+    const byKey = new Map<string | null, number>();
+    const keys: (string | null)[] = [];
+    const radix = columns.reduce((product, column) => product * column.values.length, 1);
+    const combine = radix < Number.MAX_SAFE_INTEGER ? numericPositions(columns) : textPositions(columns);
+    for (let k = 0; k < groupOf.length; k++) {
+      const row = selection.rows[k] ?? 0;
+      const positions = combine(row);
+      let group = byPositions.get(positions);
+      if (group === undefined) {
+        const key = keyOf(columns, row);
+        group = byKey.get(key);
+        if (group === undefined) {
+          group = keys.length;
+          keys.push(key);
+          byKey.set(key, group);
+        }
+        byPositions.set(positions, group);
+      }
+      groupOf[k] = group;
+    }
+    return { selection, groupOf, keys };
+  }
+}
+
+const FALSE = 0;
+const TRUE = 1;
+const FAILED = 2;
+const UNKNOWN = 3;
+
+function verdict(filter: Expression, valueOf: ValueOf): number {
+  try {
+    return filter.test(valueOf) ? TRUE : FALSE;
+  } catch (error) {
+    if (error instanceof ExpressionError) return FAILED;
+    throw error;
+  }
+}
+
+function byDictionary(filter: Expression, column: Column): (row: number) => number {
+  const verdicts = new Uint8Array(column.values.length).fill(UNKNOWN);
+  let value: JsonValue | undefined;
+  const valueOf = () => value;
+  return (row) => {
+    const position = column.index[row] ?? 0;
+    if (verdicts[position] === UNKNOWN) {
+      value = column.values[position];
+      verdicts[position] = verdict(filter, valueOf);
+    }
+    return verdicts[position] ?? FALSE;
+  };
+}
+
+function byRow(filter: Expression, columns: readonly Column[]): (row: number) => number {
+  let row = 0;
+  const valueOf: ValueOf = (path) => {
+    const column = columns[path];
+    return column?.values[column.index[row] ?? 0];
+  };
+  return (at) => {
+    row = at;
+    return verdict(filter, valueOf);
+  };
+}
+
+function numericPositions(columns: readonly Column[]): (row: number) => number {
+  const only = columns[0];
+  if (only !== undefined && columns.length === 1) return (row) => only.index[row] ?? 0;
+  return (row) => {
+    let positions = 0;
+    for (const column of columns) positions = positions * column.values.length + (column.index[row] ?? 0);
+    return positions;
+  };
+}
+
+function textPositions(columns: readonly Column[]): (row: number) => string {
+  return (row) => columns.map((column) => column.index[row] ?? 0).join(",");
+}
+
+function keyOf(columns: readonly Column[], row: number): string | null {
+  const key = JSON.stringify(columns.map((column) => column.values[column.index[row] ?? 0] ?? null));
+  return key.length <= MAX_GROUP_KEY_LENGTH ? key : null;
+}

@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { parseDuration } from "./duration.ts";
+
+/** Groups of one window beyond this go to the overflow group, unless the definition says otherwise. */
+export const DEFAULT_MAX_GROUPS = 10_000;
+/** More groups per window than this cannot be held in one object's memory with sketches among the measures. */
+export const MAX_GROUPS_LIMIT = 200_000;
+/** Measures per aggregation; each costs memory per open group. */
+export const MAX_MEASURES = 32;
+export const MAX_GROUP_BY = 8;
+/** Windows shorter than this would close faster than their notices can be delivered. */
+export const MIN_WINDOW_MS = 100;
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+const duration = (minMs: number) =>
+  z.string().refine((text) => (parseDuration(text) ?? -1) >= minMs, {
+    message: `must be a duration like 500ms, 10s, 5m, 1h or 1d, at least ${minMs}ms and at most 400d`,
+  });
+const path = z.string().min(1).max(256);
+const expression = z.string().min(1).max(2000);
+
+const measureSchema = z.strictObject({
+  fn: z.enum(["count", "sum", "avg", "min", "max", "stddev", "rate", "first", "last", "distinct", "quantile", "top"]),
+  field: path.optional(),
+  q: z.number().min(0).max(1).optional(),
+  k: z.int().min(1).max(1000).optional(),
+  filter: expression.optional(),
+});
+
+const windowSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("tumbling"), size: duration(MIN_WINDOW_MS), offset: duration(0).optional() }),
+]);
+
+/** The body of `POST /api/v1/aggregations`. */
+export const definitionSchema = z
+  .strictObject({
+    name: z.string().regex(NAME, "must start with a letter or _, then letters, digits, _ . - (at most 64)"),
+    description: z.string().max(1000).optional(),
+    filter: expression.optional(),
+    window: windowSchema,
+    group_by: z.array(path).max(MAX_GROUP_BY).optional(),
+    measures: z
+      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be an identifier of at most 64 characters"), measureSchema)
+      .refine((measures) => Object.keys(measures).length >= 1, { message: "needs at least one measure" })
+      .refine((measures) => Object.keys(measures).length <= MAX_MEASURES, { message: `at most ${MAX_MEASURES} measures` }),
+    out_of_orderness: duration(0).optional(),
+    allowed_lateness: duration(0).optional(),
+    idle_timeout: duration(1).optional(),
+    max_groups: z.int().min(1).max(MAX_GROUPS_LIMIT).optional(),
+  })
+  .superRefine((definition, issues) => {
+    for (const [name, measure] of Object.entries(definition.measures)) {
+      const complain = (field: string, message: string) =>
+        issues.addIssue({ code: "custom", path: ["measures", name, field], message });
+      if (measure.field === undefined && measure.fn !== "count" && measure.fn !== "rate") complain("field", `${measure.fn} needs a field`);
+      if (measure.fn === "quantile" && measure.q === undefined) complain("q", "quantile needs q between 0 and 1");
+      if (measure.fn !== "quantile" && measure.q !== undefined) complain("q", "only quantile takes q");
+      if (measure.fn !== "top" && measure.k !== undefined) complain("k", "only top takes k");
+      for (const reserved of ["threshold", "group", "window", "previous", "at"]) {
+        if (name === reserved) complain("fn", `${reserved} is a name of the rule language`);
+      }
+    }
+    if (new Set(definition.group_by).size !== (definition.group_by?.length ?? 0)) {
+      issues.addIssue({ code: "custom", path: ["group_by"], message: "the same path twice" });
+    }
+  });
+
+/** An aggregation as its user wrote it, valid. */
+export type Definition = z.infer<typeof definitionSchema>;
+
+/** Times of a definition in ms, defaults filled. */
+export interface Timing {
+  readonly sizeMs: number;
+  readonly offsetMs: number;
+  readonly outOfOrdernessMs: number;
+  readonly allowedLatenessMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** @throws RangeError when the definition was not valid */
+export function timingOf(definition: Definition): Timing {
+  const ms = (text: string): number => {
+    const parsed = parseDuration(text);
+    if (parsed === null) throw new RangeError(`not a duration: ${text}`);
+    return parsed;
+  };
+  return {
+    sizeMs: ms(definition.window.size),
+    offsetMs: ms(definition.window.offset ?? "0s") % ms(definition.window.size),
+    outOfOrdernessMs: ms(definition.out_of_orderness ?? "10s"),
+    allowedLatenessMs: ms(definition.allowed_lateness ?? "1h"),
+    idleTimeoutMs: ms(definition.idle_timeout ?? "30s"),
+  };
+}
+
+const builtIn = (name: string, size: string): Definition => ({
+  name,
+  description: "Built in: events and distinct users by type, source and severity.",
+  window: { type: "tumbling", size },
+  group_by: ["type", "source", "severity"],
+  measures: { count: { fn: "count" }, users: { fn: "distinct", field: "user_id" } },
+});
+
+/** Every tenant has these; they can be neither changed nor deleted. */
+export const BUILT_IN_DEFINITIONS: readonly Definition[] = [
+  builtIn("events_1m", "1m"),
+  builtIn("events_5m", "5m"),
+  builtIn("events_1h", "1h"),
+];

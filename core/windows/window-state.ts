@@ -1,0 +1,83 @@
+import type { Accumulator, MeasureFunction } from "../aggregates/accumulator.ts";
+import { ByteReader, ByteWriter, CorruptStateError } from "../bytes.ts";
+
+/** Key of the group that takes what exceeds the group limit; no JSON list looks like this. */
+export const OVERFLOW_KEY = "*";
+
+export interface GroupState {
+  readonly key: string;
+  readonly accumulators: readonly Accumulator[];
+}
+
+/** One window of one aggregation with its mergeable state. Times are epoch ms. */
+export interface WindowState {
+  readonly start: number;
+  readonly end: number;
+  closed: boolean;
+  /** 0 until the first close and at it; one more each time late events changed it afterwards. */
+  revision: number;
+  /** True while events from before the aggregation existed may be missing. */
+  readonly partial: boolean;
+  readonly groups: Map<string, GroupState>;
+  /** True when it differs from its checkpoint. */
+  dirty: boolean;
+  /** Encoded size at the last checkpoint or load; 0 before. */
+  storedBytes: number;
+}
+
+const VERSION = 1;
+const CLOSED = 1;
+const PARTIAL = 2;
+/** Well under the 2 MB a row may hold. */
+const MAX_PART_BYTES = 1_000_000;
+
+/** Encodes a window as one or more parts of at most about 1 MB, each readable by itself. */
+export function encodeWindow(window: WindowState): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let groups: Uint8Array[] = [];
+  let bytes = 0;
+  const flush = (): void => {
+    const writer = new ByteWriter();
+    writer.u8(VERSION);
+    writer.u8((window.closed ? CLOSED : 0) | (window.partial ? PARTIAL : 0));
+    writer.varint(window.revision);
+    writer.varint(groups.length);
+    for (const group of groups) writer.bytes(group);
+    parts.push(writer.toUint8Array());
+    groups = [];
+    bytes = 0;
+  };
+  for (const group of window.groups.values()) {
+    const writer = new ByteWriter();
+    writer.string(group.key);
+    for (const accumulator of group.accumulators) accumulator.encode(writer);
+    const encoded = writer.toUint8Array();
+    if (bytes + encoded.length > MAX_PART_BYTES && groups.length > 0) flush();
+    groups.push(encoded);
+    bytes += encoded.length;
+  }
+  flush();
+  return parts;
+}
+
+/** @throws CorruptStateError when a part was not written by `encodeWindow` for these measures */
+export function decodeWindow(start: number, end: number, parts: readonly Uint8Array[], measures: readonly MeasureFunction[]): WindowState {
+  const groups = new Map<string, GroupState>();
+  let flags = 0;
+  let revision = 0;
+  let storedBytes = 0;
+  for (const part of parts) {
+    const reader = new ByteReader(part);
+    if (reader.u8() !== VERSION) throw new CorruptStateError("unknown window version");
+    flags = reader.u8();
+    revision = reader.varint();
+    const count = reader.varint();
+    for (let k = 0; k < count; k++) {
+      const group = new ByteReader(reader.bytes());
+      const key = group.string();
+      groups.set(key, { key, accumulators: measures.map((measure) => measure.decode(group)) });
+    }
+    storedBytes += part.length;
+  }
+  return { start, end, closed: (flags & CLOSED) !== 0, revision, partial: (flags & PARTIAL) !== 0, groups, dirty: false, storedBytes };
+}

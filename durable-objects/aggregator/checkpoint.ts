@@ -1,0 +1,92 @@
+import { allPages, IdJournal, idsWithinHorizon } from "../../core/windows/id-page.ts";
+import type { ShardMachine } from "../../core/windows/shard-machine.ts";
+import { encodeWindow, type WindowState } from "../../core/windows/window-state.ts";
+import type { ShardTables } from "./tables.ts";
+
+/** A restart replays at most this many events … */
+const MAX_REPLAY_EVENTS = 50_000;
+/** … or this many packed bytes of log. */
+const MAX_REPLAY_BYTES = 8_000_000;
+/** An object that gets few events writes its state this often: each checkpoint is some ten rows. */
+export const CHECKPOINT_AFTER_MS = 600_000;
+/** Encoded bytes of closed windows kept in memory after a checkpoint; in memory they take a few times that. */
+const RESIDENT_WINDOW_BYTES = 12_000_000;
+/** Stored ids that are past the horizon are tolerated up to this many beyond as many again. */
+const SPARE_IDS = 20_000;
+
+/** Writes the machine's state from time to time, so that a restart need not replay the whole log. */
+export class Checkpointer {
+  readonly journal = new IdJournal();
+  readonly #tables: ShardTables;
+  /** Ids in stored pages, those past the horizon included. */
+  storedIds: number;
+  #events = 0;
+  #bytes = 0;
+  /** Epoch ms of the first change since the last checkpoint, or null. */
+  #changedAt: number | null = null;
+
+  constructor(tables: ShardTables, storedIds: number) {
+    this.#tables = tables;
+    this.storedIds = storedIds;
+  }
+
+  noteLogged(events: number, bytes: number, nowMs: number): void {
+    this.#events += events;
+    this.#bytes += bytes;
+    this.#changedAt ??= nowMs;
+  }
+
+  /** Epoch ms by which to checkpoint, or null when nothing changed. */
+  get dueAt(): number | null {
+    if (this.#changedAt === null) return null;
+    return this.#events >= MAX_REPLAY_EVENTS || this.#bytes >= MAX_REPLAY_BYTES ? 0 : this.#changedAt + CHECKPOINT_AFTER_MS;
+  }
+
+  /** Writes windows that changed, new ids and the rest of the state. The caller adds what else belongs to the same moment. */
+  write(machine: ShardMachine): void {
+    for (const aggregation of machine.aggregations.values()) {
+      for (const window of aggregation.windows.values()) {
+        if (window.dirty) this.#writeWindow(aggregation.id, window);
+      }
+    }
+    this.#writeIds(machine);
+    this.#events = 0;
+    this.#bytes = 0;
+    this.#changedAt = null;
+    evictClosed(machine);
+  }
+
+  #writeWindow(aggregation: number, window: WindowState): void {
+    const parts = encodeWindow(window);
+    this.#tables.writeWindow(aggregation, window.start, parts);
+    window.dirty = false;
+    window.storedBytes = parts.reduce((sum, part) => sum + part.length, 0);
+  }
+
+  #writeIds(machine: ShardMachine): void {
+    const added = this.journal.size;
+    let pages = this.journal.takePages();
+    const needed = idsWithinHorizon(machine.deduplicator);
+    this.storedIds += added;
+    if (this.storedIds > 2 * needed + SPARE_IDS) {
+      this.#tables.dropIdPages();
+      pages = allPages(machine.deduplicator);
+      this.storedIds = needed;
+    }
+    for (const page of pages) this.#tables.addIdPage(page);
+  }
+}
+
+/** Drops closed windows from memory, the oldest first, until the rest is small; they are read back when needed. */
+function evictClosed(machine: ShardMachine): void {
+  const closed = [...machine.aggregations.values()].flatMap(({ windows }) =>
+    [...windows.values()].filter((window) => window.closed && !window.dirty).map((window) => ({ windows, window })),
+  );
+  let bytes = closed.reduce((sum, { window }) => sum + window.storedBytes, 0);
+  closed.sort((a, b) => a.window.start - b.window.start);
+  for (const { windows, window } of closed) {
+    if (bytes <= RESIDENT_WINDOW_BYTES) return;
+    windows.delete(window.start);
+    bytes -= window.storedBytes;
+  }
+}

@@ -1,0 +1,166 @@
+import { ColumnarBuilder, EventBatch } from "../../core/events/event-batch.ts";
+import { joinChunks, packChunk, splitChunks, unpackChunk } from "../../storage/chunk.ts";
+import type { LogEntry, ShardTables } from "./tables.ts";
+
+/** One packed run of events of the log that is not yet known to be sealed. */
+export interface LogChunk {
+  /** Sequence number of its first event. */
+  readonly seq: number;
+  readonly events: number;
+  readonly bytes: number;
+  readonly entry: number;
+  readonly position: number;
+}
+
+/** What one call kept of one message. `batch` is its decoded form, where that is at hand and the same. */
+export interface KeptChunk {
+  readonly events: number;
+  readonly body: Uint8Array;
+  readonly batch?: EventBatch;
+}
+
+/** Packed bodies kept in memory for sealing; more are read back from the log. */
+const MAX_CACHED_BYTES = 4_000_000;
+/** Events kept decoded, so that sealing and tail queries need not decode what was decoded a moment ago. */
+const MAX_CACHED_EVENTS = 8000;
+/** Log rows stay well under the 2 MB a row may hold. */
+const MAX_ROW_BYTES = 1_000_000;
+
+/** The unsealed end of an object's log: what queries read as its tail and what becomes segments. */
+export class ChunkLog {
+  readonly #tables: ShardTables;
+  readonly #chunks: LogChunk[] = [];
+  readonly #bodies = new Map<LogChunk, Uint8Array>();
+  readonly #batches = new Map<LogChunk, EventBatch>();
+  #cachedBytes = 0;
+  #cachedEvents = 0;
+  #unsealedBytes = 0;
+  #unsealedEvents = 0;
+  /** Sequence number of the next event. */
+  nextSeq: number;
+  /** Number of the newest entry ever written. */
+  lastEntry: number;
+
+  constructor(tables: ShardTables, nextSeq: number, lastEntry: number) {
+    this.#tables = tables;
+    this.nextSeq = nextSeq;
+    this.lastEntry = lastEntry;
+  }
+
+  get unsealedBytes(): number {
+    return this.#unsealedBytes;
+  }
+
+  get unsealedEvents(): number {
+    return this.#unsealedEvents;
+  }
+
+  get chunks(): readonly LogChunk[] {
+    return this.#chunks;
+  }
+
+  /** Appends what one call kept. */
+  append(kept: readonly KeptChunk[], at: number): void {
+    let row: KeptChunk[] = [];
+    let bytes = 0;
+    for (const chunk of kept) {
+      if (row.length > 0 && bytes + chunk.body.length > MAX_ROW_BYTES) {
+        this.#appendRow(row, at);
+        row = [];
+        bytes = 0;
+      }
+      row.push(chunk);
+      bytes += chunk.body.length;
+    }
+    if (row.length > 0) this.#appendRow(row, at);
+  }
+
+  /** Logs an idle check. */
+  appendTick(at: number): void {
+    this.#tables.appendLog({ entry: ++this.lastEntry, kind: "tick", seq: this.nextSeq, events: 0, at, body: new Uint8Array() });
+  }
+
+  /** Takes up a log row read back after a restart. Chunks before `sealedThrough` are sealed already. */
+  recover(entry: LogEntry, batches: readonly EventBatch[], sealedThrough: number): void {
+    this.nextSeq = entry.seq;
+    this.lastEntry = entry.entry;
+    for (const [position, body] of splitChunks(entry.body).entries()) {
+      this.#note(entry.entry, position, { events: batches[position]?.length ?? 0, body });
+    }
+    this.sealed(sealedThrough);
+  }
+
+  body(chunk: LogChunk): Uint8Array {
+    const cached = this.#bodies.get(chunk);
+    if (cached !== undefined) return cached;
+    const row = this.#tables.logBody(chunk.entry);
+    const body = row === undefined ? undefined : splitChunks(row)[chunk.position];
+    if (body === undefined) throw new Error(`log entry ${chunk.entry} lost chunk ${chunk.position}`);
+    return body;
+  }
+
+  batch(chunk: LogChunk): EventBatch {
+    const cached = this.#batches.get(chunk);
+    if (cached !== undefined) return cached;
+    return EventBatch.fromText(unpackChunk(this.body(chunk)));
+  }
+
+  /** Forgets chunks before `seq`. */
+  sealed(seq: number): void {
+    let count = 0;
+    for (const chunk of this.#chunks) {
+      if (chunk.seq >= seq) break;
+      count++;
+      this.#unsealedBytes -= chunk.bytes;
+      this.#unsealedEvents -= chunk.events;
+      if (this.#bodies.delete(chunk)) this.#cachedBytes -= chunk.bytes;
+      if (this.#batches.delete(chunk)) this.#cachedEvents -= chunk.events;
+    }
+    this.#chunks.splice(0, count);
+  }
+
+  /** The newest log entry all of whose events are sealed. */
+  get sealedEntry(): number {
+    const first = this.#chunks[0];
+    return first === undefined ? this.lastEntry : first.entry - 1;
+  }
+
+  #appendRow(row: readonly KeptChunk[], at: number): void {
+    const events = row.reduce((sum, chunk) => sum + chunk.events, 0);
+    const entry = ++this.lastEntry;
+    this.#tables.appendLog({ entry, kind: "events", seq: this.nextSeq, events, at, body: joinChunks(row.map(({ body }) => body)) });
+    for (const [position, chunk] of row.entries()) this.#note(entry, position, chunk);
+  }
+
+  #note(entry: number, position: number, { events, body, batch }: KeptChunk): void {
+    const chunk: LogChunk = { seq: this.nextSeq, events, bytes: body.length, entry, position };
+    this.#chunks.push(chunk);
+    this.nextSeq += events;
+    this.#unsealedBytes += body.length;
+    this.#unsealedEvents += events;
+    if (this.#cachedBytes + body.length <= MAX_CACHED_BYTES) {
+      this.#bodies.set(chunk, body);
+      this.#cachedBytes += body.length;
+    }
+    if (batch !== undefined && this.#cachedEvents + events <= MAX_CACHED_EVENTS) {
+      this.#batches.set(chunk, batch);
+      this.#cachedEvents += events;
+    }
+  }
+}
+
+/** The rows of a batch as a chunk of their own. */
+export function repack(batch: EventBatch, rows: Uint32Array): Uint8Array {
+  const builder = new ColumnarBuilder();
+  for (const row of rows) builder.add(batch.event(row));
+  return packChunk(builder.toText());
+}
+
+/** Several batches as one chunk. */
+export function repackAll(batches: readonly EventBatch[]): Uint8Array {
+  const builder = new ColumnarBuilder();
+  for (const batch of batches) {
+    for (let row = 0; row < batch.length; row++) builder.add(batch.event(row));
+  }
+  return packChunk(builder.toText());
+}

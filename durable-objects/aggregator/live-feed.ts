@@ -1,0 +1,144 @@
+import type { EventBatch } from "../../core/events/event-batch.ts";
+import { toEventJson } from "../../core/events/json.ts";
+import { OverviewMeter } from "../../core/live/overview-meter.ts";
+import type { DashboardSnapshot, EventJson, PublishedFrame, Topic, TopicSnapshot, WindowJson } from "../../core/live/protocol.ts";
+import type { Aggregation } from "../../core/windows/aggregation.ts";
+import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
+import { windowJson } from "../../core/windows/window-json.ts";
+import type { WindowState } from "../../core/windows/window-state.ts";
+
+/** Frames are coalesced to four a second. */
+const FRAME_INTERVAL_MS = 250;
+const LATEST_EVENTS = 50;
+const EVENTS_PER_FRAME = 20;
+/** Windows (one per group) in one frame; the newest are preferred. */
+const WINDOWS_PER_FRAME = 200;
+
+export interface LiveFeedDeps {
+  readonly publish: (frames: readonly PublishedFrame[]) => Promise<void>;
+  /** Runs `work` after `delayMs`, with the object's input gate in the usual way. */
+  readonly later: (work: () => void, delayMs: number) => void;
+  readonly now: () => number;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Collects what changed and sends it to the live hub, at most four times a second and only while somebody watches. */
+export class LiveFeed {
+  readonly #machine: ShardMachine;
+  readonly #deps: LiveFeedDeps;
+  readonly #meter = new OverviewMeter();
+  #latest: { batch: EventBatch; row: number }[] = [];
+  #unsentEvents = 0;
+  readonly #changed = new Map<Aggregation, Set<WindowState>>();
+  #topics = new Set<string>();
+  #watchedUntil = 0;
+  #lastFrameAt = 0;
+  #isScheduled = false;
+
+  constructor(machine: ShardMachine, deps: LiveFeedDeps) {
+    this.#machine = machine;
+    this.#deps = deps;
+  }
+
+  watch(topics: readonly string[], untilMs: number): void {
+    this.#topics = new Set(topics);
+    this.#watchedUntil = untilMs;
+  }
+
+  note(batch: EventBatch, rows: Uint32Array): void {
+    if (rows.length === 0) return;
+    this.#meter.add(batch, rows);
+    this.#unsentEvents += rows.length;
+    const added = [...rows.subarray(-LATEST_EVENTS)].map((row) => ({ batch, row }));
+    this.#latest = [...this.#latest, ...added].slice(-LATEST_EVENTS);
+  }
+
+  noteEffects(effects: readonly Effect[]): void {
+    if (!this.#isWatched()) return;
+    for (const { aggregation, touched } of effects) {
+      if (!this.#topics.has(topicOf(aggregation))) continue;
+      const changed = this.#changed.get(aggregation) ?? new Set();
+      for (const window of touched) changed.add(window);
+      this.#changed.set(aggregation, changed);
+    }
+  }
+
+  /** Arranges for a frame if one is wanted and none is due already. */
+  schedule(): void {
+    if (this.#isScheduled || !this.#isWatched()) return;
+    this.#isScheduled = true;
+    const wait = Math.max(0, this.#lastFrameAt + FRAME_INTERVAL_MS - this.#deps.now());
+    this.#deps.later(() => {
+      this.#isScheduled = false;
+      this.#lastFrameAt = this.#deps.now();
+      const frames = this.#frames();
+      if (frames.length > 0) this.#deps.publish(frames).catch(this.#deps.onError);
+    }, wait);
+  }
+
+  /** The state a new reader starts from, or null when there is no such topic here. */
+  snapshot(topic: Topic): TopicSnapshot | null {
+    if (topic === "events") return { events: this.#newest(LATEST_EVENTS) };
+    if (topic === "dashboard:overview") return this.#overview(this.#meter.seconds(this.#deps.now()));
+    const aggregation = [...this.#machine.aggregations.values()].find((candidate) => topicOf(candidate) === topic);
+    if (aggregation === undefined) return null;
+    return { name: aggregation.plan.definition.name, watermark: watermarkOf(aggregation), windows: newestFirst(aggregation, aggregation.windows.values()) };
+  }
+
+  #isWatched(): boolean {
+    return this.#topics.size > 0 && this.#deps.now() < this.#watchedUntil;
+  }
+
+  #frames(): PublishedFrame[] {
+    const frames: PublishedFrame[] = [];
+    for (const [aggregation, windows] of this.#changed) {
+      const data = { watermark: watermarkOf(aggregation), windows: newestFirst(aggregation, windows) };
+      frames.push({ topic: topicOf(aggregation), data });
+    }
+    this.#changed.clear();
+    if (this.#topics.has("events") && this.#unsentEvents > 0) {
+      const events = this.#newest(Math.min(this.#unsentEvents, EVENTS_PER_FRAME));
+      frames.push({ topic: "events", data: { events, skipped: this.#unsentEvents - events.length } });
+    }
+    this.#unsentEvents = 0;
+    if (this.#topics.has("dashboard:overview")) {
+      frames.push({ topic: "dashboard:overview", data: this.#overview(this.#meter.takeChanged(this.#deps.now())) });
+    }
+    return frames;
+  }
+
+  #overview(seconds: DashboardSnapshot["seconds"]): DashboardSnapshot {
+    const minutes = this.#machine.aggregations.get("events_1m");
+    return {
+      seconds,
+      facets: this.#meter.facets(this.#deps.now()),
+      watermark: minutes === undefined ? null : watermarkOf(minutes),
+      totals: { events: this.#machine.stats.total, duplicates: this.#machine.duplicates, late: minutes?.lateEvents ?? 0 },
+    };
+  }
+
+  #newest(count: number): EventJson[] {
+    return this.#latest
+      .slice(-count)
+      .reverse()
+      .map(({ batch, row }) => toEventJson(batch.event(row)));
+  }
+}
+
+function topicOf(aggregation: Aggregation): `aggregation:${string}` {
+  return `aggregation:${aggregation.plan.definition.name}`;
+}
+
+export function watermarkOf(aggregation: Aggregation): number | null {
+  return Number.isFinite(aggregation.watermark) ? aggregation.watermark : null;
+}
+
+function newestFirst(aggregation: Aggregation, windows: Iterable<WindowState>): WindowJson[] {
+  const sorted = [...windows].sort((a, b) => b.start - a.start);
+  const shown: WindowJson[] = [];
+  for (const window of sorted) {
+    if (shown.length >= WINDOWS_PER_FRAME) break;
+    shown.push(...windowJson(aggregation, window));
+  }
+  return shown.slice(0, WINDOWS_PER_FRAME);
+}

@@ -1,0 +1,177 @@
+import { summarizeSegment } from "../../core/events/segment-summary.ts";
+import type { EventBatch } from "../../core/events/event-batch.ts";
+import { MAX_MESSAGE_TEXT_BYTES } from "../../core/events/message.ts";
+import { inflatedBytes, joinChunks } from "../../storage/chunk.ts";
+import { type Segment, SegmentConflictError, writeSegments } from "../../storage/d1/segment-store.ts";
+import { type ChunkLog, type LogChunk, repackAll } from "./chunk-log.ts";
+import type { ShardTables } from "./tables.ts";
+
+/** A segment is sealed at this many events … */
+export const SEGMENT_EVENTS = 2000;
+/** … or this many packed bytes, whichever comes first, … */
+export const SEGMENT_BYTES = 64_000;
+/** … or when its oldest event has waited this long. */
+export const SEAL_AFTER_MS = 60_000;
+/** Segments written in one D1 batch when many are due. */
+const SEGMENTS_PER_WRITE = 8;
+/** Runs of smaller chunks are encoded again as one; larger ones go into the segment as they came. */
+const SMALL_CHUNK_EVENTS = 200;
+
+interface SealState {
+  /** Every event before this sequence number is in the store. */
+  readonly sealedThrough: number;
+  /** Bytes of all segments, before base64. */
+  readonly storedBytes: number;
+  /** What is being written: retries send exactly this. */
+  readonly inFlight: readonly { readonly from: number; readonly to: number; readonly hash: string }[];
+}
+
+/**
+ * Moves the log's end into the event store as segments.
+ *
+ * Repeatable: the ranges and hashes about to be written are stored first, so a retry after any crash writes the same rows under
+ * the same keys, and the store ignores what it already has.
+ */
+export class Sealer {
+  readonly #tables: ShardTables;
+  readonly #log: ChunkLog;
+  readonly #db: D1Database;
+  readonly #owner: { readonly tenant: string; readonly shard: number; readonly incarnation: string };
+  #state: SealState;
+  #running: Promise<void> | undefined;
+  failures = 0;
+  rowsWritten = 0;
+  segments = 0;
+
+  constructor(tables: ShardTables, log: ChunkLog, db: D1Database, owner: { tenant: string; shard: number; incarnation: string }) {
+    this.#tables = tables;
+    this.#log = log;
+    this.#db = db;
+    this.#owner = owner;
+    this.#state = sealState(tables);
+  }
+
+  get storedBytes(): number {
+    return this.#state.storedBytes;
+  }
+
+  get sealedThrough(): number {
+    return this.#state.sealedThrough;
+  }
+
+  /** True when a segment is full, or one was left half written. */
+  isDue(): boolean {
+    return this.#state.inFlight.length > 0 || this.#log.unsealedEvents >= SEGMENT_EVENTS || this.#log.unsealedBytes >= SEGMENT_BYTES;
+  }
+
+  /** Seals every full segment, and the rest too when `all`. One run at a time; a second call waits for the first. */
+  async seal(all: boolean, nowMs: number): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+    this.#running = this.#run(all, nowMs).finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
+  }
+
+  async #run(all: boolean, nowMs: number): Promise<void> {
+    const until = this.#log.nextSeq;
+    while (this.isDue() || (all && this.#log.unsealedEvents > 0 && this.#state.sealedThrough < until)) {
+      const segments = this.#state.inFlight.length > 0 ? await this.#rebuild() : await this.#next(all);
+      if (segments.length === 0) return;
+      const through = segments.at(-1)?.seqTo ?? this.#state.sealedThrough;
+      try {
+        this.rowsWritten += (await writeSegments(this.#db, segments, nowMs)).rowsWritten;
+      } catch (error) {
+        this.failures++;
+        // An earlier try, by a version of this program that encoded otherwise, got through: what it stored is as good.
+        const isReencoded = segments.some(({ hash }, k) => hash !== this.#state.inFlight[k]?.hash);
+        if (!(error instanceof SegmentConflictError && isReencoded)) throw error;
+      }
+      this.failures = 0;
+      this.segments += segments.length;
+      const bytes = segments.reduce((sum, { body }) => sum + body.length, 0);
+      this.#save({ sealedThrough: through, storedBytes: this.#state.storedBytes + bytes, inFlight: [] });
+      this.#log.sealed(through);
+    }
+  }
+
+  async #next(all: boolean): Promise<Segment[]> {
+    const ranges = segmentRanges(this.#log.chunks, all);
+    const segments = await Promise.all(ranges.map((chunks) => this.#build(chunks)));
+    if (segments.length > 0) {
+      this.#save({ ...this.#state, inFlight: segments.map(({ seqFrom, seqTo, hash }) => ({ from: seqFrom, to: seqTo, hash })) });
+    }
+    return segments;
+  }
+
+  #rebuild(): Promise<Segment[]> {
+    return Promise.all(
+      this.#state.inFlight.map(({ from, to }) => this.#build(this.#log.chunks.filter((chunk) => chunk.seq >= from && chunk.seq < to))),
+    );
+  }
+
+  async #build(chunks: readonly LogChunk[]): Promise<Segment> {
+    const batches = chunks.map((chunk) => this.#log.batch(chunk));
+    const bodies: Uint8Array[] = [];
+    let small: EventBatch[] = [];
+    let inflated = 0;
+    const flush = (): void => {
+      if (small.length > 0) bodies.push(repackAll(small));
+      small = [];
+      inflated = 0;
+    };
+    for (const [k, chunk] of chunks.entries()) {
+      const batch = batches[k];
+      const body = this.#log.body(chunk);
+      if (batch === undefined || chunk.events >= SMALL_CHUNK_EVENTS || inflated + inflatedBytes(body) > MAX_MESSAGE_TEXT_BYTES) flush();
+      if (batch === undefined || chunk.events >= SMALL_CHUNK_EVENTS) bodies.push(body);
+      else {
+        small.push(batch);
+        inflated += inflatedBytes(body);
+      }
+    }
+    flush();
+    const body = joinChunks(bodies);
+    const seqFrom = chunks[0]?.seq ?? 0;
+    const summary = summarizeSegment(batches);
+    return { ...this.#owner, ...summary, seqFrom, seqTo: seqFrom + summary.events, hash: await sha256Hex(body), body };
+  }
+
+  #save(state: SealState): void {
+    this.#state = state;
+    this.#tables.writeMeta("seal", state);
+  }
+}
+
+/** Cuts the log's first chunks into segments; the last one, when it is not full, only if `all`. */
+function segmentRanges(chunks: readonly LogChunk[], all: boolean): LogChunk[][] {
+  const ranges: LogChunk[][] = [];
+  let range: LogChunk[] = [];
+  let events = 0;
+  let bytes = 0;
+  const cut = (): void => {
+    ranges.push(range);
+    range = [];
+    events = 0;
+    bytes = 0;
+  };
+  for (const chunk of chunks) {
+    if (range.length > 0 && (events + chunk.events > SEGMENT_EVENTS || bytes + chunk.bytes > SEGMENT_BYTES)) cut();
+    if (ranges.length === SEGMENTS_PER_WRITE) return ranges;
+    range.push(chunk);
+    events += chunk.events;
+    bytes += chunk.bytes;
+  }
+  if (range.length > 0 && (all || events >= SEGMENT_EVENTS || bytes >= SEGMENT_BYTES)) cut();
+  return ranges;
+}
+
+function sealState(tables: ShardTables): SealState {
+  const saved = tables.readMeta("seal");
+  return saved === undefined ? { sealedThrough: 0, storedBytes: 0, inFlight: [] } : (saved as SealState);
+}
+
+async function sha256Hex(bytes: Uint8Array): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,179 @@
+/** One committed call or idle check, as the log keeps it. */
+export interface LogEntry {
+  readonly entry: number;
+  readonly kind: "events" | "tick";
+  /** Sequence number of the first event. */
+  readonly seq: number;
+  readonly events: number;
+  /** Epoch ms. */
+  readonly at: number;
+  /** `joinChunks` of packed chunks; empty for a tick. */
+  readonly body: Uint8Array;
+}
+
+const SCHEMA = [
+  // Each table is its own primary key, so that a row written is one row billed.
+  `create table if not exists meta (key text primary key, value text not null) without rowid`,
+  `create table if not exists log (entry integer primary key, kind text not null, seq integer not null, events integer not null, at integer not null, body blob not null)`,
+  `create table if not exists late_inbox (entry integer primary key, events integer not null, body blob not null)`,
+  `create table if not exists windows (aggregation integer not null, start integer not null, part integer not null, body blob not null, primary key (aggregation, start, part)) without rowid`,
+  `create table if not exists ids (page integer primary key, body blob not null)`,
+  `create table if not exists definitions (id integer primary key, version integer not null, body text not null, created_at integer not null)`,
+];
+
+/** The SQL of a WindowAggregator: every statement it runs, and a count of the rows they wrote (each is billed). */
+export class ShardTables {
+  rowsWritten = 0;
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    for (const statement of SCHEMA) sql.exec(statement);
+  }
+
+  get databaseBytes(): number {
+    return this.#sql.databaseSize;
+  }
+
+  readMeta(key: string): unknown {
+    const row = this.#sql.exec<{ value: string }>("select value from meta where key = ?", key).toArray()[0];
+    return row === undefined ? undefined : JSON.parse(row.value);
+  }
+
+  writeMeta(key: string, value: unknown): void {
+    this.#run("insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value", key, JSON.stringify(value));
+  }
+
+  /** Entry numbers are the caller's: left to SQLite they would start again at 1 once the log is empty. */
+  appendLog({ entry, kind, seq, events, at, body }: LogEntry): void {
+    this.#run("insert into log (entry, kind, seq, events, at, body) values (?, ?, ?, ?, ?, ?)", entry, kind, seq, events, at, body);
+  }
+
+  /** Entries after `entry`, oldest first; bodies are read one at a time. */
+  *logAfter(entry: number): IterableIterator<LogEntry> {
+    for (const row of this.#sql.exec<LogRow>("select entry, kind, seq, events, at, body from log where entry > ? order by entry", entry)) {
+      yield { ...row, kind: row.kind === "tick" ? "tick" : "events", body: new Uint8Array(row.body) };
+    }
+  }
+
+  logBody(entry: number): Uint8Array | undefined {
+    const row = this.#sql.exec<{ body: ArrayBuffer }>("select body from log where entry = ?", entry).toArray()[0];
+    return row === undefined ? undefined : new Uint8Array(row.body);
+  }
+
+  trimLog(throughEntry: number): void {
+    this.#run("delete from log where entry <= ?", throughEntry);
+  }
+
+  addLate(events: number, body: Uint8Array): void {
+    this.#run("insert into late_inbox (events, body) values (?, ?)", events, body);
+  }
+
+  /** Oldest entries holding together at least `events` events, or all. */
+  lateEntries(events: number): { entry: number; events: number; body: Uint8Array }[] {
+    const found: { entry: number; events: number; body: Uint8Array }[] = [];
+    let total = 0;
+    for (const row of this.#sql.exec<{ entry: number; events: number; body: ArrayBuffer }>("select entry, events, body from late_inbox order by entry")) {
+      found.push({ ...row, body: new Uint8Array(row.body) });
+      total += row.events;
+      if (total >= events) break;
+    }
+    return found;
+  }
+
+  dropLate(throughEntry: number): void {
+    this.#run("delete from late_inbox where entry <= ?", throughEntry);
+  }
+
+  windowParts(aggregation: number, start: number): Uint8Array[] {
+    return this.#sql
+      .exec<{ body: ArrayBuffer }>("select body from windows where aggregation = ? and start = ? order by part", aggregation, start)
+      .toArray()
+      .map((row) => new Uint8Array(row.body));
+  }
+
+  /** Starts of stored windows in [from, to), ascending, at most `limit`. */
+  windowStarts(aggregation: number, from: number, to: number, limit: number): number[] {
+    return this.#sql
+      .exec<{ start: number }>(
+        "select distinct start from windows where aggregation = ? and start >= ? and start < ? order by start limit ?",
+        aggregation,
+        from,
+        to,
+        limit,
+      )
+      .toArray()
+      .map((row) => row.start);
+  }
+
+  /** The newest stored starts, newest first. */
+  newestWindowStarts(aggregation: number, limit: number): number[] {
+    return this.#sql
+      .exec<{ start: number }>("select distinct start from windows where aggregation = ? order by start desc limit ?", aggregation, limit)
+      .toArray()
+      .map((row) => row.start);
+  }
+
+  writeWindow(aggregation: number, start: number, parts: readonly Uint8Array[]): void {
+    for (const [part, body] of parts.entries()) {
+      this.#run(
+        "insert into windows (aggregation, start, part, body) values (?, ?, ?, ?) on conflict (aggregation, start, part) do update set body = excluded.body",
+        aggregation,
+        start,
+        part,
+        body,
+      );
+    }
+    // A window never shrinks to fewer parts, so none are left over.
+  }
+
+  dropWindows(aggregation: number): void {
+    this.#run("delete from windows where aggregation = ?", aggregation);
+  }
+
+  addIdPage(body: Uint8Array): void {
+    this.#run("insert into ids (body) values (?)", body);
+  }
+
+  *idPages(): IterableIterator<Uint8Array> {
+    for (const row of this.#sql.exec<{ body: ArrayBuffer }>("select body from ids order by page")) yield new Uint8Array(row.body);
+  }
+
+  dropIdPages(): void {
+    this.#run("delete from ids");
+  }
+
+  definitions(): { id: number; version: number; body: unknown }[] {
+    return this.#sql
+      .exec<{ id: number; version: number; body: string }>("select id, version, body from definitions order by id")
+      .toArray()
+      .map((row) => ({ id: row.id, version: row.version, body: JSON.parse(row.body) as unknown }));
+  }
+
+  writeDefinition(id: number, version: number, body: unknown, at: number): void {
+    this.#run(
+      "insert into definitions (id, version, body, created_at) values (?, ?, ?, ?) on conflict (id) do update set version = excluded.version, body = excluded.body",
+      id,
+      version,
+      JSON.stringify(body),
+      at,
+    );
+  }
+
+  dropDefinition(id: number): void {
+    this.#run("delete from definitions where id = ?", id);
+  }
+
+  #run(statement: string, ...bindings: (string | number | Uint8Array)[]): void {
+    this.rowsWritten += this.#sql.exec(statement, ...bindings).rowsWritten;
+  }
+}
+
+interface LogRow extends Record<string, SqlStorageValue> {
+  entry: number;
+  kind: string;
+  seq: number;
+  events: number;
+  at: number;
+  body: ArrayBuffer;
+}
