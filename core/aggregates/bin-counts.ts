@@ -1,4 +1,5 @@
 import { type ByteReader, type ByteWriter, CorruptStateError } from "../bytes.ts";
+import { MAX_COUNT } from "./limits.ts";
 
 /** Bins beyond this are folded into the lowest one kept. At 1 % a bin, bins in a row span a factor of 6·10^17. */
 export const MAX_BINS = 2048;
@@ -71,14 +72,13 @@ export class BinCounts {
     let previous = lowest - 1;
     for (let at = 0; at < size; at++) {
       const index = at === 0 ? from.signedVarint() : previous + from.varint();
-      const count = from.varint();
+      const count = from.varint(MAX_COUNT);
       if (index <= previous || index > highest || count === 0)
         throw new CorruptStateError(`Bin ${index} with count ${count}`);
       bins.#insert(at, index, count);
       bins.#total += count;
       previous = index;
     }
-    if (bins.#total > Number.MAX_SAFE_INTEGER) throw new CorruptStateError("More items than can be counted");
     return bins;
   }
 

@@ -42,7 +42,8 @@ function pushParts(value: readonly JsonValue[] | { readonly [key: string]: JsonV
 /** Parses text that `canonicalJson` wrote. @throws CorruptStateError when it is not JSON */
 export function parseStoredJson(text: string): JsonValue {
   try {
-    return JSON.parse(text) as JsonValue;
+    const value: JsonValue = JSON.parse(text);
+    return value;
   } catch (cause) {
     throw new CorruptStateError("A stored value is not JSON", { cause });
   }

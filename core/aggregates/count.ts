@@ -1,5 +1,6 @@
 import type { ByteReader, ByteWriter } from "../bytes.ts";
 import type { Accumulator, Prepared } from "./accumulator.ts";
+import { MAX_COUNT } from "./limits.ts";
 import { valueAt, wrongMerge } from "./prepared.ts";
 
 const VERSION = 1;
@@ -42,7 +43,7 @@ export class CountAccumulator implements Accumulator {
   static decode(from: ByteReader, kind: CountKind): CountAccumulator {
     from.version(VERSION, "count");
     const state = new CountAccumulator(kind);
-    state.#count = from.varint();
+    state.#count = from.varint(MAX_COUNT);
     return state;
   }
 

@@ -12,6 +12,7 @@
  */
 import { type ByteReader, type ByteWriter, CorruptStateError } from "../bytes.ts";
 import { BinCounts } from "./bin-counts.ts";
+import { MAX_COUNT } from "./limits.ts";
 
 /** Bound of the relative error of a quantile. */
 export const RELATIVE_ACCURACY = 0.01;
@@ -84,9 +85,9 @@ export class DDSketch {
   static decode(from: ByteReader): DDSketch {
     const sketch = new DDSketch();
     sketch.#negative = BinCounts.decode(from, LOWEST_INDEX, HIGHEST_INDEX);
-    sketch.#zeros = from.varint();
+    sketch.#zeros = from.varint(MAX_COUNT);
     sketch.#positive = BinCounts.decode(from, LOWEST_INDEX, HIGHEST_INDEX);
-    if (!Number.isSafeInteger(sketch.count)) throw new CorruptStateError("More numbers than can be counted");
+    if (sketch.count > MAX_COUNT) throw new CorruptStateError("More numbers than can be counted");
     if (sketch.count === 0) return sketch;
     sketch.#min = from.f64();
     sketch.#max = from.f64();

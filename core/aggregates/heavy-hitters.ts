@@ -15,6 +15,7 @@
 import { type ByteReader, type ByteWriter, CorruptStateError } from "../bytes.ts";
 import type { JsonValue } from "../events/event.ts";
 import { parseStoredJson } from "./canonical-json.ts";
+import { MAX_COUNT } from "./limits.ts";
 import { compareKeys, jsonOf, keyOf, type ValueKey } from "./value-key.ts";
 
 /**
@@ -25,6 +26,7 @@ export const MAX_KEY_CHARS = 262_144;
 
 const BYTES_PER_COUNTER = 48;
 
+/** A value and how often it was counted. */
 export type Counted = readonly [key: ValueKey, count: number];
 
 /** Counters of values, the frequent ones. */
@@ -72,11 +74,11 @@ export class HeavyHitters {
   /** @throws CorruptStateError */
   static decode(from: ByteReader, capacity: number): HeavyHitters {
     const state = new HeavyHitters(capacity);
-    state.#error = from.varint();
+    state.#error = from.varint(MAX_COUNT);
     const size = from.varint(2 * capacity);
     for (let k = 0; k < size; k++) {
       const value = parseStoredJson(from.string());
-      const count = from.varint();
+      const count = from.varint(MAX_COUNT);
       if (value === null || count === 0) throw new CorruptStateError(`${count} times ${JSON.stringify(value)}`);
       state.#increase(keyOf(value), count);
     }
@@ -98,22 +100,32 @@ export class HeavyHitters {
     if (this.#counters.size > 2 * this.#capacity || this.#chars > MAX_KEY_CHARS) this.#purge();
   }
 
+  /** Takes what the first counter that is not to be kept has off all counters. */
   #purge(): void {
-    const ranked = this.ranked();
-    const least = ranked[this.#countersToKeep(ranked)]?.[1] ?? 0;
+    const least = this.#chars > MAX_KEY_CHARS / 2 ? this.#leastByText() : this.#leastBySize();
     this.#error += least;
-    this.#counters.clear();
-    this.#chars = 0;
-    for (const [key, count] of ranked) if (count > least) this.#increase(key, count - least);
+    for (const [key, count] of this.#counters) {
+      if (count > least) this.#counters.set(key, count - least);
+      else {
+        this.#counters.delete(key);
+        if (typeof key === "string") this.#chars -= key.length;
+      }
+    }
   }
 
-  /** How many of the first counters fit the capacity and half the room for text. */
-  #countersToKeep(ranked: readonly Counted[]): number {
+  /** The (capacity + 1)-th largest count; 0 if there is none. */
+  #leastBySize(): number {
+    const rising = Float64Array.from(this.#counters.values()).sort();
+    return rising[rising.length - 1 - this.#capacity] ?? 0;
+  }
+
+  /** The count of the first value that does not fit into the capacity or half the room for text. */
+  #leastByText(): number {
     let chars = 0;
-    for (const [at, [key]] of ranked.entries()) {
+    for (const [at, [key, count]] of this.ranked().entries()) {
       chars += typeof key === "string" ? key.length : 0;
-      if (at >= this.#capacity || chars > MAX_KEY_CHARS / 2) return at;
+      if (at >= this.#capacity || chars > MAX_KEY_CHARS / 2) return count;
     }
-    return ranked.length;
+    return 0;
   }
 }

@@ -1,6 +1,7 @@
 import type { ByteReader, ByteWriter } from "../bytes.ts";
 import type { Accumulator, Prepared } from "./accumulator.ts";
 import { ExactSum } from "./exact-sum.ts";
+import { MAX_COUNT } from "./limits.ts";
 import { numberAt, wrongMerge } from "./prepared.ts";
 import { divide, multiply, squareRoot, subtract, toDouble } from "./scaled-integer.ts";
 
@@ -72,7 +73,7 @@ export class AverageAccumulator implements Accumulator {
   static decode(from: ByteReader): AverageAccumulator {
     from.version(VERSION, "avg");
     const state = new AverageAccumulator();
-    state.#count = from.varint();
+    state.#count = from.varint(MAX_COUNT);
     state.#sum = ExactSum.decode(from);
     return state;
   }
@@ -126,7 +127,7 @@ export class DeviationAccumulator implements Accumulator {
   static decode(from: ByteReader): DeviationAccumulator {
     from.version(VERSION, "stddev");
     const state = new DeviationAccumulator();
-    state.#count = from.varint();
+    state.#count = from.varint(MAX_COUNT);
     state.#sum = ExactSum.decode(from);
     state.#squares = ExactSum.decode(from);
     return state;
