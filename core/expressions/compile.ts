@@ -2,9 +2,9 @@
  * Turns the parse tree into closures. CEL's own rules for numbers and missing fields are replaced by simpler ones: all
  * numbers are doubles, and what is missing is null.
  */
-import { equality, membership } from "./equality.ts";
-import { compose, literal, literalValue } from "./constants.ts";
 import { listOf, mapOf } from "./collections.ts";
+import { compose, literal, literalValue } from "./constants.ts";
+import { equality, membership } from "./equality.ts";
 import type { Code, Evaluate } from "./frame.ts";
 import { FUNCTIONS } from "./functions.ts";
 import { collect, existsOne, type Loop, quantifier } from "./macros.ts";
@@ -14,7 +14,7 @@ import { CompileError } from "./position.ts";
 import type { Scope } from "./scope.ts";
 import { element, hasElement, hasPath, isIncomplete, readPath, referenceOf, selectionOf } from "./selection.ts";
 
-/** Operators on top of each other, `a + b + c` counting two: evaluation recurses as deep. */
+/** Operators in each other, `a + b + c` counting two: evaluation recurses as deep. */
 export const MAX_DEPTH = 256;
 
 /** What is known at one node of the tree. */
@@ -38,8 +38,7 @@ export function compileTree(
 }
 
 function compile(node: Node, outer: Context): Code {
-  if (outer.depth >= MAX_DEPTH)
-    throw new CompileError(node.start, `more than ${MAX_DEPTH} operators on top of each other`);
+  if (outer.depth >= MAX_DEPTH) throw new CompileError(node.start, `more than ${MAX_DEPTH} operators in each other`);
   const context = { ...outer, depth: outer.depth + 1 };
   switch (node.op) {
     case "value":
@@ -113,10 +112,12 @@ function compileSelection(node: Node, context: Context): Code {
 function compilePath(node: Node, { scope, locals, paths }: Context): number | undefined {
   const reference = referenceOf(node, scope, (name) => locals.includes(name));
   if (reference === undefined) return undefined;
-  const { path } = reference;
-  if (isIncomplete(reference)) throw new CompileError(node.start, `'${path[0]}' needs a name, written out, after it`);
-  const text = JSON.stringify(path);
-  paths.set(text, path);
+  if (isIncomplete(reference)) {
+    const written = node.input.slice(node.start, node.end);
+    throw new CompileError(node.start, `${written} needs a name, written out, after it`);
+  }
+  const text = JSON.stringify(reference.path);
+  paths.set(text, reference.path);
   return [...paths.keys()].indexOf(text);
 }
 
@@ -130,9 +131,9 @@ function local(name: string, offset: number, { locals, scope }: Context): Code {
 function compileElement(node: Node, context: Context): readonly [Code, Code] {
   const selection = selectionOf(node);
   if (selection === undefined) throw new CompileError(node.start, "has() needs a field, as in has(event.data.status)");
-  const key = selection.name !== undefined ? literal(node.pos, selection.name) : undefined;
-  const index = node.op === "[]" ? compile(node.args[1], context) : undefined;
-  return [compile(selection.from, context), key ?? index ?? literal(node.pos, null)];
+  const from = compile(selection.from, context);
+  if (selection.name !== undefined) return [from, literal(node.pos, selection.name)];
+  return [from, compile(selection.index, context)];
 }
 
 function compileCall(node: Node, context: Context, name: string, args: readonly Node[]): Code {
@@ -161,7 +162,12 @@ function compileMethod(node: Node, context: Context, name: string, receiver: Nod
   const rule = FUNCTIONS.get(name);
   if (rule?.method === true) return compileFunction(node, context, name, [receiver, ...args]);
   const wrong = rule === undefined ? `unknown function '${name}'` : `${name}() takes its argument in the parentheses`;
-  throw new CompileError(node.pos, wrong);
+  throw new CompileError(nameOffset(node), wrong);
+}
+
+/** Where the name of a call is written. */
+function nameOffset(node: Node): number {
+  return node.op === "rcall" ? node.input.indexOf(node.args[0], node.args[1].end) : node.start;
 }
 
 function compileFunction(node: Node, context: Context, name: string, args: readonly Node[]): Code {
@@ -169,7 +175,7 @@ function compileFunction(node: Node, context: Context, name: string, args: reado
   const parts = args.map((argument) => compile(argument, context));
   const [subject, argument = subject] = parts;
   if (rule === undefined || subject === undefined || argument === undefined || parts.length !== rule.arity) {
-    throw new CompileError(node.start, `wrong number of arguments for ${name}()`);
+    throw new CompileError(nameOffset(node), `wrong number of arguments for ${name}()`);
   }
   return compose(node.start, parts, rule.build(subject, argument, name));
 }
@@ -187,10 +193,8 @@ function compileMacro(node: Node, context: Context, name: string, receiver: Node
   const macro = MACROS.get(name);
   const [variable, first, second] = args;
   if (macro === undefined || !macro.arities.includes(args.length) || variable?.op !== "id" || first === undefined) {
-    throw new CompileError(
-      node.start,
-      `${name}() is written as list.${name}(x, ${name === "map" ? "x * 2" : "x > 0"})`,
-    );
+    const example = `list.${name}(x, ${name === "map" ? "x * 2" : "x > 0"})`;
+    throw new CompileError(nameOffset(node), `${name}() is written as ${example}`);
   }
   const over = compile(receiver, context);
   const inside = { ...context, locals: [...context.locals, variable.args] };

@@ -7,7 +7,10 @@ import { Failure, isList, type Value } from "./value.ts";
  */
 export type ValueOf = (path: number) => JsonValue | undefined;
 
-/** Work one evaluation may do: a step is one node inside a macro, or as much work on text and lists. 1–2 ms at most. */
+/**
+ * Work one evaluation may do: a step is one node inside a macro, or as much work on text and lists. Used up in 1–2 ms, by
+ * patterns that keep no automaton state for long in 50 ms (two shared cores).
+ */
 export const MAX_STEPS = 100_000;
 /** Levels of lists and maps that are followed when two values are compared. */
 export const MAX_DATA_DEPTH = 256;
@@ -40,7 +43,7 @@ export function spend(frame: Frame, steps: number): boolean {
 }
 
 export function outOfSteps(offset: number): Failure {
-  return new Failure(offset, `takes more than ${MAX_STEPS} steps`);
+  return new Failure(offset, `takes more than ${MAX_STEPS} steps, or goes deeper than ${MAX_DATA_DEPTH} levels`);
 }
 
 /**

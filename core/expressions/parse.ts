@@ -75,6 +75,10 @@ function messageOf(error: ParseError, found: string): string {
       const wanted = /^Expected ([A-Z]+)/.exec(error.summary)?.[1] ?? "";
       return `expected ${TOKENS.get(wanted) ?? wanted.toLowerCase()}, found ${found === "" ? "the end" : `'${found}'`}`;
     }
+    case "limit_exceeded":
+      return error.summary.includes("maxDepth")
+        ? `more than ${MAX_NESTING} levels of brackets and selections`
+        : `more than ${MAX_NODES} operators, names and values`;
     default:
       return error.summary.charAt(0).toLowerCase() + error.summary.slice(1);
   }

@@ -11,7 +11,7 @@ export const MAX_PATTERN_LENGTH = 256;
 /** Instructions of the compiled pattern: `(\pL{1,30}){1,30}` is short to write and has 1,863. */
 export const MAX_PATTERN_SIZE = 1000;
 /** Pattern instructions times text units that cost one step, measured where the automaton finds no state twice. */
-const WORK_PER_STEP = 4;
+const WORK_PER_STEP = 8;
 /** Bytes of automaton states kept per pattern (the library's own bound is 8 MB, and an object may hold hundreds of patterns). */
 export const MAX_PATTERN_CACHE_BYTES = 1_048_576;
 

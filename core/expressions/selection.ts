@@ -48,12 +48,18 @@ function rootOf(node: Node, scope: Scope, isLocal: (name: string) => boolean): R
   return scope.at(argument.args, argument.start);
 }
 
-/** A selection `a.b`, `a['b']` or `a[b]`; `name` is undefined for one that depends on the event. */
-export function selectionOf(node: Node): { readonly from: Node; readonly name: string | undefined } | undefined {
+/** `a.b` and `a['b']` by their name, `a[b]` by the expression in the brackets. */
+export type Selection =
+  | { readonly from: Node; readonly name: string }
+  | { readonly from: Node; readonly name: undefined; readonly index: Node };
+
+/** @returns undefined when the node is no selection */
+export function selectionOf(node: Node): Selection | undefined {
   if (node.op === ".") return { from: node.args[0], name: node.args[1] };
   if (node.op !== "[]") return undefined;
   const [from, index] = node.args;
-  return { from, name: index.op === "value" && typeof index.args === "string" ? index.args : undefined };
+  if (index.op === "value" && typeof index.args === "string") return { from, name: index.args };
+  return { from, name: undefined, index };
 }
 
 /** Reads the path numbered `path`, null where it is absent. */

@@ -1,0 +1,225 @@
+import { describe, expect, test } from "vitest";
+import type { JsonValue } from "../../../core/events/event.ts";
+import { ExpressionError } from "../../../core/expressions/expression.ts";
+import { evaluate } from "./run.ts";
+
+const event = {
+  type: "web.request",
+  tags: ["beta", "eu"],
+  data: {
+    n: 4,
+    text: "Grüße 👋",
+    flag: true,
+    nothing: null,
+    list: [1, 2, 3],
+    items: [{ price: 5 }, { price: 7 }, {}],
+    map: { a: 1, "b.c": 2 },
+    "web.request": "by type",
+    in: "a keyword",
+  },
+};
+
+const results: { readonly [group: string]: readonly (readonly [string, JsonValue])[] } = {
+  literals: [
+    ["0x1F", 31],
+    ["7u", 7],
+    ["1e3", 1000],
+    ["-2.5", -2.5],
+    ["9007199254740993", 9_007_199_254_740_992],
+    ["'it\\'s'", "it's"],
+    ["'a\\n\\x41\\u00e9'", "a\nAé"],
+    ["r'\\d'", "\\d"],
+    ['"""two\nlines"""', "two\nlines"],
+    ["[1, 'a', [null], true]", [1, "a", [null], true]],
+    ["{'a': 1, 'b': {'c': event.data.n}}", { a: 1, b: { c: 4 } }],
+    ["1 // a comment\n + 1", 2],
+  ],
+  arithmetic: [
+    ["2 + 3 * 4 - 1", 13],
+    ["(2 + 3) * 4", 20],
+    ["10 - 3 - 2", 5],
+    ["7 % 4", 3],
+    ["-7 % 4", -3],
+    ["5.5 % 2", 1.5],
+    ["2 / 4 / 2", 0.25],
+    ["- -event.data.n", 4],
+    ["'a' + 'b' + 'c'", "abc"],
+    ["[1] + [2, 3]", [1, 2, 3]],
+  ],
+  comparison: [
+    ["1 == 1.0", true],
+    ["'1' == 1", false],
+    ["'1' != 1", true],
+    ["null == null", true],
+    ["null == 0", false],
+    ["null != false", true],
+    ["[1, [2]] == [1.0, [2]]", true],
+    ["[1, 2] == [2, 1]", false],
+    ["{'a': 1, 'b': 2} == {'b': 2, 'a': 1}", true],
+    ["{'a': null} == {'b': null}", false],
+    ["event.data.map == {'a': 1, 'b.c': 2}", true],
+    ["event.data.list != [1, 2]", true],
+    ["[] == {}", false],
+    ["2 < 10", true],
+    ["'2' < '10'", false],
+    ["'a' <= 'a' && 'b' > 'a' && 'b' >= 'b'", true],
+    ["false < true && !(true < true) && true >= true", true],
+    ["1 < 2 == true", true],
+  ],
+  logic: [
+    ["true || false && false", true],
+    ["!(true && false) || false", true],
+    ["true ? 'yes' : 'no'", "yes"],
+    ["false ? 1/0 : 2", 2],
+    ["true ? false ? 1 : 2 : 3", 2],
+    ["event.data.n > 'x' || true", true],
+    ["true || event.data.n > 'x'", true],
+    ["false && event.data.n > 'x'", false],
+    ["event.data.n > 'x' && false", false],
+    ["event.data.n || true", true],
+  ],
+  missing: [
+    ["event.data.x.y", null],
+    ["event.data.x['y'].z", null],
+    ["event.data.n.x", null],
+    ["event.data.list.length", null],
+    ["event.data.list['0']", null],
+    ["event.data.text.length", null],
+    ["event.data.nothing.x", null],
+    ["event.data[event.type]", "by type"],
+    ["event.data[event.type].x", null],
+    ["event.data['in']", "a keyword"],
+    ["event.data.map['b.c']", 2],
+    ["event.data.list[1]", 2],
+    ["event.data.list[event.data.n - 4]", 1],
+    ["event.data.list[3]", null],
+    ["event.data.list[-1]", null],
+    ["event['data']['n']", 4],
+    ["{'a': {'b': 1}}.a.b", 1],
+    ["[{'a': 1}][0].a", 1],
+    ["has(event.data.n)", true],
+    ["has(event.data.nothing)", true],
+    ["has(event.data.x)", false],
+    ["has(event.data.x.y)", false],
+    ["has(event.data.map['b.c'])", true],
+    ["has(event.data[event.type])", true],
+    ["has(event.data[event.type + '2'])", false],
+    ["has({'a': 1}.b)", false],
+    ["event.data.items.filter(i, has(i.price)).size()", 2],
+  ],
+  membership: [
+    ["event.type in ['user.login', 'web.request']", true],
+    ["event.data.n in [1, 2, 3, 4.0]", true],
+    ["'4' in [1, 2, 3, 4]", false],
+    ["null in [1, null]", true],
+    ["event.data.x in [null]", true],
+    ["'beta' in event.tags", true],
+    ["[1] in [[1], 2]", true],
+    ["2 in event.data.list", true],
+    ["'a' in event.data.map", true],
+    ["'constructor' in event.data.map", false],
+    ["1 in {'1': true}", false],
+  ],
+  macros: [
+    ["event.data.list.all(x, x > 0)", true],
+    ["event.data.list.all(x, x > 1)", false],
+    ["event.data.list.exists(x, x == event.data.n - 1)", true],
+    ["event.data.list.exists_one(x, x > 2)", true],
+    ["event.data.list.exists_one(x, x > 1)", false],
+    ["event.data.list.filter(x, x % 2 == 1)", [1, 3]],
+    ["event.data.list.map(x, x * 10)", [10, 20, 30]],
+    ["event.data.list.map(x, x > 1, x * 10)", [20, 30]],
+    ["[].all(x, x) && ![].exists(x, x)", true],
+    ["event.data.items.exists(i, i.price > 6)", true],
+    ["event.data.items.all(i, i.price > 6)", false],
+    ["event.data.map.all(key, event.data.map[key] > 0)", true],
+    [
+      "event.data.list.map(x, event.data.list.map(y, x * y))",
+      [
+        [1, 2, 3],
+        [2, 4, 6],
+        [3, 6, 9],
+      ],
+    ],
+    ["event.data.list.map(x, [x].map(x, x + 1)[0])", [2, 3, 4]],
+    ["event.data.list.exists(event, event == 3)", true],
+  ],
+  functions: [
+    ["size('Grüße 👋')", 7],
+    ["event.data.text.size()", 7],
+    ["size(event.data.list) + size(event.data.map)", 5],
+    ["event.type.contains('req')", true],
+    ["event.type.startsWith('web.') && event.type.endsWith('.request')", true],
+    ["event.type.contains('REQ')", false],
+    ["event.type.upperAscii()", "WEB.REQUEST"],
+    ["'ÄB'.lowerAscii()", "Äb"],
+    ["event.type.matches('^web[.]')", true],
+    ["event.type.matches('request')", true],
+    ["matches(event.type, '^request')", false],
+    ["event.data.text.matches('(?i)GRÜSSE|grüße')", true],
+    ["event.type.matches('^' + 'web')", true],
+    ["int(2.9) + int(-2.9) + int('12')", 12],
+    ["double('1.5e2')", 150],
+    ["double(3)", 3],
+    ["string(1.5) + string(true) + string('x')", "1.5truex"],
+    ["duration('5m') + duration('500ms')", 300_500],
+  ],
+};
+
+describe.each(Object.entries(results))("%s", (_, cases) => {
+  test.each(cases)("%s", (source, expected) => {
+    expect(evaluate(source, event)).toEqual(expected);
+  });
+});
+
+describe("errors, with what was found instead", () => {
+  test.each([
+    ["event.data.x > 5", "> needs two numbers, two strings or two booleans, got null and a number (line 1, column 1)"],
+    ["5 <= null", "<= needs two numbers, two strings or two booleans, got a number and null (line 1, column 1)"],
+    ["1 < '2'", "got a number and a string"],
+    ["[1] < [2]", "got a list and a list"],
+    ["1 +\n null * 2", "* needs two numbers, got null and a number (line 2, column 2)"],
+    ["1 / (2 - 2)", "division by zero (line 1, column 6)"],
+    ["1 % 0", "division by zero"],
+    ["1e308 * 10", "the result is too large for a number"],
+    ["'a' + 1", "+ needs two numbers, two strings or two lists, got a string and a number"],
+    ["-'a'", "- needs a number, got a string"],
+    ["!null", "! needs true or false, got null"],
+    ["1 ? 2 : 3", "?: needs true or false before the ?, got a number"],
+    ["false || 1", "|| needs true or false on both sides, got a number"],
+    ["event.data.n && true", "&& needs true or false on both sides, got a number"],
+    ["event.data.x > 1 || event.data.n > 'x'", "got null and a number"],
+    ["'a' in event.data.x", "in needs a list or a map on its right, got null"],
+    ["'a' in 'abc'", "in needs a list or a map on its right, got a string"],
+    ["event.data.list[1.5]", "an index must be a string or a whole number, got a number"],
+    ["event.data.list[null]", "an index must be a string or a whole number, got null"],
+    ["event.data.map[1]", "the key of a map must be a string, got a number"],
+    ["{event.data.n: 1}", "the key of a map must be a string, got a number"],
+    ["{'a': 1, 'a': 2}", "the same key twice in a map"],
+    ["event.data.x.exists(i, i > 1)", "a macro needs a list or a map, got null"],
+    ["event.data.items.all(i, i.price > 4)", "> needs two numbers"],
+    ["event.data.list.exists_one(x, x == 1 || x > 'a')", "> needs two numbers"],
+    ["event.data.list.filter(x, x)", "a macro needs a condition that is true or false, got a number"],
+    ["event.data.items.map(i, i.price + 1)", "+ needs two numbers"],
+    ["size(5)", "size() needs a string, a list or a map, got a number"],
+    ["event.data.n.contains('4')", "contains() needs two strings, got a number and a string"],
+    ["event.data.x.matches('a')", "matches() needs a string, got null"],
+    ["int('12.5')", "int() needs a number, or a whole number as text, got a string"],
+    ["double('')", "double() needs a number, also as text, got a string"],
+    ["double('1e999')", "double() needs a number"],
+    ["string(null)", "string() needs a string, a number or a boolean, got null"],
+    ["duration(event.type)", "duration() needs text like '500ms', '5m' or '1h', got a string"],
+  ])("%s", (source, message) => {
+    expect(() => evaluate(source, event)).toThrow(ExpressionError);
+    expect(() => evaluate(source, event)).toThrow(message);
+  });
+
+  test("say where they happened", () => {
+    try {
+      evaluate("event.type == 'x' ||\n   event.data.n > 'a'", event);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toMatchObject({ name: "ExpressionError", line: 2, column: 4 });
+    }
+  });
+});
