@@ -109,6 +109,13 @@ describe("the contract's rule conditions", () => {
     expect(() => evaluateRule("requests > previous.requests", ["requests"], { requests: 1 })).toThrow(ExpressionError);
   });
 
+  test("looks further names up in the value of the path", () => {
+    const { paths } = expressionIn(compileRuleExpression("group['data.user'].plan == 'pro' && last.x > 1", ["last"]));
+    expect(paths).toEqual([["group", "data.user"], ["last"]]);
+    const values = { "group data.user": { plan: "pro" }, last: { x: 2 } };
+    expect(evaluateRule("group['data.user'].plan == 'pro' && last.x > 1", ["last"], values)).toBe(true);
+  });
+
   test("names the paths it reads, each once", () => {
     const { paths } = expressionIn(
       compileRuleExpression(

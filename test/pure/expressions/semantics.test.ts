@@ -57,6 +57,7 @@ const results: { readonly [group: string]: readonly (readonly [string, JsonValue
     ["[1, 2] == [2, 1]", false],
     ["{'a': 1, 'b': 2} == {'b': 2, 'a': 1}", true],
     ["{'a': null} == {'b': null}", false],
+    ["{'a': 1} == {'a': 1, 'b': 2}", false],
     ["event.data.map == {'a': 1, 'b.c': 2}", true],
     ["event.data.list != [1, 2]", true],
     ["[] == {}", false],
@@ -141,7 +142,7 @@ const results: { readonly [group: string]: readonly (readonly [string, JsonValue
         [3, 6, 9],
       ],
     ],
-    ["event.data.list.map(x, [x].map(x, x + 1)[0])", [2, 3, 4]],
+    ["event.data.list.map(x, [x * 10].map(x, x + 1)[0])", [11, 21, 31]],
     ["event.data.list.exists(event, event == 3)", true],
   ],
   functions: [
