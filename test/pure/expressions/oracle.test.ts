@@ -128,7 +128,9 @@ function apply(operator: string, a: JsonValue, b: JsonValue): JsonValue {
   if (typeof a === "number" && typeof b === "number") return applyToNumbers(operator, a, b);
   if (operator === "+" && typeof a === "string" && typeof b === "string") return a + b;
   if (operator === "+" && Array.isArray(a) && Array.isArray(b)) return a.concat(b);
-  if (typeof a !== typeof b || (typeof a !== "string" && typeof a !== "boolean")) throw new Wrong();
+  const areOrdered =
+    (typeof a === "string" && typeof b === "string") || (typeof a === "boolean" && typeof b === "boolean");
+  if (!areOrdered) throw new Wrong();
   return applyToNumbers(operator, Number(a > b), Number(b > a), ["<", "<=", ">", ">="]);
 }
 
