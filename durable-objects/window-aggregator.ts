@@ -231,7 +231,10 @@ export class WindowAggregator extends DurableObject<Env> {
     };
   }
 
-  /** Makes an aggregation, or replaces one: a replaced one starts anew as the next version. */
+  /**
+   * Makes an aggregation, or replaces one. One that counts otherwise than before (filter, window, groups or measures) starts
+   * anew as the next version; with other times only, it goes on.
+   */
   async putAggregation(definition: Definition, mode: "create" | "replace"): Promise<PutResult> {
     const known = this.#machine.aggregations.get(definition.name);
     if (known !== undefined && known.id < FIRST_USER_ID) return { ok: false, reason: "built_in" };
@@ -242,10 +245,15 @@ export class WindowAggregator extends DurableObject<Env> {
     const planned = planOf(definition);
     if (!planned.ok) return { ok: false, reason: "problems", problems: planned.problems };
     this.#orAbort(() => {
-      const id = this.#takeAggregationId();
-      if (known !== undefined) this.#drop(known.id);
-      this.#tables.writeDefinition(id, (known?.version ?? 0) + 1, definition, Date.now());
-      this.#machine.define(id, (known?.version ?? 0) + 1, planned.plan);
+      if (known !== undefined && countsAlike(known.plan.definition, definition)) {
+        this.#tables.writeDefinition(known.id, known.version, definition, Date.now());
+        this.#machine.retime(known, planned.plan);
+      } else {
+        const id = this.#takeAggregationId();
+        if (known !== undefined) this.#drop(known.id);
+        this.#tables.writeDefinition(id, (known?.version ?? 0) + 1, definition, Date.now());
+        this.#machine.define(id, (known?.version ?? 0) + 1, planned.plan);
+      }
       this.#checkpoint();
     });
     const aggregation = this.getAggregation(definition.name);
@@ -575,6 +583,12 @@ interface Saved {
   readonly applied: number;
   readonly storedIds: number;
   readonly machine: MachineState;
+}
+
+/** True when two definitions put the same events into the same windows, groups and measures. */
+function countsAlike(a: Definition, b: Definition): boolean {
+  const counting = ({ filter, window, group_by, measures, max_groups }: Definition) => JSON.stringify([filter, window, group_by, Object.entries(measures), max_groups]);
+  return counting(a) === counting(b);
 }
 
 const isDue = (at: number | null, now: number): boolean => at !== null && at <= now;

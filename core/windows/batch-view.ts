@@ -2,7 +2,7 @@ import type { Prepared } from "../aggregates/accumulator.ts";
 import { prepareColumn } from "../aggregates/measures.ts";
 import type { Column, EventBatch } from "../events/event-batch.ts";
 import type { JsonValue } from "../events/event.ts";
-import { type Expression, ExpressionError, type ValueOf } from "../expressions/expression.ts";
+import type { Expression, ValueOf } from "../expressions/expression.ts";
 
 export interface Selection {
   /** Rows for which the filter is exactly true. */
@@ -124,15 +124,7 @@ const FALSE = 0;
 const TRUE = 1;
 const FAILED = 2;
 const UNKNOWN = 3;
-
-function verdict(filter: Expression, valueOf: ValueOf): number {
-  try {
-    return filter.test(valueOf) ? TRUE : FALSE;
-  } catch (error) {
-    if (error instanceof ExpressionError) return FAILED;
-    throw error;
-  }
-}
+const NUMBER_OF = { pass: TRUE, fail: FALSE, error: FAILED } as const;
 
 function byDictionary(filter: Expression, column: Column): (row: number) => number {
   const verdicts = new Uint8Array(column.values.length).fill(UNKNOWN);
@@ -142,7 +134,7 @@ function byDictionary(filter: Expression, column: Column): (row: number) => numb
     const position = column.index[row] ?? 0;
     if (verdicts[position] === UNKNOWN) {
       value = column.values[position];
-      verdicts[position] = verdict(filter, valueOf);
+      verdicts[position] = NUMBER_OF[filter.verdict(valueOf)];
     }
     return verdicts[position] ?? FALSE;
   };
@@ -156,7 +148,7 @@ function byRow(filter: Expression, columns: readonly Column[]): (row: number) =>
   };
   return (at) => {
     row = at;
-    return verdict(filter, valueOf);
+    return NUMBER_OF[filter.verdict(valueOf)];
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isVariableName } from "../expressions/expression.ts";
 import { parseDuration } from "./duration.ts";
 
 /** Groups of one window beyond this go to the overflow group, unless the definition says otherwise. */
@@ -56,9 +57,7 @@ export const definitionSchema = z
       if (measure.fn === "quantile" && measure.q === undefined) complain("q", "quantile needs q between 0 and 1");
       if (measure.fn !== "quantile" && measure.q !== undefined) complain("q", "only quantile takes q");
       if (measure.fn !== "top" && measure.k !== undefined) complain("k", "only top takes k");
-      for (const reserved of ["threshold", "group", "window", "previous", "at"]) {
-        if (name === reserved) complain("fn", `${reserved} is a name of the rule language`);
-      }
+      if (!isVariableName(name)) complain("fn", `${name} is a word of the rule language: no rule could read it`);
     }
     if (new Set(definition.group_by).size !== (definition.group_by?.length ?? 0)) {
       issues.addIssue({ code: "custom", path: ["group_by"], message: "the same path twice" });

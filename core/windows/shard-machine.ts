@@ -79,6 +79,13 @@ export class ShardMachine {
     return aggregation;
   }
 
+  /** Gives an aggregation other times; its windows and counters stay. */
+  retime(known: Aggregation, plan: Plan): void {
+    const retimed = new Aggregation(plan, known.toJSON(), this.#load);
+    for (const [start, window] of known.windows) retimed.windows.set(start, window);
+    this.aggregations.set(plan.definition.name, retimed);
+  }
+
   /** Decides which rows of a batch are new, and remembers those. `isPending` knows ids that wait for their look-up. */
   offer(batch: EventBatch, isPending: (id: string) => boolean): Offer {
     const candidates = new RowCandidates(batch, this.sources);

@@ -1,4 +1,125 @@
 import { Hono } from "hono";
-import type { AppEnv } from "../http.ts";
+import type { z } from "zod";
+import { type Definition, definitionSchema, timingOf } from "../../core/windows/definition.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
+import type { AggregationInfo, PutResult } from "../../durable-objects/window-aggregator.ts";
+import { requireRole } from "../auth/index.ts";
+import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts";
+import { encodePlace, rangeQuery, windowsQuery } from "./window-parameters.ts";
 
-export const aggregationRoutes = new Hono<AppEnv>();
+const rfc3339 = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
+
+export const aggregationRoutes = new Hono<AppEnv>()
+  .get("/api/v1/aggregations", requireRole("viewer"), async (c) => {
+    const aggregations = await aggregator(c).listAggregations();
+    return ok(c, { aggregations: aggregations.map(infoJson) });
+  })
+  .post("/api/v1/aggregations", requireRole("editor"), async (c) => {
+    const definition = parseDefinition(await readJson(c));
+    const result = await aggregator(c).putAggregation(definition, "create");
+    return ok(c, putJson(result, definition.name), "The aggregation counts from now on.", 201);
+  })
+  .get("/api/v1/aggregations/:name", requireRole("viewer"), async (c) => ok(c, infoJson(await info(c))))
+  .put("/api/v1/aggregations/:name", requireRole("editor"), async (c) => {
+    const name = c.req.param("name");
+    const body = await readJson(c);
+    const definition = parseDefinition(typeof body === "object" && body !== null ? { name, ...body } : body);
+    if (definition.name !== name) throw new ApiError("bad_request", `name: must be ${name}, as in the path`, [{ field: "name", message: `must be ${name}` }]);
+    return ok(c, putJson(await aggregator(c).putAggregation(definition, "replace"), name));
+  })
+  .delete("/api/v1/aggregations/:name", requireRole("editor"), async (c) => {
+    const name = c.req.param("name");
+    const result = await aggregator(c).deleteAggregation(name);
+    if (result === "not_found") throw notFound(name);
+    if (result === "built_in") throw new ApiError("conflict", `${name} is built in and cannot be deleted.`);
+    if (result === "has_rules") throw new ApiError("conflict", `Rules use ${name}: delete them first.`);
+    return ok(c, { name }, "The aggregation and its windows are deleted.");
+  })
+  .get("/api/v1/aggregations/:name/windows", requireRole("viewer"), windowsAnswer)
+  .get("/api/v1/aggregations/:name/query", requireRole("viewer"), async (c) => {
+    const { definition } = await info(c);
+    const query = rangeQuery(parametersOf(c), definition.group_by ?? [], timingOf(definition).sizeMs);
+    const result = await aggregator(c).queryRange(definition.name, query);
+    if (result === null) throw notFound(definition.name);
+    if (!result.ok) throw new ApiError("bad_request", `from, to: the range holds more than ${result.limit} windows or rows; narrow it or take a coarser aggregation`, { field: "from", message: "range too large" });
+    const rows = result.rows.map(({ start, end, ...row }) => ({ start: rfc3339(start), end: rfc3339(end), ...row }));
+    return ok(c, { name: definition.name, from: rfc3339(query.from), to: rfc3339(query.to), step: c.req.query("step") ?? "total", rows });
+  });
+
+/** Answers the list of windows of the aggregation named in the path. */
+export async function windowsAnswer(c: AppContext): Promise<Response> {
+  const { definition } = await info(c);
+  const query = windowsQuery(parametersOf(c), definition.group_by ?? []);
+  const page = await aggregator(c).windows(definition.name, query);
+  // Read after the page, so that the counters are not behind the windows.
+  const counters = await aggregator(c).getAggregation(definition.name);
+  if (page === null || counters === null) throw notFound(definition.name);
+  return ok(c, {
+    watermark: rfc3339(page.watermark),
+    windows: page.windows,
+    late_events: counters.lateEvents,
+    duplicate_events: counters.duplicateEvents,
+    filter_errors: counters.filterErrors,
+    next_cursor: page.next === null ? null : encodePlace(page.next),
+  });
+}
+
+export function aggregator(c: AppContext): ReturnType<typeof windowAggregator> {
+  return windowAggregator(c.env, c.get("principal").tenant);
+}
+
+async function info(c: AppContext): Promise<AggregationInfo> {
+  const name = c.req.param("name") ?? "";
+  const found = await aggregator(c).getAggregation(name);
+  if (found === null) throw notFound(name);
+  return found;
+}
+
+function parametersOf(c: AppContext): Iterable<[string, string]> {
+  return new URL(c.req.url).searchParams;
+}
+
+function parseDefinition(body: unknown): Definition {
+  const parsed = definitionSchema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const details = parsed.error.issues.map(issueJson);
+  throw new ApiError("bad_request", `${details[0]?.field ?? "body"}: ${details[0]?.message ?? "is not valid"}`, details);
+}
+
+function issueJson(issue: z.core.$ZodIssue): { field: string; message: string } {
+  if (issue.code === "unrecognized_keys") return { field: [...issue.path, issue.keys[0]].join("."), message: "is not a field here" };
+  return { field: issue.path.join(".") || "body", message: issue.message };
+}
+
+function putJson(result: PutResult, name: string): unknown {
+  if (result.ok) return infoJson(result.aggregation);
+  switch (result.reason) {
+    case "problems":
+      throw new ApiError("bad_request", `${result.problems[0]?.field ?? "filter"}: ${result.problems[0]?.message ?? ""}`, result.problems);
+    case "exists":
+      throw new ApiError("conflict", `There is an aggregation named ${name} already; PUT changes it.`);
+    case "built_in":
+      throw new ApiError("conflict", `${name} is built in and cannot be changed.`);
+    case "too_many":
+      throw new ApiError("conflict", "This tenant has as many aggregations as it may have; delete one first.");
+    case "not_found":
+      throw notFound(name);
+  }
+}
+
+function notFound(name: string): ApiError {
+  return new ApiError("not_found", `There is no aggregation named ${name}.`);
+}
+
+function infoJson(found: AggregationInfo): unknown {
+  return {
+    ...found.definition,
+    version: found.version,
+    built_in: found.builtIn,
+    watermark: rfc3339(found.watermark),
+    late_events: found.lateEvents,
+    duplicate_events: found.duplicateEvents,
+    filter_errors: found.filterErrors,
+    open_windows: found.openWindows,
+  };
+}

@@ -1,19 +1,13 @@
 import { EventBatch } from "../../core/events/event-batch.ts";
 import { type EventMessage, isEventMessage, type PoisonMessage } from "../../core/events/message.ts";
-import { aggregatorName, TENANT_ID } from "../../core/events/names.ts";
+import { TENANT_ID } from "../../core/events/names.ts";
 import { ATTEMPTS_BEFORE_SPLIT, ATTEMPTS_TOGETHER, halves, retryDelaySeconds } from "../../core/events/poison.ts";
-import type { IncomingMessage } from "../../durable-objects/window-aggregator.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
 import { packChunk, unpackChunk } from "../../storage/chunk.ts";
 import { messageDone } from "../ingest/draining.ts";
 import { logError } from "../log.ts";
 
-/** What consuming needs of the object that takes events. */
-interface Target {
-  apply(messages: readonly IncomingMessage[], careful: boolean): Promise<unknown>;
-  settle(events: number): Promise<void>;
-  ping(): Promise<unknown>;
-}
-
+type Target = ReturnType<typeof windowAggregator>;
 type QueueMessage = Message<unknown>;
 
 /**
@@ -36,7 +30,8 @@ export async function consumeEvents(batch: MessageBatch, env: Env, _ctx: Executi
 }
 
 async function consumeTenant(tenant: string, group: readonly { message: QueueMessage; body: EventMessage }[], env: Env): Promise<void> {
-  const target = () => env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)) as unknown as Target;
+  // A new stub each time: one that has thrown stays broken.
+  const target = (): Target => windowAggregator(env, tenant);
   const together = group.filter(({ message }) => message.attempts <= ATTEMPTS_TOGETHER);
   const alone = group.filter(({ message }) => message.attempts > ATTEMPTS_TOGETHER);
   if (together.length > 0) {

@@ -1,0 +1,137 @@
+import { EventBatch } from "../../../core/events/event-batch.ts";
+import type { StreamEvent } from "../../../core/events/event.ts";
+import { groupJson, valuesOf } from "../../../core/windows/aggregation.ts";
+import type { Definition } from "../../../core/windows/definition.ts";
+import { allPages, IdJournal, restorePage } from "../../../core/windows/id-page.ts";
+import { type Plan, planOf } from "../../../core/windows/plan.ts";
+import { type Effect, type MachineState, ShardMachine } from "../../../core/windows/shard-machine.ts";
+import { encodeWindow } from "../../../core/windows/window-state.ts";
+
+export function plan(definition: Definition): Plan {
+  const planned = planOf(definition);
+  if (!planned.ok) throw new Error(JSON.stringify(planned.problems));
+  return planned.plan;
+}
+
+export const allRows = (batch: EventBatch): Uint32Array => Uint32Array.from({ length: batch.length }, (_, row) => row);
+
+type Logged = { readonly kind: "events"; readonly events: readonly StreamEvent[] } | { readonly kind: "tick"; readonly at: number };
+
+/** A shard with its disk in memory: the machine, a checkpoint, a log behind it and an event store that look-ups read. */
+export class SimulatedShard {
+  machine: ShardMachine;
+  /** Every event that is stored, in order. */
+  readonly stored: StreamEvent[] = [];
+  readonly closings: { readonly aggregation: string; readonly start: number; readonly revision: number }[] = [];
+  offered = 0;
+  readonly #plans: readonly { id: number; plan: Plan }[];
+  readonly #windows = new Map<string, readonly Uint8Array[]>();
+  #journal = new IdJournal();
+  #pages: Uint8Array[] = [];
+  #state: MachineState | undefined;
+  #log: Logged[] = [];
+  readonly #pending = new Map<string, StreamEvent>();
+
+  constructor(definitions: readonly Definition[]) {
+    this.#plans = definitions.map((definition, k) => ({ id: k + 1, plan: plan(definition) }));
+    this.machine = this.#boot();
+  }
+
+  offer(events: readonly StreamEvent[]): void {
+    if (events.length === 0) return;
+    this.offered += events.length;
+    const batch = EventBatch.fromEvents(events);
+    const { fresh, unknown } = this.machine.offer(batch, (id) => this.#pending.has(id));
+    for (const row of unknown) this.#pending.set(batch.ids[row] ?? "", batch.event(row));
+    this.#keep([...fresh].map((row) => batch.event(row)), (kept) => this.machine.fold(kept, allRows(kept)));
+  }
+
+  /** Looks the pending events up in the store, as the slow path does. */
+  resolve(): void {
+    const known = new Set(this.stored.map(({ id }) => id));
+    const fresh = [...this.#pending.values()].filter(({ id }) => !known.has(id));
+    this.machine.duplicates += this.#pending.size - fresh.length;
+    this.#pending.clear();
+    this.#keep(fresh, (kept) => {
+      this.machine.remember(kept);
+      return this.machine.fold(kept, allRows(kept));
+    });
+  }
+
+  tick(at: number): void {
+    this.#log.push({ kind: "tick", at });
+    this.#note(this.machine.tick(at));
+  }
+
+  checkpoint(): void {
+    for (const aggregation of this.machine.aggregations.values()) {
+      for (const [start, window] of aggregation.windows) {
+        if (window.dirty) this.#windows.set(`${aggregation.id} ${start}`, encodeWindow(window));
+        window.dirty = false;
+        if (window.closed) aggregation.windows.delete(start);
+      }
+    }
+    this.#pages.push(...this.#journal.takePages());
+    if (this.#pages.length > 3) this.#pages = allPages(this.machine.deduplicator);
+    this.#state = JSON.parse(JSON.stringify(this.machine)) as MachineState;
+    this.#log = [];
+  }
+
+  /** Loses memory; the pending inbox is durable and stays. */
+  crash(): void {
+    this.#journal = new IdJournal();
+    this.machine = this.#boot();
+    for (const logged of this.#log) {
+      if (logged.kind === "tick") this.machine.tick(logged.at);
+      else {
+        const batch = EventBatch.fromEvents(logged.events);
+        this.machine.remember(batch);
+        this.machine.fold(batch, allRows(batch));
+      }
+    }
+  }
+
+  /** Values of every window by aggregation, start and group. */
+  results(): Map<string, Record<string, unknown>> {
+    const found = new Map<string, Record<string, unknown>>();
+    for (const aggregation of this.machine.aggregations.values()) {
+      const starts = new Set(aggregation.windows.keys());
+      for (const key of this.#windows.keys()) {
+        const [id, start] = key.split(" ").map(Number);
+        if (id === aggregation.id && start !== undefined) starts.add(start);
+      }
+      for (const start of starts) {
+        const window = aggregation.window(start);
+        for (const group of window?.groups.values() ?? []) {
+          const name = `${aggregation.plan.definition.name} ${start} ${JSON.stringify(groupJson(aggregation.plan, group.key))}`;
+          found.set(name, valuesOf(aggregation.plan, group, aggregation.plan.timing.sizeMs));
+        }
+      }
+    }
+    return found;
+  }
+
+  #keep(events: readonly StreamEvent[], fold: (batch: EventBatch) => Effect[]): void {
+    if (events.length === 0) return;
+    this.#log.push({ kind: "events", events });
+    this.stored.push(...events);
+    this.#note(fold(EventBatch.fromEvents(events)));
+  }
+
+  #note(effects: readonly Effect[]): void {
+    for (const { aggregation, emitted } of effects) {
+      for (const { start, revision } of emitted) this.closings.push({ aggregation: aggregation.plan.definition.name, start, revision });
+    }
+  }
+
+  #boot(): ShardMachine {
+    const machine = new ShardMachine(
+      this.#state,
+      this.#plans,
+      (aggregation, start) => this.#windows.get(`${aggregation} ${start}`),
+      (words, at, group) => this.#journal.add(words, at, group),
+    );
+    for (const page of this.#pages) restorePage(page, machine.deduplicator);
+    return machine;
+  }
+}
