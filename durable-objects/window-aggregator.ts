@@ -15,7 +15,14 @@ import { Checkpointer } from "./aggregator/checkpoint.ts";
 import { ChunkLog, type KeptChunk, repack } from "./aggregator/chunk-log.ts";
 import { LateInbox } from "./aggregator/late-resolver.ts";
 import { LiveFeed } from "./aggregator/live-feed.ts";
-import { type RangeQuery, queryRange, type RangeResult, listWindows, type WindowPage, type WindowsQuery } from "./aggregator/read-windows.ts";
+import {
+  type RangeQuery,
+  queryRange,
+  type RangeResult,
+  listWindows,
+  type WindowPage,
+  type WindowsQuery,
+} from "./aggregator/read-windows.ts";
 import { SEAL_AFTER_MS, Sealer } from "./aggregator/sealer.ts";
 import { ShardTables } from "./aggregator/tables.ts";
 
@@ -173,7 +180,11 @@ export class WindowAggregator extends DurableObject<Env> {
   }
 
   /** The unsealed events of a query, in its order. The store has everything before `sealedThrough`. */
-  readTail(query: EventQuery, after: Cursor | null, limit: number): { events: readonly StreamEvent[]; sealedThrough: number; incarnation: string } {
+  readTail(
+    query: EventQuery,
+    after: Cursor | null,
+    limit: number,
+  ): { events: readonly StreamEvent[]; sealedThrough: number; incarnation: string } {
     const candidates = new Candidates(query, after, limit);
     for (const chunk of this.#log.chunks) candidates.add(this.#log.batch(chunk));
     return { events: candidates.events, sealedThrough: this.#sealer.sealedThrough, incarnation: this.#incarnation };
@@ -314,7 +325,11 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#applied += batch.length;
       if (offer.fresh.length > 0) {
         const isWhole = offer.fresh.length === batch.length;
-        kept.push(isWhole ? { events: batch.length, body, batch } : { events: offer.fresh.length, body: repack(batch, offer.fresh) });
+        kept.push(
+          isWhole
+            ? { events: batch.length, body, batch }
+            : { events: offer.fresh.length, body: repack(batch, offer.fresh) },
+        );
         effects.push(...this.#machine.fold(batch, offer.fresh));
         this.#live.note(batch, offer.fresh);
       }
@@ -537,12 +552,22 @@ export class WindowAggregator extends DurableObject<Env> {
 
   #report(what: string, error: unknown): void {
     // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-    console.error(JSON.stringify({ level: "error", object: this.ctx.id.name, what, error: String(error), stack: error instanceof Error ? error.stack : undefined }));
+    console.error(
+      JSON.stringify({
+        level: "error",
+        object: this.ctx.id.name,
+        what,
+        error: String(error),
+        stack: error instanceof Error ? error.stack : undefined,
+      }),
+    );
   }
 
   #plans(): { id: number; plan: Plan }[] {
     const builtIn = BUILT_IN_DEFINITIONS.map((definition, k) => ({ id: k + 1, plan: planOrThrow(definition) }));
-    const own = this.#tables.definitions().map(({ id, body }) => ({ id, plan: planOrThrow(definitionSchema.parse(body)) }));
+    const own = this.#tables
+      .definitions()
+      .map(({ id, body }) => ({ id, plan: planOrThrow(definitionSchema.parse(body)) }));
     return [...builtIn, ...own];
   }
 
@@ -587,7 +612,8 @@ interface Saved {
 
 /** True when two definitions put the same events into the same windows, groups and measures. */
 function countsAlike(a: Definition, b: Definition): boolean {
-  const counting = ({ filter, window, group_by, measures, max_groups }: Definition) => JSON.stringify([filter, window, group_by, Object.entries(measures), max_groups]);
+  const counting = ({ filter, window, group_by, measures, max_groups }: Definition) =>
+    JSON.stringify([filter, window, group_by, Object.entries(measures), max_groups]);
   return counting(a) === counting(b);
 }
 
@@ -604,6 +630,7 @@ function checkRows(batch: EventBatch): void {
 
 function planOrThrow(definition: Definition): Plan {
   const planned = planOf(definition);
-  if (!planned.ok) throw new Error(`stored definition ${definition.name} no longer compiles: ${planned.problems[0]?.message ?? ""}`);
+  if (!planned.ok)
+    throw new Error(`stored definition ${definition.name} no longer compiles: ${planned.problems[0]?.message ?? ""}`);
   return planned.plan;
 }

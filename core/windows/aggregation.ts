@@ -100,7 +100,12 @@ export class Aggregation {
     if (resident !== undefined) return resident;
     const parts = this.#load(this.id, start);
     if (parts === undefined) return undefined;
-    return decodeWindow(start, start + this.plan.timing.sizeMs, parts, this.plan.measures.map(({ measure }) => measure));
+    return decodeWindow(
+      start,
+      start + this.plan.timing.sizeMs,
+      parts,
+      this.plan.measures.map(({ measure }) => measure),
+    );
   }
 
   toJSON(): AggregationState {
@@ -177,7 +182,13 @@ export class Aggregation {
     }
   }
 
-  #foldMeasure(view: BatchView, rows: Uint32Array, cells: readonly GroupState[], planned: PlannedMeasure, m: number): void {
+  #foldMeasure(
+    view: BatchView,
+    rows: Uint32Array,
+    cells: readonly GroupState[],
+    planned: PlannedMeasure,
+    m: number,
+  ): void {
     const { timestamps, ids } = view.batch;
     const index = planned.path === undefined ? undefined : view.batch.column(planned.path).index;
     const prepared: Prepared = planned.path === undefined ? NOTHING : view.prepare(planned.path, planned.measure.needs);
@@ -190,7 +201,12 @@ export class Aggregation {
     for (let k = 0; k < rows.length; k++) {
       const row = rows[k] ?? 0;
       if (mask !== undefined && mask[row] === 0) continue;
-      cells[k]?.accumulators[m]?.add(prepared, index === undefined ? 0 : (index[row] ?? 0), timestamps[row] ?? 0, ids[row] ?? "");
+      cells[k]?.accumulators[m]?.add(
+        prepared,
+        index === undefined ? 0 : (index[row] ?? 0),
+        timestamps[row] ?? 0,
+        ids[row] ?? "",
+      );
     }
   }
 }

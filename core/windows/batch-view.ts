@@ -80,7 +80,8 @@ export class BatchView {
 
   #filterRows(filter: Expression, rows: Uint32Array): Selection {
     const columns = filter.paths.map((path) => this.batch.column(path));
-    const verdictOf = columns.length === 1 && columns[0] !== undefined ? byDictionary(filter, columns[0]) : byRow(filter, columns);
+    const verdictOf =
+      columns.length === 1 && columns[0] !== undefined ? byDictionary(filter, columns[0]) : byRow(filter, columns);
     const kept = new Uint32Array(rows.length);
     let count = 0;
     let errors = 0;

@@ -33,7 +33,11 @@ export class Deduplicator {
   /** Assigned-time ids received up to here were forgotten under pressure. */
   #assignedForgottenThrough: number;
 
-  constructor(sources: Sources, state: DeduplicatorState = { newestReceived: null, assignedForgottenThrough: null }, memory = new IdMemory()) {
+  constructor(
+    sources: Sources,
+    state: DeduplicatorState = { newestReceived: null, assignedForgottenThrough: null },
+    memory = new IdMemory(),
+  ) {
     this.#sources = sources;
     this.memory = memory;
     this.#newestReceived = state.newestReceived ?? -Infinity;
@@ -84,7 +88,10 @@ export class Deduplicator {
   /** Puts back one checkpointed id; groups past the horizon or once forgotten stay forgotten. */
   restore(words: Uint32Array, at: number, owner: number, bucket: number): void {
     const group: IdGroup = { source: owner, bucket, ids: 0 };
-    const floor = owner === ASSIGNED_OWNER ? bucketOf(this.#assignedForgottenThrough) : (this.#sources.at(owner)?.forgottenThrough ?? Infinity);
+    const floor =
+      owner === ASSIGNED_OWNER
+        ? bucketOf(this.#assignedForgottenThrough)
+        : (this.#sources.at(owner)?.forgottenThrough ?? Infinity);
     if (bucket <= floor || !this.isWithinHorizon(group) || this.memory.has(words, at)) return;
     const handle = this.memory.group(owner, bucket);
     this.memory.add(words, at, handle >= 0 ? handle : this.memory.openGroup(owner, bucket));
@@ -92,7 +99,10 @@ export class Deduplicator {
 
   toJSON(): DeduplicatorState {
     const finite = (value: number) => (Number.isFinite(value) ? value : null);
-    return { newestReceived: finite(this.#newestReceived), assignedForgottenThrough: finite(this.#assignedForgottenThrough) };
+    return {
+      newestReceived: finite(this.#newestReceived),
+      assignedForgottenThrough: finite(this.#assignedForgottenThrough),
+    };
   }
 
   /** Age in horizons: ≥ 1 is past the horizon. */
@@ -132,4 +142,3 @@ export interface DeduplicatorState {
   readonly newestReceived: number | null;
   readonly assignedForgottenThrough: number | null;
 }
-

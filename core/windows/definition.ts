@@ -41,9 +41,14 @@ export const definitionSchema = z
     window: windowSchema,
     group_by: z.array(path).max(MAX_GROUP_BY).optional(),
     measures: z
-      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be an identifier of at most 64 characters"), measureSchema)
+      .record(
+        z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be an identifier of at most 64 characters"),
+        measureSchema,
+      )
       .refine((measures) => Object.keys(measures).length >= 1, { message: "needs at least one measure" })
-      .refine((measures) => Object.keys(measures).length <= MAX_MEASURES, { message: `at most ${MAX_MEASURES} measures` }),
+      .refine((measures) => Object.keys(measures).length <= MAX_MEASURES, {
+        message: `at most ${MAX_MEASURES} measures`,
+      }),
     out_of_orderness: duration(0).optional(),
     allowed_lateness: duration(0).optional(),
     idle_timeout: duration(1).optional(),
@@ -53,7 +58,8 @@ export const definitionSchema = z
     for (const [name, measure] of Object.entries(definition.measures)) {
       const complain = (field: string, message: string) =>
         issues.addIssue({ code: "custom", path: ["measures", name, field], message });
-      if (measure.field === undefined && measure.fn !== "count" && measure.fn !== "rate") complain("field", `${measure.fn} needs a field`);
+      if (measure.field === undefined && measure.fn !== "count" && measure.fn !== "rate")
+        complain("field", `${measure.fn} needs a field`);
       if (measure.fn === "quantile" && measure.q === undefined) complain("q", "quantile needs q between 0 and 1");
       if (measure.fn !== "quantile" && measure.q !== undefined) complain("q", "only quantile takes q");
       if (measure.fn !== "top" && measure.k !== undefined) complain("k", "only top takes k");

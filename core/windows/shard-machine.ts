@@ -3,7 +3,7 @@ import { Aggregation, type AggregationState, type LoadWindow } from "./aggregati
 import { BatchView } from "./batch-view.ts";
 import { type Candidate, Deduplicator, type DeduplicatorState } from "./deduplicator.ts";
 import { FINGERPRINT_WORDS, fingerprint } from "./fingerprint.ts";
-import type { IdGroup } from "./id-memory.ts";
+import { type IdGroup, IdMemory } from "./id-memory.ts";
 import type { Plan } from "./plan.ts";
 import { type Source, type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
@@ -57,9 +57,15 @@ export class ShardMachine {
   readonly #load: LoadWindow;
   readonly #onRemembered: OnRemembered;
 
-  constructor(state: MachineState | undefined, plans: readonly { id: number; plan: Plan }[], load: LoadWindow, onRemembered: OnRemembered) {
+  constructor(
+    state: MachineState | undefined,
+    plans: readonly { id: number; plan: Plan }[],
+    load: LoadWindow,
+    onRemembered: OnRemembered,
+    memory = new IdMemory(),
+  ) {
     this.sources = new Sources(state?.sources);
-    this.deduplicator = new Deduplicator(this.sources, state?.deduplicator);
+    this.deduplicator = new Deduplicator(this.sources, state?.deduplicator, memory);
     this.stats = new StoreStats(state?.stats);
     this.duplicates = state?.duplicates ?? 0;
     this.idleAsOf = state?.idleAsOf ?? -Infinity;
@@ -126,7 +132,10 @@ export class ShardMachine {
   fold(batch: EventBatch, rows: Uint32Array): Effect[] {
     if (rows.length === 0) return [];
     const view = new BatchView(batch, rows);
-    const effects = [...this.aggregations.values()].map((aggregation) => ({ aggregation, touched: aggregation.apply(view) }));
+    const effects = [...this.aggregations.values()].map((aggregation) => ({
+      aggregation,
+      touched: aggregation.apply(view),
+    }));
     this.stats.add(batch, rows);
     this.#noteSources(batch, rows);
     return effects.map(({ aggregation, touched }) => {
@@ -176,7 +185,8 @@ export class ShardMachine {
 
   #freshState(id: number, version: number): AggregationState {
     let newest: number | null = null;
-    for (const source of this.sources) if (source.newest !== -Infinity) newest = Math.max(newest ?? -Infinity, source.newest);
+    for (const source of this.sources)
+      if (source.newest !== -Infinity) newest = Math.max(newest ?? -Infinity, source.newest);
     return {
       id,
       version,

@@ -28,7 +28,13 @@ export class Sources {
 
   constructor(states: readonly SourceState[] = [["", null, null, [], null]]) {
     for (const [name, newest, lastReceived, edges, forgottenThrough] of states) {
-      this.#append(name, newest ?? -Infinity, lastReceived ?? -Infinity, new StoredSpans(edges), forgottenThrough ?? -Infinity);
+      this.#append(
+        name,
+        newest ?? -Infinity,
+        lastReceived ?? -Infinity,
+        new StoredSpans(edges),
+        forgottenThrough ?? -Infinity,
+      );
     }
   }
 

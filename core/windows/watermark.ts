@@ -60,7 +60,8 @@ export function nextIdleCheck(
     if (source.newest === -Infinity || isIdle(source, policy, idleAsOf)) continue;
     // Only sources that hold W below the window's end can, by falling idle, let it close.
     const mark = source.newest - policy.outOfOrdernessMs;
-    if (mark >= watermark && mark < closesAt) holderIdleAt = Math.max(holderIdleAt, source.lastReceived + policy.idleTimeoutMs);
+    if (mark >= watermark && mark < closesAt)
+      holderIdleAt = Math.max(holderIdleAt, source.lastReceived + policy.idleTimeoutMs);
   }
   return holderIdleAt === -Infinity ? closesAt + policy.outOfOrdernessMs : holderIdleAt;
 }

@@ -61,7 +61,12 @@ export function encodeWindow(window: WindowState): Uint8Array[] {
 }
 
 /** @throws CorruptStateError when a part was not written by `encodeWindow` for these measures */
-export function decodeWindow(start: number, end: number, parts: readonly Uint8Array[], measures: readonly MeasureFunction[]): WindowState {
+export function decodeWindow(
+  start: number,
+  end: number,
+  parts: readonly Uint8Array[],
+  measures: readonly MeasureFunction[],
+): WindowState {
   const groups = new Map<string, GroupState>();
   let flags = 0;
   let revision = 0;
@@ -79,5 +84,14 @@ export function decodeWindow(start: number, end: number, parts: readonly Uint8Ar
     }
     storedBytes += part.length;
   }
-  return { start, end, closed: (flags & CLOSED) !== 0, revision, partial: (flags & PARTIAL) !== 0, groups, dirty: false, storedBytes };
+  return {
+    start,
+    end,
+    closed: (flags & CLOSED) !== 0,
+    revision,
+    partial: (flags & PARTIAL) !== 0,
+    groups,
+    dirty: false,
+    storedBytes,
+  };
 }

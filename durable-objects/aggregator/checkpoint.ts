@@ -39,7 +39,9 @@ export class Checkpointer {
   /** Epoch ms by which to checkpoint, or null when nothing changed. */
   get dueAt(): number | null {
     if (this.#changedAt === null) return null;
-    return this.#events >= MAX_REPLAY_EVENTS || this.#bytes >= MAX_REPLAY_BYTES ? 0 : this.#changedAt + CHECKPOINT_AFTER_MS;
+    return this.#events >= MAX_REPLAY_EVENTS || this.#bytes >= MAX_REPLAY_BYTES
+      ? 0
+      : this.#changedAt + CHECKPOINT_AFTER_MS;
   }
 
   /** Writes windows that changed, new ids and the rest of the state. The caller adds what else belongs to the same moment. */

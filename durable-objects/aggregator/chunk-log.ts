@@ -77,7 +77,14 @@ export class ChunkLog {
 
   /** Logs an idle check. */
   appendTick(at: number): void {
-    this.#tables.appendLog({ entry: ++this.lastEntry, kind: "tick", seq: this.nextSeq, events: 0, at, body: new Uint8Array() });
+    this.#tables.appendLog({
+      entry: ++this.lastEntry,
+      kind: "tick",
+      seq: this.nextSeq,
+      events: 0,
+      at,
+      body: new Uint8Array(),
+    });
   }
 
   /** Takes up a log row read back after a restart. Chunks before `sealedThrough` are sealed already. */
@@ -128,7 +135,14 @@ export class ChunkLog {
   #appendRow(row: readonly KeptChunk[], at: number): void {
     const events = row.reduce((sum, chunk) => sum + chunk.events, 0);
     const entry = ++this.lastEntry;
-    this.#tables.appendLog({ entry, kind: "events", seq: this.nextSeq, events, at, body: joinChunks(row.map(({ body }) => body)) });
+    this.#tables.appendLog({
+      entry,
+      kind: "events",
+      seq: this.nextSeq,
+      events,
+      at,
+      body: joinChunks(row.map(({ body }) => body)),
+    });
     for (const [position, chunk] of row.entries()) this.#note(entry, position, chunk);
   }
 

@@ -37,7 +37,8 @@ export class LateInbox {
     this.#db = db;
     this.#owner = owner;
     for (const { body } of tables.lateEntries(Infinity)) {
-      for (const chunk of splitChunks(body)) for (const id of EventBatch.fromText(unpackChunk(chunk)).ids) this.#pending.add(id);
+      for (const chunk of splitChunks(body))
+        for (const id of EventBatch.fromText(unpackChunk(chunk)).ids) this.#pending.add(id);
     }
   }
 
@@ -64,7 +65,9 @@ export class LateInbox {
     const entries = this.#tables.lateEntries(EVENTS_PER_RUN);
     const last = entries.at(-1);
     if (last === undefined) return undefined;
-    const batches = entries.flatMap(({ body }) => splitChunks(body).map((chunk) => EventBatch.fromText(unpackChunk(chunk))));
+    const batches = entries.flatMap(({ body }) =>
+      splitChunks(body).map((chunk) => EventBatch.fromText(unpackChunk(chunk))),
+    );
     const wanted = new WantedIds(batches);
     for (const chunk of log.chunks) wanted.strike(log.batch(chunk).ids);
     await this.#strikeStored(wanted);
@@ -86,9 +89,15 @@ export class LateInbox {
     const query = { ...ALL_EVENTS, fromMs: wanted.from, toMs: wanted.to + 1 };
     let beyond: StoredSegment | null = null;
     for (;;) {
-      const page: StoredSegment[] = await findSegments(this.#db, this.#owner.tenant, { query, after: null, beyond, count: SEGMENTS_PER_SEARCH });
+      const page: StoredSegment[] = await findSegments(this.#db, this.#owner.tenant, {
+        query,
+        after: null,
+        beyond,
+        count: SEGMENTS_PER_SEARCH,
+      });
       const segments = page.filter(
-        ({ shard, minTimestamp, maxTimestamp }) => shard === this.#owner.shard && wanted.overlaps(minTimestamp, maxTimestamp),
+        ({ shard, minTimestamp, maxTimestamp }) =>
+          shard === this.#owner.shard && wanted.overlaps(minTimestamp, maxTimestamp),
       );
       for (let k = 0; k < segments.length; k += BODIES_PER_READ) {
         for (const body of await loadBodies(this.#db, segments.slice(k, k + BODIES_PER_READ))) {

@@ -1,7 +1,14 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
 import { toEventJson } from "../../core/events/json.ts";
 import { OverviewMeter } from "../../core/live/overview-meter.ts";
-import type { DashboardSnapshot, EventJson, PublishedFrame, Topic, TopicSnapshot, WindowJson } from "../../core/live/protocol.ts";
+import type {
+  DashboardSnapshot,
+  EventJson,
+  PublishedFrame,
+  Topic,
+  TopicSnapshot,
+  WindowJson,
+} from "../../core/live/protocol.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { windowJson } from "../../core/windows/window-json.ts";
@@ -82,7 +89,11 @@ export class LiveFeed {
     if (topic === "dashboard:overview") return this.#overview(this.#meter.seconds(this.#deps.now()));
     const aggregation = [...this.#machine.aggregations.values()].find((candidate) => topicOf(candidate) === topic);
     if (aggregation === undefined) return null;
-    return { name: aggregation.plan.definition.name, watermark: watermarkOf(aggregation), windows: newestFirst(aggregation, aggregation.windows.values()) };
+    return {
+      name: aggregation.plan.definition.name,
+      watermark: watermarkOf(aggregation),
+      windows: newestFirst(aggregation, aggregation.windows.values()),
+    };
   }
 
   #isWatched(): boolean {
@@ -113,7 +124,11 @@ export class LiveFeed {
       seconds,
       facets: this.#meter.facets(this.#deps.now()),
       watermark: minutes === undefined ? null : watermarkOf(minutes),
-      totals: { events: this.#machine.stats.total, duplicates: this.#machine.duplicates, late: minutes?.lateEvents ?? 0 },
+      totals: {
+        events: this.#machine.stats.total,
+        duplicates: this.#machine.duplicates,
+        late: minutes?.lateEvents ?? 0,
+      },
     };
   }
 

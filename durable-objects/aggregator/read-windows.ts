@@ -57,7 +57,9 @@ export interface RangeRow {
   readonly partial: boolean;
 }
 
-export type RangeResult = { readonly ok: true; readonly rows: readonly RangeRow[] } | { readonly ok: false; readonly limit: number };
+export type RangeResult =
+  | { readonly ok: true; readonly rows: readonly RangeRow[] }
+  | { readonly ok: false; readonly limit: number };
 
 /** Windows by start, then group, one entry per group. */
 export function listWindows(aggregation: Aggregation, tables: ShardTables, query: WindowsQuery): WindowPage {
@@ -92,8 +94,16 @@ export function queryRange(aggregation: Aggregation, tables: ShardTables, query:
       let step = steps.get(name);
       if (step === undefined) {
         if (steps.size === MAX_RANGE_ROWS) return { ok: false, limit: MAX_RANGE_ROWS };
-        const fresh = { key: group.key, accumulators: aggregation.plan.measures.map(({ measure }) => measure.create()) };
-        step = { start: query.stepMs === null ? window.start : stepStart, end: window.end, partial: false, group: fresh };
+        const fresh = {
+          key: group.key,
+          accumulators: aggregation.plan.measures.map(({ measure }) => measure.create()),
+        };
+        step = {
+          start: query.stepMs === null ? window.start : stepStart,
+          end: window.end,
+          partial: false,
+          group: fresh,
+        };
         steps.set(name, step);
       }
       step.start = Math.min(step.start, window.start);
@@ -115,12 +125,24 @@ export function queryRange(aggregation: Aggregation, tables: ShardTables, query:
 }
 
 /** Every window that starts in [from, to), by start: those in storage and those only in memory, each once. */
-function* windowsFrom(aggregation: Aggregation, tables: ShardTables, from: number | null, to: number | null): IterableIterator<WindowState> {
+function* windowsFrom(
+  aggregation: Aggregation,
+  tables: ShardTables,
+  from: number | null,
+  to: number | null,
+): IterableIterator<WindowState> {
   let position = from ?? -Infinity;
   const end = to ?? Infinity;
-  const resident = [...aggregation.windows.keys()].filter((start) => start >= position && start < end).sort((a, b) => a - b);
+  const resident = [...aggregation.windows.keys()]
+    .filter((start) => start >= position && start < end)
+    .sort((a, b) => a - b);
   for (;;) {
-    const stored = tables.windowStarts(aggregation.id, Math.max(position, Number.MIN_SAFE_INTEGER), Math.min(end, Number.MAX_SAFE_INTEGER), STARTS_PER_READ);
+    const stored = tables.windowStarts(
+      aggregation.id,
+      Math.max(position, Number.MIN_SAFE_INTEGER),
+      Math.min(end, Number.MAX_SAFE_INTEGER),
+      STARTS_PER_READ,
+    );
     const readThrough = stored.length < STARTS_PER_READ ? end : (stored.at(-1) ?? end) + 1;
     const starts = new Set([...stored, ...resident.filter((start) => start >= position && start < readThrough)]);
     for (const start of [...starts].sort((a, b) => a - b)) {

@@ -43,7 +43,12 @@ export class Sealer {
   rowsWritten = 0;
   segments = 0;
 
-  constructor(tables: ShardTables, log: ChunkLog, db: D1Database, owner: { tenant: string; shard: number; incarnation: string }) {
+  constructor(
+    tables: ShardTables,
+    log: ChunkLog,
+    db: D1Database,
+    owner: { tenant: string; shard: number; incarnation: string },
+  ) {
     this.#tables = tables;
     this.#log = log;
     this.#db = db;
@@ -61,7 +66,11 @@ export class Sealer {
 
   /** True when a segment is full, or one was left half written. */
   isDue(): boolean {
-    return this.#state.inFlight.length > 0 || this.#log.unsealedEvents >= SEGMENT_EVENTS || this.#log.unsealedBytes >= SEGMENT_BYTES;
+    return (
+      this.#state.inFlight.length > 0 ||
+      this.#log.unsealedEvents >= SEGMENT_EVENTS ||
+      this.#log.unsealedBytes >= SEGMENT_BYTES
+    );
   }
 
   /** Seals every full segment, and the rest too when `all`. One run at a time; a second call waits for the first. */
@@ -99,14 +108,19 @@ export class Sealer {
     const ranges = segmentRanges(this.#log.chunks, all);
     const segments = await Promise.all(ranges.map((chunks) => this.#build(chunks)));
     if (segments.length > 0) {
-      this.#save({ ...this.#state, inFlight: segments.map(({ seqFrom, seqTo, hash }) => ({ from: seqFrom, to: seqTo, hash })) });
+      this.#save({
+        ...this.#state,
+        inFlight: segments.map(({ seqFrom, seqTo, hash }) => ({ from: seqFrom, to: seqTo, hash })),
+      });
     }
     return segments;
   }
 
   #rebuild(): Promise<Segment[]> {
     return Promise.all(
-      this.#state.inFlight.map(({ from, to }) => this.#build(this.#log.chunks.filter((chunk) => chunk.seq >= from && chunk.seq < to))),
+      this.#state.inFlight.map(({ from, to }) =>
+        this.#build(this.#log.chunks.filter((chunk) => chunk.seq >= from && chunk.seq < to)),
+      ),
     );
   }
 
@@ -123,7 +137,12 @@ export class Sealer {
     for (const [k, chunk] of chunks.entries()) {
       const batch = batches[k];
       const body = this.#log.body(chunk);
-      if (batch === undefined || chunk.events >= SMALL_CHUNK_EVENTS || inflated + inflatedBytes(body) > MAX_MESSAGE_TEXT_BYTES) flush();
+      if (
+        batch === undefined ||
+        chunk.events >= SMALL_CHUNK_EVENTS ||
+        inflated + inflatedBytes(body) > MAX_MESSAGE_TEXT_BYTES
+      )
+        flush();
       if (batch === undefined || chunk.events >= SMALL_CHUNK_EVENTS) bodies.push(body);
       else {
         small.push(batch);

@@ -41,17 +41,32 @@ export class ShardTables {
   }
 
   writeMeta(key: string, value: unknown): void {
-    this.#run("insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value", key, JSON.stringify(value));
+    this.#run(
+      "insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
+      key,
+      JSON.stringify(value),
+    );
   }
 
   /** Entry numbers are the caller's: left to SQLite they would start again at 1 once the log is empty. */
   appendLog({ entry, kind, seq, events, at, body }: LogEntry): void {
-    this.#run("insert into log (entry, kind, seq, events, at, body) values (?, ?, ?, ?, ?, ?)", entry, kind, seq, events, at, body);
+    this.#run(
+      "insert into log (entry, kind, seq, events, at, body) values (?, ?, ?, ?, ?, ?)",
+      entry,
+      kind,
+      seq,
+      events,
+      at,
+      body,
+    );
   }
 
   /** Entries after `entry`, oldest first; bodies are read one at a time. */
   *logAfter(entry: number): IterableIterator<LogEntry> {
-    for (const row of this.#sql.exec<LogRow>("select entry, kind, seq, events, at, body from log where entry > ? order by entry", entry)) {
+    for (const row of this.#sql.exec<LogRow>(
+      "select entry, kind, seq, events, at, body from log where entry > ? order by entry",
+      entry,
+    )) {
       yield { ...row, kind: row.kind === "tick" ? "tick" : "events", body: new Uint8Array(row.body) };
     }
   }
@@ -73,7 +88,9 @@ export class ShardTables {
   lateEntries(events: number): { entry: number; events: number; body: Uint8Array }[] {
     const found: { entry: number; events: number; body: Uint8Array }[] = [];
     let total = 0;
-    for (const row of this.#sql.exec<{ entry: number; events: number; body: ArrayBuffer }>("select entry, events, body from late_inbox order by entry")) {
+    for (const row of this.#sql.exec<{ entry: number; events: number; body: ArrayBuffer }>(
+      "select entry, events, body from late_inbox order by entry",
+    )) {
       found.push({ ...row, body: new Uint8Array(row.body) });
       total += row.events;
       if (total >= events) break;
@@ -87,7 +104,11 @@ export class ShardTables {
 
   windowParts(aggregation: number, start: number): Uint8Array[] {
     return this.#sql
-      .exec<{ body: ArrayBuffer }>("select body from windows where aggregation = ? and start = ? order by part", aggregation, start)
+      .exec<{ body: ArrayBuffer }>(
+        "select body from windows where aggregation = ? and start = ? order by part",
+        aggregation,
+        start,
+      )
       .toArray()
       .map((row) => new Uint8Array(row.body));
   }
@@ -109,7 +130,11 @@ export class ShardTables {
   /** The newest stored starts, newest first. */
   newestWindowStarts(aggregation: number, limit: number): number[] {
     return this.#sql
-      .exec<{ start: number }>("select distinct start from windows where aggregation = ? order by start desc limit ?", aggregation, limit)
+      .exec<{ start: number }>(
+        "select distinct start from windows where aggregation = ? order by start desc limit ?",
+        aggregation,
+        limit,
+      )
       .toArray()
       .map((row) => row.start);
   }
@@ -136,7 +161,8 @@ export class ShardTables {
   }
 
   *idPages(): IterableIterator<Uint8Array> {
-    for (const row of this.#sql.exec<{ body: ArrayBuffer }>("select body from ids order by page")) yield new Uint8Array(row.body);
+    for (const row of this.#sql.exec<{ body: ArrayBuffer }>("select body from ids order by page"))
+      yield new Uint8Array(row.body);
   }
 
   dropIdPages(): void {

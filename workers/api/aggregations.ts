@@ -24,7 +24,10 @@ export const aggregationRoutes = new Hono<AppEnv>()
     const name = c.req.param("name");
     const body = await readJson(c);
     const definition = parseDefinition(typeof body === "object" && body !== null ? { name, ...body } : body);
-    if (definition.name !== name) throw new ApiError("bad_request", `name: must be ${name}, as in the path`, [{ field: "name", message: `must be ${name}` }]);
+    if (definition.name !== name)
+      throw new ApiError("bad_request", `name: must be ${name}, as in the path`, [
+        { field: "name", message: `must be ${name}` },
+      ]);
     return ok(c, putJson(await aggregator(c).putAggregation(definition, "replace"), name));
   })
   .delete("/api/v1/aggregations/:name", requireRole("editor"), async (c) => {
@@ -41,9 +44,20 @@ export const aggregationRoutes = new Hono<AppEnv>()
     const query = rangeQuery(parametersOf(c), definition.group_by ?? [], timingOf(definition).sizeMs);
     const result = await aggregator(c).queryRange(definition.name, query);
     if (result === null) throw notFound(definition.name);
-    if (!result.ok) throw new ApiError("bad_request", `from, to: the range holds more than ${result.limit} windows or rows; narrow it or take a coarser aggregation`, { field: "from", message: "range too large" });
+    if (!result.ok)
+      throw new ApiError(
+        "bad_request",
+        `from, to: the range holds more than ${result.limit} windows or rows; narrow it or take a coarser aggregation`,
+        { field: "from", message: "range too large" },
+      );
     const rows = result.rows.map(({ start, end, ...row }) => ({ start: rfc3339(start), end: rfc3339(end), ...row }));
-    return ok(c, { name: definition.name, from: rfc3339(query.from), to: rfc3339(query.to), step: c.req.query("step") ?? "total", rows });
+    return ok(c, {
+      name: definition.name,
+      from: rfc3339(query.from),
+      to: rfc3339(query.to),
+      step: c.req.query("step") ?? "total",
+      rows,
+    });
   });
 
 /** Answers the list of windows of the aggregation named in the path. */
@@ -83,11 +97,16 @@ function parseDefinition(body: unknown): Definition {
   const parsed = definitionSchema.safeParse(body);
   if (parsed.success) return parsed.data;
   const details = parsed.error.issues.map(issueJson);
-  throw new ApiError("bad_request", `${details[0]?.field ?? "body"}: ${details[0]?.message ?? "is not valid"}`, details);
+  throw new ApiError(
+    "bad_request",
+    `${details[0]?.field ?? "body"}: ${details[0]?.message ?? "is not valid"}`,
+    details,
+  );
 }
 
 function issueJson(issue: z.core.$ZodIssue): { field: string; message: string } {
-  if (issue.code === "unrecognized_keys") return { field: [...issue.path, issue.keys[0]].join("."), message: "is not a field here" };
+  if (issue.code === "unrecognized_keys")
+    return { field: [...issue.path, issue.keys[0]].join("."), message: "is not a field here" };
   return { field: issue.path.join(".") || "body", message: issue.message };
 }
 
@@ -95,7 +114,11 @@ function putJson(result: PutResult, name: string): unknown {
   if (result.ok) return infoJson(result.aggregation);
   switch (result.reason) {
     case "problems":
-      throw new ApiError("bad_request", `${result.problems[0]?.field ?? "filter"}: ${result.problems[0]?.message ?? ""}`, result.problems);
+      throw new ApiError(
+        "bad_request",
+        `${result.problems[0]?.field ?? "filter"}: ${result.problems[0]?.message ?? ""}`,
+        result.problems,
+      );
     case "exists":
       throw new ApiError("conflict", `There is an aggregation named ${name} already; PUT changes it.`);
     case "built_in":

@@ -1,6 +1,11 @@
 import { parseRfc3339 } from "../../core/events/rfc3339.ts";
 import { parseDuration } from "../../core/windows/duration.ts";
-import type { GroupFilter, RangeQuery, WindowPlace, WindowsQuery } from "../../durable-objects/aggregator/read-windows.ts";
+import type {
+  GroupFilter,
+  RangeQuery,
+  WindowPlace,
+  WindowsQuery,
+} from "../../durable-objects/aggregator/read-windows.ts";
 import { ApiError } from "../http.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -51,7 +56,8 @@ export class Parameters {
     for (const [name, value] of this.#left) {
       if (!name.startsWith("group.")) continue;
       const path = name.slice("group.".length);
-      if (!paths.includes(path)) throw badParameter(name, `this aggregation groups by ${paths.join(", ") || "nothing"}`);
+      if (!paths.includes(path))
+        throw badParameter(name, `this aggregation groups by ${paths.join(", ") || "nothing"}`);
       groups[path] = value;
       this.#left.delete(name);
     }
@@ -71,7 +77,8 @@ export function badParameter(field: string, message: string): ApiError {
 export function windowsQuery(pairs: Iterable<readonly [string, string]>, groupBy: readonly string[]): WindowsQuery {
   const parameters = new Parameters(pairs);
   const status = parameters.take("status") ?? "all";
-  if (status !== "all" && status !== "open" && status !== "closed") throw badParameter("status", "must be all, open or closed");
+  if (status !== "all" && status !== "open" && status !== "closed")
+    throw badParameter("status", "must be all, open or closed");
   const cursor = parameters.take("cursor");
   const query = {
     ...parameters.range(),
@@ -84,7 +91,11 @@ export function windowsQuery(pairs: Iterable<readonly [string, string]>, groupBy
   return query;
 }
 
-export function rangeQuery(pairs: Iterable<readonly [string, string]>, groupBy: readonly string[], windowMs: number): RangeQuery {
+export function rangeQuery(
+  pairs: Iterable<readonly [string, string]>,
+  groupBy: readonly string[],
+  windowMs: number,
+): RangeQuery {
   const parameters = new Parameters(pairs);
   const step = parameters.take("step") ?? "total";
   const stepMs = step === "total" ? null : parseDuration(step);
@@ -103,7 +114,8 @@ export function encodePlace(place: WindowPlace): string {
 function decodePlace(text: string): WindowPlace {
   try {
     const place: unknown = JSON.parse(Buffer.from(text, "base64url").toString());
-    if (Array.isArray(place) && Number.isSafeInteger(place[0]) && typeof place[1] === "string") return { start: Number(place[0]), key: place[1] };
+    if (Array.isArray(place) && Number.isSafeInteger(place[0]) && typeof place[1] === "string")
+      return { start: Number(place[0]), key: place[1] };
   } catch {
     // Answered below, like a cursor of the wrong shape.
   }

@@ -29,14 +29,21 @@ export async function consumeEvents(batch: MessageBatch, env: Env, _ctx: Executi
   await Promise.all([...byTenant].map(([tenant, group]) => consumeTenant(tenant, group, env)));
 }
 
-async function consumeTenant(tenant: string, group: readonly { message: QueueMessage; body: EventMessage }[], env: Env): Promise<void> {
+async function consumeTenant(
+  tenant: string,
+  group: readonly { message: QueueMessage; body: EventMessage }[],
+  env: Env,
+): Promise<void> {
   // A new stub each time: one that has thrown stays broken.
   const target = (): Target => windowAggregator(env, tenant);
   const together = group.filter(({ message }) => message.attempts <= ATTEMPTS_TOGETHER);
   const alone = group.filter(({ message }) => message.attempts > ATTEMPTS_TOGETHER);
   if (together.length > 0) {
     try {
-      await target().apply(together.map(({ message, body }) => ({ id: message.id, body: body.body })), false);
+      await target().apply(
+        together.map(({ message, body }) => ({ id: message.id, body: body.body })),
+        false,
+      );
       for (const { message } of together) settled(message);
     } catch (error) {
       logError("consume", error, { tenant, messages: together.length });

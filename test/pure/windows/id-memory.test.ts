@@ -33,20 +33,23 @@ describe("fingerprints", () => {
 describe("IdMemory", () => {
   test("agrees with a set through growth and forgetting", () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ id: fc.nat(5000), bucket: fc.nat(20) }), { maxLength: 6000, minLength: 3000 }), (adds) => {
-        const memory = new IdMemory();
-        const oracle = new Map<number, number>();
-        for (const { id, bucket } of adds) {
-          const at = words(`id-${id}`);
-          expect(memory.has(at, 0)).toBe(oracle.has(id));
-          if (oracle.has(id)) continue;
-          const group = memory.group(1, bucket);
-          memory.add(at, 0, group < 0 ? memory.openGroup(1, bucket) : group);
-          oracle.set(id, bucket);
-        }
-        memory.forget([...memory.groups()].filter((group) => group.bucket < 10));
-        for (const [id, bucket] of oracle) expect(memory.has(words(`id-${id}`), 0)).toBe(bucket >= 10);
-      }),
+      fc.property(
+        fc.array(fc.record({ id: fc.nat(5000), bucket: fc.nat(20) }), { maxLength: 6000, minLength: 3000 }),
+        (adds) => {
+          const memory = new IdMemory();
+          const oracle = new Map<number, number>();
+          for (const { id, bucket } of adds) {
+            const at = words(`id-${id}`);
+            expect(memory.has(at, 0)).toBe(oracle.has(id));
+            if (oracle.has(id)) continue;
+            const group = memory.group(1, bucket);
+            memory.add(at, 0, group < 0 ? memory.openGroup(1, bucket) : group);
+            oracle.set(id, bucket);
+          }
+          memory.forget([...memory.groups()].filter((group) => group.bucket < 10));
+          for (const [id, bucket] of oracle) expect(memory.has(words(`id-${id}`), 0)).toBe(bucket >= 10);
+        },
+      ),
       { numRuns: 20 },
     );
   });
@@ -102,7 +105,8 @@ describe("StoredSpans", () => {
         const restored = new StoredSpans(JSON.parse(JSON.stringify(spans)) as number[]);
         const set = new Set(buckets);
         expect(buckets.every((bucket) => restored.has(bucket))).toBe(true);
-        if (spans.toJSON().length < 512) for (let bucket = -60; bucket < 3010; bucket++) expect(restored.has(bucket)).toBe(set.has(bucket));
+        if (spans.toJSON().length < 512)
+          for (let bucket = -60; bucket < 3010; bucket++) expect(restored.has(bucket)).toBe(set.has(bucket));
         expect(spans.toJSON().length).toBeLessThanOrEqual(512);
       }),
       { numRuns: 50 },

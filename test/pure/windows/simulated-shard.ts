@@ -2,6 +2,7 @@ import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
 import { groupJson, valuesOf } from "../../../core/windows/aggregation.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
+import { IdMemory } from "../../../core/windows/id-memory.ts";
 import { allPages, IdJournal, restorePage } from "../../../core/windows/id-page.ts";
 import { type Plan, planOf } from "../../../core/windows/plan.ts";
 import { type Effect, type MachineState, ShardMachine } from "../../../core/windows/shard-machine.ts";
@@ -15,7 +16,9 @@ export function plan(definition: Definition): Plan {
 
 export const allRows = (batch: EventBatch): Uint32Array => Uint32Array.from({ length: batch.length }, (_, row) => row);
 
-type Logged = { readonly kind: "events"; readonly events: readonly StreamEvent[] } | { readonly kind: "tick"; readonly at: number };
+type Logged =
+  | { readonly kind: "events"; readonly events: readonly StreamEvent[] }
+  | { readonly kind: "tick"; readonly at: number };
 
 /** A shard with its disk in memory: the machine, a checkpoint, a log behind it and an event store that look-ups read. */
 export class SimulatedShard {
@@ -43,7 +46,10 @@ export class SimulatedShard {
     const batch = EventBatch.fromEvents(events);
     const { fresh, unknown } = this.machine.offer(batch, (id) => this.#pending.has(id));
     for (const row of unknown) this.#pending.set(batch.ids[row] ?? "", batch.event(row));
-    this.#keep([...fresh].map((row) => batch.event(row)), (kept) => this.machine.fold(kept, allRows(kept)));
+    this.#keep(
+      [...fresh].map((row) => batch.event(row)),
+      (kept) => this.machine.fold(kept, allRows(kept)),
+    );
   }
 
   /** Looks the pending events up in the store, as the slow path does. */
@@ -120,7 +126,8 @@ export class SimulatedShard {
 
   #note(effects: readonly Effect[]): void {
     for (const { aggregation, emitted } of effects) {
-      for (const { start, revision } of emitted) this.closings.push({ aggregation: aggregation.plan.definition.name, start, revision });
+      for (const { start, revision } of emitted)
+        this.closings.push({ aggregation: aggregation.plan.definition.name, start, revision });
     }
   }
 
@@ -130,6 +137,8 @@ export class SimulatedShard {
       this.#plans,
       (aggregation, start) => this.#windows.get(`${aggregation} ${start}`),
       (words, at, group) => this.#journal.add(words, at, group),
+      // Room for a few groups only, so that forgetting and look-ups happen all the time.
+      new IdMemory(1 << 12, 6),
     );
     for (const page of this.#pages) restorePage(page, machine.deduplicator);
     return machine;
