@@ -1,0 +1,66 @@
+import type { FunctionComponent } from "preact";
+import { ConnectionBadge } from "./parts/connection-badge.tsx";
+import { Freshness } from "./parts/freshness.tsx";
+import { Icon, type IconName } from "./parts/icon.tsx";
+import { ThemeToggle } from "./parts/theme-toggle.tsx";
+import { Wordmark } from "./parts/wordmark.tsx";
+import { Link, path } from "./router.tsx";
+import { Login } from "./screens/login.tsx";
+import { NotFound } from "./screens/not-found.tsx";
+import { Overview } from "./screens/overview.tsx";
+import { session, signOut } from "./session/session.ts";
+
+interface Screen {
+  readonly to: string;
+  readonly name: string;
+  readonly icon: IconName;
+  readonly show: FunctionComponent;
+}
+
+/** Every screen there is; a new one is one more line. */
+const SCREENS: readonly Screen[] = [{ to: "/", name: "Overview", icon: "overview", show: Overview }];
+
+/** The whole page. */
+export function App() {
+  return session.value.is === "signed_in" ? <Shell /> : <Login />;
+}
+
+function Shell() {
+  const screen = SCREENS.find(({ to }) => to === path.value);
+  const Show = screen?.show ?? NotFound;
+  return (
+    <div class="shell">
+      <a class="skip" href="#content">
+        Skip to the content
+      </a>
+      <header class="rail">
+        <Wordmark />
+        <nav class="tabs" aria-label="Screens">
+          {SCREENS.map(({ to, name, icon }) => (
+            <Link key={to} to={to} class="tab" current={to === path.value}>
+              <Icon name={icon} />
+              <span>{name}</span>
+            </Link>
+          ))}
+        </nav>
+        <div class="rail-foot">
+          <ThemeToggle />
+          <button type="button" class="button button-quiet" onClick={() => signOut()}>
+            <Icon name="sign-out" />
+            <span class="rail-words">Sign out</span>
+          </button>
+        </div>
+      </header>
+      <main id="content" class="content" tabIndex={-1}>
+        <header class="page-head">
+          <div>
+            <h1>{screen?.name ?? "Not found"}</h1>
+            <Freshness />
+          </div>
+          <ConnectionBadge />
+        </header>
+        <Show />
+      </main>
+    </div>
+  );
+}

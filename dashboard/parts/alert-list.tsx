@@ -1,0 +1,42 @@
+import { label } from "../format/value.ts";
+import { duration, exact } from "../format/time.ts";
+import { serverNowMs } from "../live/clock.ts";
+import type { AlertView } from "../stores/alert-view.ts";
+import { Mark } from "./mark.tsx";
+
+/** Alerts with what they are about and for how long. */
+export function AlertList({ alerts }: { alerts: readonly AlertView[] }) {
+  return (
+    <ul class="alerts">
+      {alerts.map((alert) => (
+        <AlertItem key={alert.id} alert={alert} />
+      ))}
+    </ul>
+  );
+}
+
+function AlertItem({ alert }: { alert: AlertView }) {
+  const { level, status, ruleName, sinceMs } = alert;
+  return (
+    <li class="alert" data-status={status} data-level={level}>
+      <Mark status={level} outline={status !== "firing"} />
+      <p class="alert-title" title={ruleName}>
+        {ruleName}
+      </p>
+      <time class="alert-since" dateTime={exact(sinceMs)} title={exact(sinceMs)}>
+        {duration(serverNowMs.value - sinceMs)}
+      </time>
+      <p class="alert-detail">
+        <span class="status" data-status={level}>
+          {level}
+        </span>
+        {status === "firing" ? "" : `, ${status}`} · {detail(alert)}
+      </p>
+    </li>
+  );
+}
+
+function detail({ group, values }: AlertView): string {
+  const parts = [...Object.entries(group), ...Object.entries(values)];
+  return parts.map(([name, value]) => `${name} ${label(value)}`).join(" · ") || "no group";
+}

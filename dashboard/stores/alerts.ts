@@ -1,0 +1,42 @@
+import { computed, signal } from "@preact/signals";
+import type { AlertJson, AlertsSnapshot } from "../../core/live/protocol.ts";
+import { foldAlerts } from "../../core/live/topics.ts";
+import { decodeAlerts } from "./decode-topics.ts";
+import { LEVELS, viewAlert, type AlertView, type Level } from "./alert-view.ts";
+
+/** Null before the first snapshot. */
+const alerts = signal<AlertsSnapshot | null>(null);
+
+/** Every alert known here, worst first and then newest first; null before the first snapshot. */
+export const alertViews = computed<readonly AlertView[] | null>(
+  () => alerts.value?.alerts.map((alert: AlertJson) => viewAlert(alert)).sort(byUrgency) ?? null,
+);
+
+/** Alerts somebody has to look at: firing or acknowledged, not yet resolved. */
+export const openAlerts = computed(() => (alertViews.value ?? []).filter((alert) => alert.isOpen));
+
+/** How many alerts are open at each level, worst first; levels without any are left out. */
+export const openByLevel = computed(() =>
+  LEVELS.toReversed()
+    .map((level) => ({ level, count: openAlerts.value.filter((alert) => alert.level === level).length }))
+    .filter(({ count }) => count > 0),
+);
+
+/** Take one frame of the topic `alerts`. */
+export function takeAlerts(kind: "snapshot" | "delta", data: unknown): void {
+  const frame = decodeAlerts(data);
+  alerts.value = kind === "snapshot" || alerts.value === null ? frame : foldAlerts(alerts.value, frame);
+}
+
+/** Forget what was shown: another key may belong to another tenant. */
+export function forgetAlerts(): void {
+  alerts.value = null;
+}
+
+function byUrgency(a: AlertView, b: AlertView): number {
+  return rank(b.level) - rank(a.level) || b.sinceMs - a.sinceMs;
+}
+
+function rank(level: Level): number {
+  return LEVELS.indexOf(level);
+}
