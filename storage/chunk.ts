@@ -9,6 +9,9 @@ const GZIP_LENGTH_BYTES = 4;
 /** Codec byte, gzip header and trailer. */
 const MIN_CHUNK_BYTES = 19;
 
+/** workerd holds maxOutputLength against the buffer it grows in steps, not against the bytes in it: a tight limit refuses good chunks. */
+const SPARE_OUTPUT_BYTES = 1_000_000;
+
 /** No chunk may inflate to more, bytes of UTF-8. */
 export const MAX_INFLATED_BYTES = 4_000_000;
 /** Inflated text that may be alive at once in one isolate: a small part of its 128 MB, as parsing takes several times that. */
@@ -72,7 +75,8 @@ export function unpackChunk(chunk: Uint8Array, budget?: InflateBudget): string {
   const expected = inflatedBytes(chunk);
   budget?.take(chunk);
   try {
-    const bytes = gunzipSync(chunk.subarray(1), { maxOutputLength: Math.max(1, expected) });
+    const bytes = gunzipSync(chunk.subarray(1), { maxOutputLength: 2 * expected + SPARE_OUTPUT_BYTES });
+    if (bytes.length !== expected) throw new RangeError(`inflates to ${bytes.length} bytes instead of ${expected}`);
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     budget?.release(chunk);
