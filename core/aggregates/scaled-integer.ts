@@ -57,7 +57,8 @@ export function toDouble({ significand, exponent }: ScaledDouble): number {
   for (; rest > SCALE_STEP; rest -= SCALE_STEP) value *= 2 ** SCALE_STEP;
   for (; rest < -SCALE_STEP; rest += SCALE_STEP) value *= 2 ** -SCALE_STEP;
   value *= 2 ** rest;
-  return Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, value));
+  // A negative number that rounds to zero is 0, not −0.
+  return Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, value)) + 0;
 }
 
 /** Bits of a positive number, at most 3 too many. */
