@@ -1,5 +1,6 @@
 import { ChildProcess } from "node:child_process";
 import { subscribe } from "node:diagnostics_channel";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
 import type { MiniflareOptions } from "miniflare";
@@ -20,6 +21,10 @@ export interface RuntimeOptions {
   readonly vars: Readonly<Record<string, string>>;
   /** Holds every queue message back this long: a consumer that is paused, for benchmarks. */
   readonly queueDelaySeconds?: number;
+  /** Absolute path of a JavaScript module that exports everything the Worker does and imports it as `./index.js`. */
+  readonly wrapper?: string;
+  /** Throws the Worker's log lines away. */
+  readonly quiet?: boolean;
 }
 
 /** The options of one Worker that this file changes; wrangler translates all others from wrangler.toml. */
@@ -49,7 +54,7 @@ export function platformOptions(options: RuntimeOptions): MiniflareOptions {
     ...config,
     name: "streamflow",
     modulesRoot: dirname(options.script),
-    modules: [{ type: "ESModule", path: options.script }],
+    modules: modulesOf(options),
     bindings: { ...config.bindings, ...options.vars },
     queueProducers: withDelay(config.queueProducers, options.queueDelaySeconds),
     serviceBindings: { ...config.serviceBindings, ASSETS: "streamflow-assets" },
@@ -61,13 +66,22 @@ export function platformOptions(options: RuntimeOptions): MiniflareOptions {
     compatibilityDate: config.compatibilityDate,
     assets: { ...assets, directory: options.assets, routerConfig: { has_user_worker: false } },
   };
-  return { ...base(options.state), workers: convert([platform, dashboard]) };
+  const quiet = options.quiet === true ? { handleStructuredLogs: () => undefined } : {};
+  return { ...baseOptions(options.state), ...quiet, workers: convert([platform, dashboard]) };
+}
+
+/** The Worker's modules, the main one first. */
+function modulesOf({ script, wrapper }: RuntimeOptions): object[] {
+  const worker = { type: "ESModule", path: script };
+  if (wrapper === undefined) return [worker];
+  const path = join(dirname(script), "wrapper.js");
+  return [{ type: "ESModule", path, contents: readFileSync(wrapper, "utf8") }, worker];
 }
 
 /** Options for an instance that holds only the database: migrations run before any request or alarm can see it. */
 export function databaseOptions(state: string): MiniflareOptions {
   const { d1Databases } = readWranglerOptions();
-  return { ...base(state), workers: convert([{ ...NO_CODE, name: "streamflow", d1Databases }]) };
+  return { ...baseOptions(state), workers: convert([{ ...NO_CODE, name: "streamflow", d1Databases }]) };
 }
 
 const NO_CODE = { modules: true, script: "export default {}" };
@@ -87,7 +101,12 @@ function convert(workers: readonly object[]): MiniflareOptions["workers"] {
   return convertV4MiniflareOptions(options).workers;
 }
 
-function base(state: string): Omit<MiniflareOptions, "workers"> {
+/**
+ * What every instance has in common.
+ *
+ * @param state  where to keep state; nowhere when absent
+ */
+export function baseOptions(state?: string): Omit<MiniflareOptions, "workers"> {
   return {
     // Miniflare's entry listens too; nobody needs it, so it takes any free loopback port.
     host: "127.0.0.1",
@@ -98,7 +117,7 @@ function base(state: string): Omit<MiniflareOptions, "workers"> {
     logRequests: false,
     log: new Log(LogLevel.WARN),
     // The subdirectory is wrangler's, so that `wrangler d1 execute --local --persist-to <state>` sees the same data.
-    resourcePersistencePath: join(state, "v3"),
+    ...(state === undefined ? {} : { resourcePersistencePath: join(state, "v3") }),
   };
 }
 

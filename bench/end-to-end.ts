@@ -1,0 +1,103 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { USER_AGGREGATIONS, addAggregations, countInWindows, storedEvents, unsealedEvents } from "./aggregations.ts";
+import { prepareLoad } from "./load.ts";
+import { startBenchPlatform } from "./platform.ts";
+import type { BenchPlatform } from "./platform.ts";
+
+/** How long a number of distinct events takes to be stored, deduplicated and aggregated. */
+export interface EndToEndResult {
+  readonly events: number;
+  /** Events per second from the first request until everything below is true. */
+  readonly eventsPerSecond: number;
+  /** Seconds from the first request until … */
+  readonly accepted: number;
+  /** … every user aggregation's windows count all of them, */
+  readonly aggregated: number;
+  /** … /api/v1/stats counts all of them, */
+  readonly stored: number;
+  /** … and as many are in D1 segments; null when the platform does not tell. */
+  readonly sealed: number | null;
+  readonly bytesPerEvent: number;
+  readonly refused: number;
+  /** Of the load process, in cores. */
+  readonly loadCpu: number;
+  /** CPU seconds of workerd per million events. */
+  readonly workerdCpuPerMillion: number | null;
+  /** Bytes; null where the system does not tell. */
+  readonly peakMemory: number | null;
+}
+
+const BATCH = 500;
+const CONCURRENCY = 8;
+const POLL_MS = 250;
+const GIVE_UP_AFTER_MS = 300_000;
+/**
+ * Sent behind the events that are counted. The last events of any run lie in an unfinished segment, which is sealed after
+ * a minute; with these behind them, the counted ones are sealed as they are in a stream that goes on.
+ */
+const FOLLOWING_EVENTS = 25_000;
+
+/** Runs it on a fresh platform: one tenant, the built-in aggregations and two of a user. */
+export async function measureEndToEnd(events: number): Promise<EndToEndResult> {
+  const platform = await startBenchPlatform();
+  try {
+    await addAggregations(platform);
+    const order = { url: platform.url, key: platform.key, batch: BATCH, concurrency: CONCURRENCY };
+    const load = await prepareLoad({ ...order, seed: "end to end", events });
+    const following = await prepareLoad({ ...order, seed: "following", events: FOLLOWING_EVENTS });
+    const sinceMs = Date.now() - 60_000;
+    const cpuBefore = platform.cpuSeconds() ?? 0;
+    const startedAt = performance.now();
+    const result = await load.run();
+    const [reached] = await Promise.all([watch(platform, events, sinceMs, startedAt), following.run()]);
+    const last = Math.max(reached.aggregated, reached.stored, reached.sealed ?? 0);
+    const cpu = platform.cpuSeconds();
+    return {
+      events,
+      eventsPerSecond: events / last,
+      accepted: result.seconds,
+      ...reached,
+      bytesPerEvent: result.bytesPerEvent,
+      refused: result.refused,
+      loadCpu: result.cpu,
+      workerdCpuPerMillion: cpu === null ? null : ((cpu - cpuBefore) / (events + FOLLOWING_EVENTS)) * 1e6,
+      peakMemory: platform.peakMemory(),
+    };
+  } finally {
+    await platform.stop();
+  }
+}
+
+/** Polls until every count has reached `events`; the seconds at which each one was first seen there. */
+async function watch(platform: BenchPlatform, events: number, sinceMs: number, startedAt: number) {
+  const seconds = (): number => (performance.now() - startedAt) / 1000;
+  let [aggregated, stored, sealed]: (number | null | undefined)[] = [];
+  while (aggregated === undefined || stored === undefined || sealed === undefined) {
+    if (performance.now() - startedAt > GIVE_UP_AFTER_MS) throw new Error(await explain(platform, events, sinceMs));
+    const total = await storedEvents(platform);
+    if (stored === undefined && total >= events) stored = seconds();
+    if (stored !== undefined && aggregated === undefined && (await fewest(platform, sinceMs)) >= events)
+      aggregated = seconds();
+    if (stored !== undefined && sealed === undefined) {
+      const unsealed = await unsealedEvents(platform);
+      if (unsealed === null) sealed = null;
+      else if (total - unsealed >= events) sealed = seconds();
+    }
+    await wait(POLL_MS);
+  }
+  return { aggregated: aggregated ?? 0, stored: stored ?? 0, sealed };
+}
+
+async function fewest(platform: BenchPlatform, sinceMs: number): Promise<number> {
+  const counts = USER_AGGREGATIONS.map(({ name }) => countInWindows(platform, name, "requests", sinceMs));
+  return Math.min(...(await Promise.all(counts)));
+}
+
+async function explain(platform: BenchPlatform, events: number, sinceMs: number): Promise<string> {
+  const [stored, windows, unsealed] = [
+    await storedEvents(platform),
+    await fewest(platform, sinceMs),
+    await unsealedEvents(platform),
+  ];
+  return `of ${events} events, ${stored} are stored, ${windows} are in windows and ${unsealed ?? "an unknown number"} are unsealed after ${GIVE_UP_AFTER_MS / 1000} s`;
+}

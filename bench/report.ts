@@ -1,0 +1,89 @@
+import type { AcceptedResult } from "./accepted.ts";
+import type { CostResult } from "./cost.ts";
+import type { EndToEndResult } from "./end-to-end.ts";
+import type { LiveResult } from "./live.ts";
+
+/** Thousands with commas, no fraction. */
+function whole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+function megabytes(bytes: number | null): string {
+  return bytes === null ? "unknown on this system" : `${whole(bytes / 1e6)} MB`;
+}
+
+function lines(title: string, rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return `${title}\n${rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join("\n")}\n`;
+}
+
+/** (a) */
+export function formatAccepted(result: AcceptedResult, consumer: "paused" | "running"): string {
+  return lines(`Accepted over HTTP, 500 per batch, consumer ${consumer}`, [
+    ["accepted", `${whole(result.accepted)} events/s`],
+    ["parse-only Worker", `${whole(result.parseOnly)} events/s`],
+    ["ratio", `${result.ratio.toFixed(3)} (goal ≥ 0.25)`],
+    ["rounds", result.rounds.map((round) => `${whole(round.accepted)} / ${whole(round.parseOnly)}`).join(", ")],
+    ["event", `${whole(result.bytesPerEvent)} B of JSON`],
+    ["load process", `${result.loadCpu.toFixed(2)} cores; ${result.refused} requests refused and sent again`],
+  ]);
+}
+
+/** (b) and (d) */
+export function formatEndToEnd(result: EndToEndResult): string {
+  const rate = (seconds: number | null): string =>
+    seconds === null ? "unknown" : `${seconds.toFixed(1)} s (${whole(result.events / seconds)} events/s)`;
+  return lines(`End to end, ${whole(result.events)} distinct events, 500 per batch, one tenant`, [
+    ["stored, deduplicated, aggregated", `${whole(result.eventsPerSecond)} events/s (goal ≥ 60,000)`],
+    ["accepted after", rate(result.accepted)],
+    ["counted in /api/v1/stats after", rate(result.stored)],
+    ["in all windows after", rate(result.aggregated)],
+    ["in D1 segments after", rate(result.sealed)],
+    [
+      "CPU of workerd",
+      result.workerdCpuPerMillion === null
+        ? "unknown"
+        : `${result.workerdCpuPerMillion.toFixed(1)} s per million events`,
+    ],
+    ["load process", `${result.loadCpu.toFixed(2)} cores; ${result.refused} requests refused and sent again`],
+    ["peak memory of workerd", `${megabytes(result.peakMemory)} (goal ≤ 1,000 MB)`],
+  ]);
+}
+
+/** (c) */
+export function formatLive(result: LiveResult): string {
+  return lines(`POST to live frame at 1,000 events/s (${whole(result.events)} events, ${result.frames} frames)`, [
+    ["p50", `${whole(result.p50)} ms (goal ≤ 300 ms)`],
+    ["p99", `${whole(result.p99)} ms`],
+    ["longest", `${whole(result.max)} ms`],
+  ]);
+}
+
+const NAMES = {
+  workerRequests: "Worker requests and queue batches",
+  workerCpuMs: "CPU ms (all of workerd, so at most)",
+  queueOperations: "queue operations",
+  objectRequests: "object requests",
+  objectGbSeconds: "object GB-s (awake throughout)",
+  d1RowsWritten: "D1 rows written",
+  d1RowsRead: "D1 rows read",
+  objectRowsWritten: "object rows written, alarms included",
+  objectRowsRead: "object rows read",
+} as const;
+
+/** (e) */
+export function formatCost(result: CostResult): string {
+  const { batch, ratePerSecond } = result.traffic;
+  const how = batch === 1 ? "single posts" : `${batch} per batch`;
+  const items = Object.entries(NAMES).map(([item, name]): [string, string] => {
+    const priced = Object.entries(result.perMillion).find(([key]) => key === item)?.[1] ?? 0;
+    const price = Object.entries(result.dollars).find(([key]) => key === item)?.[1] ?? 0;
+    return [name, `${whole(priced).padStart(12)}  $${price.toFixed(4)}`];
+  });
+  return lines(`Per million events, ${how} at ${whole(ratePerSecond)}/s (${whole(result.events)} events measured)`, [
+    ...items,
+    ["list price", `${"".padStart(12)}  $${result.total.toFixed(4)}${batch === 500 ? " (goal ≤ $0.10)" : ""}`],
+    ["rows written per event", result.rowsWrittenPerEvent.toFixed(4)],
+    ["calls in this run", JSON.stringify(result.byMethod)],
+  ]);
+}

@@ -1,0 +1,93 @@
+// `npm run bench`: what the README's numbers come from. Runs the built Worker in workerd, without any dev proxy.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus, totalmem } from "node:os";
+import { parseArgs } from "node:util";
+import { measureAccepted } from "./accepted.ts";
+import { measureCost } from "./cost.ts";
+import { measureEndToEnd } from "./end-to-end.ts";
+import { measureLive } from "./live.ts";
+import { formatAccepted, formatCost, formatEndToEnd, formatLive } from "./report.ts";
+
+const HELP = `npm run bench -- [--only a,b,c,e] [--events N] [--json FILE]
+
+  a   events/s accepted over HTTP, beside a Worker that only parses; consumer paused, then running
+  b   events/s end to end until stored, deduplicated and aggregated; and peak memory (d)
+  c   time from POST to live frame, at 1,000 events/s
+  e   billed operations per million events, and their list price
+
+  --events N    distinct events of b (default: 1,000,000)
+  --json FILE   write all figures there as well
+`;
+
+const ROUNDS = 3;
+const EVENTS_PER_ROUND = 300_000;
+const LIVE_SECONDS = 30;
+const TRAFFIC = [
+  { batch: 500, ratePerSecond: 1_000, seconds: 120 },
+  { batch: 1, ratePerSecond: 1_000, seconds: 30 },
+  { batch: 1, ratePerSecond: 1, seconds: 60 },
+] as const;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    events: { type: "string" },
+    json: { type: "string" },
+    help: { type: "boolean" },
+  },
+});
+if (values.help === true) process.stdout.write(HELP);
+else await main(new Set((values.only ?? "a,b,c,e").split(",")), Number(values.events ?? 1_000_000), values.json);
+
+async function main(only: ReadonlySet<string>, events: number, jsonPath: string | undefined): Promise<void> {
+  const figures: Record<string, unknown> = { environment: environment() };
+  const print = (name: string, figure: unknown, text: string): void => {
+    figures[name] = figure;
+    process.stdout.write(`\n${text}`);
+  };
+  process.stdout.write(`${JSON.stringify(figures["environment"], null, 2)}\n`);
+  if (only.has("a")) {
+    const paused = await measureAccepted(true, ROUNDS, EVENTS_PER_ROUND);
+    print("accepted_consumer_paused", paused, formatAccepted(paused, "paused"));
+    const running = await measureAccepted(false, ROUNDS, EVENTS_PER_ROUND);
+    print("accepted_consumer_running", running, formatAccepted(running, "running"));
+  }
+  if (only.has("b") || only.has("d")) {
+    const result = await measureEndToEnd(events);
+    print("end_to_end", result, formatEndToEnd(result));
+  }
+  if (only.has("c")) {
+    const result = await measureLive(LIVE_SECONDS);
+    print("live", result, formatLive(result));
+  }
+  if (only.has("e")) {
+    for (const traffic of TRAFFIC) {
+      const result = await measureCost(traffic);
+      print(`cost_${traffic.batch}_at_${traffic.ratePerSecond}`, result, formatCost(result));
+    }
+  }
+  if (jsonPath !== undefined) writeFileSync(jsonPath, `${JSON.stringify(figures, null, 2)}\n`);
+}
+
+function environment(): Record<string, unknown> {
+  return {
+    command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
+    date: new Date().toISOString(),
+    cpu: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
+    memory_gb: Math.round(totalmem() / 1e9),
+    node: process.version,
+    workerd: versionOf("workerd"),
+    miniflare: versionOf("miniflare"),
+    wrangler: versionOf("wrangler"),
+  };
+}
+
+function versionOf(name: string): string {
+  const manifest: unknown = JSON.parse(
+    readFileSync(createRequire(import.meta.url).resolve(`${name}/package.json`), "utf8"),
+  );
+  const version =
+    typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : undefined;
+  return typeof version === "string" ? version : "unknown";
+}
