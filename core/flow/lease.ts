@@ -1,0 +1,226 @@
+// Problem: a tenant's quota must hold over all isolates, and asking one object per request would cap the tenant at what
+// that object answers. Rule: a token bucket with lazy refill, from which isolates lease events in bulk and report
+// afterwards what they used; a report beyond the lease is a debt, so the bucket may be below zero for a moment.
+// Why not a counter per isolate: it knows nothing of the others. See RFC 2697 section 3 for the bucket.
+
+export interface Quota {
+  /** Events the bucket gains per second, > 0. */
+  readonly ratePerSecond: number;
+  /** Events the bucket holds when full. */
+  readonly burst: number;
+  /** Accepted but not yet applied events beyond which nothing more is let in. */
+  readonly maxBacklog: number;
+  /** How long unreported events of a lease count as possibly used, ms. */
+  readonly leaseMs: number;
+}
+
+/** What an isolate reports and asks for. */
+export interface LeaseRequest {
+  /** Name of the isolate, unique while it lives. */
+  readonly isolate: string;
+  /** What it put on the queue since its last report. */
+  readonly used: { readonly events: number; readonly bytes: number };
+  /** Further events wanted. 0 gives back what is left of the lease. */
+  readonly want: number;
+}
+
+/** Figures for the rate limit headers. */
+export interface QuotaState {
+  /** Events the bucket holds when full. */
+  readonly limit: number;
+  /** Whole events in the bucket now, ≥ 0. */
+  readonly remaining: number;
+  /** Epoch ms when the bucket will be full if nothing more is taken. */
+  readonly resetAtMs: number;
+}
+
+export interface Lease extends QuotaState {
+  readonly refused: false;
+  /** Events, ≤ want. */
+  readonly granted: number;
+  /** Epoch ms until when all that was granted and not reported may be used. */
+  readonly expiresAtMs: number;
+}
+
+export interface Refusal extends QuotaState {
+  readonly refused: true;
+  /** `stopped` is an outage of ours, the others are the tenant sending too much. */
+  readonly reason: "over_quota" | "backlog" | "stopped";
+  readonly message: string;
+  /** Whole seconds, ≥ 1. */
+  readonly retryAfterSeconds: number;
+}
+
+export type LeaseAnswer = Lease | Refusal;
+
+/** What survives a restart. */
+export interface LedgerSnapshot {
+  readonly accepted: number;
+  readonly acceptedBytes: number;
+  readonly applied: readonly (readonly [shard: number, events: number])[];
+  readonly stopped: string | null;
+}
+
+/** One lease takes at most this part of the bucket, so that another isolate finds something. */
+const LARGEST_SHARE = 0.5;
+/** How fast a backlog is taken to drain when telling producers when to come back, events per second. */
+const ASSUMED_DRAIN_PER_SECOND = 50_000;
+const MAX_RETRY_AFTER_SECONDS = 60;
+const STOPPED_RETRY_AFTER_SECONDS = 30;
+/** More applied than accepted for this long means that reports were lost (an isolate died), not that they are late, ms. */
+const LOST_REPORT_MS = 10_000;
+
+interface OpenLease {
+  readonly unreported: number;
+  readonly expiresAtMs: number;
+}
+
+/** One tenant's bucket, open leases, and the count of events accepted and applied. */
+export class LeaseLedger {
+  readonly #quota: Quota;
+  readonly #leases = new Map<string, OpenLease>();
+  readonly #applied: Map<number, number>;
+  #tokens: number;
+  #atMs: number;
+  #accepted: number;
+  #acceptedBytes: number;
+  #stopped: string | null;
+  #behindSinceMs: number | null = null;
+
+  /** @param snapshot what an earlier ledger left; the bucket starts full, because a restart takes longer than refilling */
+  constructor(quota: Quota, nowMs: number, snapshot?: LedgerSnapshot) {
+    this.#quota = quota;
+    this.#tokens = quota.burst;
+    this.#atMs = nowMs;
+    this.#applied = new Map(snapshot?.applied);
+    this.#accepted = Math.max(snapshot?.accepted ?? 0, this.#appliedTotal());
+    this.#acceptedBytes = snapshot?.acceptedBytes ?? 0;
+    this.#stopped = snapshot?.stopped ?? null;
+  }
+
+  /** Takes an isolate's report and answers its wish. A refused isolate keeps what it holds, unless it gives it back. */
+  lease(request: LeaseRequest, nowMs: number): LeaseAnswer {
+    this.#refill(nowMs);
+    this.#report(request);
+    if (request.want <= 0) this.#giveBack(request.isolate);
+    const refusal = this.#refusal(nowMs);
+    if (refusal !== undefined) return refusal;
+    if (request.want <= 0) return { refused: false, granted: 0, expiresAtMs: nowMs, ...this.#state(nowMs) };
+    const granted = Math.min(request.want, Math.max(1, Math.floor(this.#tokens * LARGEST_SHARE)));
+    this.#tokens -= granted;
+    const unreported = granted + (this.#leases.get(request.isolate)?.unreported ?? 0);
+    const expiresAtMs = nowMs + this.#quota.leaseMs;
+    this.#leases.set(request.isolate, { unreported, expiresAtMs });
+    return { refused: false, granted, expiresAtMs, ...this.#state(nowMs) };
+  }
+
+  /** Tokens gained since the last call; what expired leases left unreported comes back with them. */
+  #refill(nowMs: number): void {
+    const elapsedMs = Math.max(0, nowMs - this.#atMs);
+    this.#atMs = Math.max(this.#atMs, nowMs);
+    let tokens = this.#tokens + (this.#quota.ratePerSecond * elapsedMs) / 1000;
+    for (const [isolate, lease] of this.#leases) {
+      if (lease.expiresAtMs > nowMs) continue;
+      tokens += lease.unreported;
+      this.#leases.delete(isolate);
+    }
+    this.#tokens = Math.min(this.#quota.burst, tokens);
+  }
+
+  #report({ isolate, used }: LeaseRequest): void {
+    this.#accepted += used.events;
+    this.#acceptedBytes += used.bytes;
+    const lease = this.#leases.get(isolate);
+    const covered = Math.min(used.events, lease?.unreported ?? 0);
+    this.#tokens -= used.events - covered;
+    if (lease !== undefined) this.#leases.set(isolate, { ...lease, unreported: lease.unreported - covered });
+  }
+
+  #giveBack(isolate: string): void {
+    this.#tokens = Math.min(this.#quota.burst, this.#tokens + (this.#leases.get(isolate)?.unreported ?? 0));
+    this.#leases.delete(isolate);
+  }
+
+  #refusal(nowMs: number): Refusal | undefined {
+    const state = this.#state(nowMs);
+    if (this.#stopped !== null) {
+      const message = `not accepting events: ${this.#stopped}`;
+      return { refused: true, reason: "stopped", message, retryAfterSeconds: STOPPED_RETRY_AFTER_SECONDS, ...state };
+    }
+    const excess = this.#accepted - this.#appliedTotal() - this.#quota.maxBacklog;
+    if (excess > 0) {
+      const message = `more than ${this.#quota.maxBacklog} accepted events wait to be processed`;
+      return {
+        refused: true,
+        reason: "backlog",
+        message,
+        retryAfterSeconds: waitSeconds(excess, ASSUMED_DRAIN_PER_SECOND),
+        ...state,
+      };
+    }
+    if (this.#tokens >= 1) return undefined;
+    const message = `over the quota of ${this.#quota.ratePerSecond} events per second`;
+    const retryAfterSeconds = waitSeconds(1 - this.#tokens, this.#quota.ratePerSecond);
+    return { refused: true, reason: "over_quota", message, retryAfterSeconds, ...state };
+  }
+
+  #state(nowMs: number): QuotaState {
+    const missing = this.#quota.burst - this.#tokens;
+    return {
+      limit: this.#quota.burst,
+      remaining: Math.max(0, Math.floor(this.#tokens)),
+      resetAtMs: nowMs + Math.ceil((missing / this.#quota.ratePerSecond) * 1000),
+    };
+  }
+
+  /** How many events a shard has taken from the queue so far, repeats of a message not counted again; never goes back. */
+  applied(shard: number, totalEvents: number, nowMs: number): void {
+    this.#applied.set(shard, Math.max(totalEvents, this.#applied.get(shard) ?? 0));
+    const applied = this.#appliedTotal();
+    if (applied <= this.acceptedEvents(nowMs)) this.#behindSinceMs = null;
+    else this.#behindSinceMs ??= nowMs;
+    if (this.#behindSinceMs === null || nowMs - this.#behindSinceMs < LOST_REPORT_MS) return;
+    this.#accepted = applied;
+    this.#behindSinceMs = null;
+  }
+
+  #appliedTotal(): number {
+    return sum(this.#applied.values());
+  }
+
+  /** Events put on the queue so far, those of unexpired leases that may have been included. */
+  acceptedEvents(nowMs: number): number {
+    const open = [...this.#leases.values()].filter((lease) => lease.expiresAtMs > nowMs);
+    return this.#accepted + sum(open.map((lease) => lease.unreported));
+  }
+
+  /** Nothing is let in while a reason is set. */
+  setStopped(reason: string | null): void {
+    this.#stopped = reason;
+  }
+
+  /** Everything that was on the queue is gone: what was accepted is what was applied. */
+  forgetQueue(): void {
+    this.#accepted = this.#appliedTotal();
+    this.#leases.clear();
+  }
+
+  snapshot(): LedgerSnapshot {
+    return {
+      accepted: this.#accepted,
+      acceptedBytes: this.#acceptedBytes,
+      applied: [...this.#applied],
+      stopped: this.#stopped,
+    };
+  }
+}
+
+function waitSeconds(events: number, perSecond: number): number {
+  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(events / perSecond)));
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}

@@ -1,0 +1,138 @@
+import { gunzipSync } from "node:zlib";
+import { ApiError } from "../http.ts";
+
+/** Bytes of a body as sent, and again when inflated. */
+export const MAX_BODY_BYTES = 10_000_000;
+/** Bodies one isolate holds at once, bytes: parsing takes several times that, of the 128 MB there are. */
+const MAX_BODY_BYTES_IN_FLIGHT = 20_000_000;
+/** First buffer when the length is unknown, bytes. */
+const MIN_BUFFER_BYTES = 65_536;
+
+let bytesInFlight = 0;
+
+/** A body's text and what it costs to hold; `release` once it and what was parsed from it are done with. */
+export interface Body {
+  readonly text: string;
+  /** Bytes of UTF-8, inflated. */
+  readonly bytes: number;
+  release(): void;
+}
+
+/**
+ * Reads and decodes a request's body. What arrives is counted: Content-Length is only a hint for the first buffer.
+ * @throws ApiError `payload_too_large` over MAX_BODY_BYTES as sent or inflated; `bad_request` for truncated or corrupt gzip,
+ *   for text that is not UTF-8 and for a body cut off; `unsupported_media_type` for another encoding; `unavailable` while this isolate
+ *   holds too many bodies
+ */
+export async function readBody(request: Request): Promise<Body> {
+  const isGzip = hasGzip(request);
+  const hold = new Hold();
+  try {
+    const sent = await readBytes(request, hold);
+    const bytes = isGzip ? inflate(sent, hold) : sent;
+    return { text: decode(bytes), bytes: bytes.length, release: () => hold.release() };
+  } catch (error) {
+    hold.release();
+    throw error;
+  }
+}
+
+/** Bytes one request holds of this isolate's MAX_BODY_BYTES_IN_FLIGHT. */
+class Hold {
+  #bytes = 0;
+
+  take(bytes: number): void {
+    if (bytesInFlight + bytes > MAX_BODY_BYTES_IN_FLIGHT) {
+      throw new ApiError("unavailable", "Too many large requests at once; try again.", null, 1);
+    }
+    bytesInFlight += bytes;
+    this.#bytes += bytes;
+  }
+
+  /** May be called twice. */
+  release(): void {
+    bytesInFlight -= this.#bytes;
+    this.#bytes = 0;
+  }
+}
+
+function hasGzip(request: Request): boolean {
+  const encoding = (request.headers.get("Content-Encoding") ?? "identity").trim().toLowerCase();
+  if (encoding === "gzip" || encoding === "x-gzip") return true;
+  if (encoding === "identity" || encoding === "") return false;
+  throw new ApiError(
+    "unsupported_media_type",
+    `Content-Encoding must be gzip or absent, not ${encoding.slice(0, 40)}.`,
+  );
+}
+
+/** Fills one buffer by few large reads: the default reader would hand out 4 KB at a time. */
+async function readBytes(request: Request, hold: Hold): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
+  const declared = Number(request.headers.get("Content-Length") ?? 0);
+  let buffer = new Uint8Array(Math.min(MAX_BODY_BYTES, Math.max(MIN_BUFFER_BYTES, declared || 0)) + 1);
+  hold.take(buffer.length);
+  const reader = request.body.getReader({ mode: "byob" });
+  let filled = 0;
+  for (;;) {
+    const { value, done } = await readOrGone(reader, buffer.subarray(filled));
+    if (value !== undefined) {
+      // The read detached the old buffer; this is the same memory.
+      buffer = new Uint8Array(value.buffer);
+      filled += value.length;
+    }
+    if (filled > MAX_BODY_BYTES) {
+      await reader.cancel();
+      throw tooLarge("The body");
+    }
+    if (done || value.length === 0) return buffer.subarray(0, filled);
+    if (filled === buffer.length) buffer = grown(buffer, hold);
+  }
+}
+
+/** Fills `view`, less only at the end of the stream. A sender that goes away half-way is no error of ours. */
+async function readOrGone(
+  reader: ReadableStreamBYOBReader,
+  view: Uint8Array<ArrayBuffer>,
+): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> {
+  try {
+    return await reader.readAtLeast(view.length, view);
+  } catch {
+    throw new ApiError("bad_request", "The body could not be read to its end.");
+  }
+}
+
+function grown(buffer: Uint8Array, hold: Hold): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(MAX_BODY_BYTES + 1, buffer.length * 2));
+  hold.take(larger.length - buffer.length);
+  larger.set(buffer);
+  return larger;
+}
+
+/** zlib counts what it writes and stops at the limit, so a bomb costs the limit and not its size. */
+function inflate(compressed: Uint8Array, hold: Hold): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = gunzipSync(compressed, { maxOutputLength: MAX_BODY_BYTES });
+  } catch (error) {
+    if (error instanceof RangeError) throw tooLarge("The inflated body");
+    throw new ApiError("bad_request", "The body is not complete, valid gzip.");
+  }
+  hold.take(bytes.length);
+  return bytes;
+}
+
+/** A byte order mark at the start is dropped. */
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw new ApiError("bad_request", "The body is not UTF-8.");
+  }
+}
+
+function tooLarge(what: string): ApiError {
+  return new ApiError("payload_too_large", `${what} may have at most ${MAX_BODY_BYTES} bytes.`, {
+    max_bytes: MAX_BODY_BYTES,
+  });
+}

@@ -1,0 +1,93 @@
+import { waitUntil } from "cloudflare:workers";
+import type { MiddlewareHandler } from "hono";
+import { rateControllerName } from "../../core/events/names.ts";
+import type { Refusal } from "../../core/flow/lease.ts";
+import { ApiError, type AppContext, type AppEnv } from "../http.ts";
+import { logError } from "../log.ts";
+import { type Receipt, acceptEvents } from "./accept.ts";
+import { isDraining } from "./draining.ts";
+import type { EventIds } from "./event-ids.ts";
+import type { ParsedEvents } from "./parse.ts";
+import { IsolateQuota, type QuotaCall } from "./quota.ts";
+
+/** A platform that stops has this long to drain before its port is gone, s. */
+const DRAINING_RETRY_AFTER_SECONDS = 5;
+
+/** Made at the first request, where randomness is allowed. */
+let isolateQuota: IsolateQuota | undefined;
+
+function quota(): IsolateQuota {
+  isolateQuota ??= new IsolateQuota(crypto.randomUUID());
+  return isolateQuota;
+}
+
+function quotaCall(env: Env, tenant: string): QuotaCall {
+  return {
+    tenant,
+    ask: (request) => env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).lease(request),
+    waitUntil,
+    sleep: (ms) => scheduler.wait(ms),
+    now: () => Date.now(),
+    onError: (error) => logError("quota", error, { tenant }),
+  };
+}
+
+/** Whether this tenant may send events now. @throws ApiError `unavailable` while stopping or stopped, `too_many_requests` */
+export async function assertOpen(env: Env, tenant: string): Promise<void> {
+  if (isDraining()) throw new ApiError("unavailable", "The platform is stopping.", null, DRAINING_RETRY_AFTER_SECONDS);
+  const refusal = await quota().refusal(quotaCall(env, tenant));
+  if (refusal !== null) throw refused(refusal);
+}
+
+function refused({ reason, message, retryAfterSeconds }: Refusal): ApiError {
+  const code = reason === "stopped" ? "unavailable" : "too_many_requests";
+  return new ApiError(code, message, { reason }, retryAfterSeconds);
+}
+
+/** Middleware: turns a request away before its body is read, and puts the rate limit headers on every answer. */
+export function admission(): MiddlewareHandler<AppEnv> {
+  return async function admissionMiddleware(c, next) {
+    const { tenant } = c.get("principal");
+    try {
+      await assertOpen(c.env, tenant);
+    } catch (error) {
+      setRateLimitHeaders(c, tenant);
+      throw error;
+    }
+    await next();
+    setRateLimitHeaders(c, tenant);
+  };
+}
+
+/** Reset is in epoch seconds, as the X-RateLimit headers of other APIs have it. */
+function setRateLimitHeaders(c: AppContext, tenant: string): void {
+  const state = quota().state(tenant);
+  if (state === null) return;
+  c.header("X-RateLimit-Limit", String(state.limit));
+  c.header("X-RateLimit-Remaining", String(state.remaining));
+  c.header("X-RateLimit-Reset", String(Math.ceil(state.resetAtMs / 1000)));
+}
+
+/**
+ * Accepts events and books them. Called by every door.
+ * @param bytes about how many bytes of JSON the events came as
+ */
+export async function takeEvents(
+  env: Env,
+  tenant: string,
+  parsed: ParsedEvents,
+  ids: EventIds,
+  bytes: number,
+): Promise<Receipt> {
+  const receipt = await acceptEvents(parsed, {
+    tenant,
+    queue: env.EVENTS,
+    receivedAt: Date.now(),
+    ids,
+    newBatchId: () => crypto.randomUUID(),
+    bytes,
+    onQueueError: (error) => logError("queue_send", error, { tenant }),
+  });
+  quota().settle(quotaCall(env, tenant), receipt.accepted.length, bytes);
+  return receipt;
+}
