@@ -58,6 +58,7 @@ export interface AggregationInfo {
   readonly definition: Definition;
   readonly version: number;
   readonly builtIn: boolean;
+  readonly windowMs: number;
   /** Epoch ms, or null before the first event. */
   readonly watermark: number | null;
   readonly lateEvents: number;
@@ -234,6 +235,7 @@ export class WindowAggregator extends DurableObject<Env> {
       definition: aggregation.plan.definition,
       version: aggregation.version,
       builtIn: aggregation.id < FIRST_USER_ID,
+      windowMs: aggregation.plan.timing.sizeMs,
       watermark: Number.isFinite(aggregation.watermark) ? aggregation.watermark : null,
       lateEvents: aggregation.lateEvents,
       duplicateEvents: this.#machine.duplicates - aggregation.duplicatesBefore,

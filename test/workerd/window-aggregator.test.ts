@@ -5,19 +5,30 @@ import type { StreamEvent } from "../../core/events/event.ts";
 import { aggregatorName } from "../../core/events/names.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
 import { ColumnarBuilder } from "../../core/events/event-batch.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
 import { packChunk } from "../../storage/chunk.ts";
 
 let tenants = 0;
 /** A fresh tenant, so that tests in one file do not share an object. */
 function newAggregator() {
   const tenant = `agg-${++tenants}`;
-  return { tenant, stub: env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)) };
+  return { tenant, stub: windowAggregator(env, tenant), object: env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)) };
 }
 
 const T0 = Date.parse("2015-05-17T10:00:00Z");
 
 function event(id: string, atMs: number, fields: Partial<StreamEvent> = {}): StreamEvent {
-  return { id, type: "web.request", source: "shop", timestamp: atMs, receivedAt: atMs, severity: "low", data: { status: 200 }, metadata: {}, ...fields };
+  return {
+    id,
+    type: "web.request",
+    source: "shop",
+    timestamp: atMs,
+    receivedAt: atMs,
+    severity: "low",
+    data: { status: 200 },
+    metadata: {},
+    ...fields,
+  };
 }
 
 function message(id: string, events: readonly StreamEvent[]) {
@@ -33,16 +44,26 @@ describe("WindowAggregator", () => {
     const { stub } = newAggregator();
     const events = Array.from({ length: 100 }, (_, k) => event(`e-${k}`, T0 + k * 1000));
     expect(await stub.apply([message("m1", events)])).toEqual({ fresh: 100, duplicates: 0, late: 0 });
-    expect(await stub.apply([message("m1", events), message("m2", events.slice(0, 50))])).toEqual({ fresh: 0, duplicates: 150, late: 0 });
+    expect(await stub.apply([message("m1", events), message("m2", events.slice(0, 50))])).toEqual({
+      fresh: 0,
+      duplicates: 150,
+      late: 0,
+    });
     const page = await stub.windows("events_1h", everyWindow);
-    expect(page?.windows).toMatchObject([{ start: "2015-05-17T10:00:00.000Z", status: "open", values: { count: 100 } }]);
+    expect(page?.windows).toMatchObject([
+      { start: "2015-05-17T10:00:00.000Z", status: "open", values: { count: 100 } },
+    ]);
   });
 
   test("has the same numbers after an eviction in mid-stream", async () => {
-    const { stub } = newAggregator();
+    const { stub, object } = newAggregator();
     await stub.apply([message("m1", [event("a", T0), event("b", T0 + 1)])]);
-    await evictDurableObject(stub);
-    expect(await stub.apply([message("m2", [event("b", T0 + 1), event("c", T0 + 2)])])).toEqual({ fresh: 1, duplicates: 1, late: 0 });
+    await evictDurableObject(object);
+    expect(await stub.apply([message("m2", [event("b", T0 + 1), event("c", T0 + 2)])])).toEqual({
+      fresh: 1,
+      duplicates: 1,
+      late: 0,
+    });
     const page = await stub.windows("events_1m", everyWindow);
     expect(page?.windows.map(({ values }) => values["count"])).toEqual([3]);
     const { events } = await stub.readTail(ALL_EVENTS, null, 10);
@@ -54,7 +75,9 @@ describe("WindowAggregator", () => {
     const events = Array.from({ length: 2500 }, (_, k) => event(`e-${k}`, T0 + k * 10));
     for (let k = 0; k < 5; k++) await stub.apply([message(`m${k}`, events.slice(k * 500, (k + 1) * 500))]);
     await expect.poll(async () => (await stub.metrics())["events_unsealed"]).toBe(500);
-    const row = await env.DB.prepare("select sum(events) as events from segment_index where tenant = ?").bind(tenant).first<{ events: number }>();
+    const row = await env.DB.prepare("select sum(events) as events from segment_index where tenant = ?")
+      .bind(tenant)
+      .first<{ events: number }>();
     expect(row?.events).toBe(2000);
     expect((await stub.readTail(ALL_EVENTS, null, 5000)).events).toHaveLength(500);
   });

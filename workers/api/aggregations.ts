@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import type { z } from "zod";
-import { type Definition, definitionSchema, timingOf } from "../../core/windows/definition.ts";
+import { type Definition, definitionSchema } from "../../core/windows/definition.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import type { AggregationInfo, PutResult } from "../../durable-objects/window-aggregator.ts";
 import { requireRole } from "../auth/index.ts";
@@ -38,10 +38,10 @@ export const aggregationRoutes = new Hono<AppEnv>()
     if (result === "has_rules") throw new ApiError("conflict", `Rules use ${name}: delete them first.`);
     return ok(c, { name }, "The aggregation and its windows are deleted.");
   })
-  .get("/api/v1/aggregations/:name/windows", requireRole("viewer"), windowsAnswer)
+  .get("/api/v1/aggregations/:name/windows", requireRole("viewer"), (c) => windowsAnswer(c))
   .get("/api/v1/aggregations/:name/query", requireRole("viewer"), async (c) => {
-    const { definition } = await info(c);
-    const query = rangeQuery(parametersOf(c), definition.group_by ?? [], timingOf(definition).sizeMs);
+    const { definition, windowMs } = await info(c);
+    const query = rangeQuery(parametersOf(c), definition.group_by ?? [], windowMs);
     const result = await aggregator(c).queryRange(definition.name, query);
     if (result === null) throw notFound(definition.name);
     if (!result.ok)
@@ -60,9 +60,9 @@ export const aggregationRoutes = new Hono<AppEnv>()
     });
   });
 
-/** Answers the list of windows of the aggregation named in the path. */
-export async function windowsAnswer(c: AppContext): Promise<Response> {
-  const { definition } = await info(c);
+/** Answers the list of windows of an aggregation: the one named in the path, unless another is given. */
+export async function windowsAnswer(c: AppContext, name = c.req.param("name") ?? ""): Promise<Response> {
+  const { definition } = await info(c, name);
   const query = windowsQuery(parametersOf(c), definition.group_by ?? []);
   const page = await aggregator(c).windows(definition.name, query);
   // Read after the page, so that the counters are not behind the windows.
@@ -82,8 +82,7 @@ export function aggregator(c: AppContext): ReturnType<typeof windowAggregator> {
   return windowAggregator(c.env, c.get("principal").tenant);
 }
 
-async function info(c: AppContext): Promise<AggregationInfo> {
-  const name = c.req.param("name") ?? "";
+async function info(c: AppContext, name = c.req.param("name") ?? ""): Promise<AggregationInfo> {
   const found = await aggregator(c).getAggregation(name);
   if (found === null) throw notFound(name);
   return found;

@@ -1,9 +1,11 @@
 import { Hono } from "hono";
 import { ADMIN_KEY_ID, authenticate, DEFAULT_TENANT, requireRole } from "../auth/index.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
 import { ApiError, ok } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
 import { isDraining, setDraining } from "../ingest/draining.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
+import { aggregationMetrics, shardMetrics } from "../shard-metrics.ts";
 import { queueLedger } from "../queue-ledger.ts";
 import { checkReadiness } from "../readiness.ts";
 
@@ -19,10 +21,12 @@ export const healthRoutes = new Hono<AppEnv>()
     const reasons = failing.map(([name, answer]) => `${name}: ${answer}`).join(", ");
     throw new ApiError("unavailable", `Not ready: ${reasons}.`, { checks }, NOT_READY_RETRY_SECONDS);
   })
-  .get("/metrics", requireRole("viewer"), (c) => {
+  .get("/metrics", requireRole("viewer"), async (c) => {
     const { tenant } = c.get("principal");
+    const shard = windowAggregator(c.env, tenant);
     // Requests without a credential belong to nobody; the operator sees them.
-    const families = requestMetrics(tenant === DEFAULT_TENANT ? [tenant, ""] : [tenant]);
+    const requests = requestMetrics(tenant === DEFAULT_TENANT ? [tenant, ""] : [tenant]);
+    const families = [...requests, ...shardMetrics(await shard.metrics()), ...aggregationMetrics(await shard.listAggregations())];
     return c.body(renderMetrics(families), 200, { "Content-Type": METRICS_CONTENT_TYPE });
   })
   .post("/__local/drain", async (c) => {
