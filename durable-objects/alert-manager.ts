@@ -1,3 +1,299 @@
 import { DurableObject } from "cloudflare:workers";
+import type { AlertJson } from "../core/alerts/alert.ts";
+import type { Hand } from "../core/alerts/alert-life.ts";
+import type { ChannelJson, WebhookTarget } from "../core/alerts/channel.ts";
+import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES } from "../core/alerts/limits.ts";
+import { liveHubName, tenantOf } from "../core/events/names.ts";
+import type { ClosedWindow } from "../core/windows/window-json.ts";
+import type { AlertQuery, AlertStats } from "./alerts/alert-log.ts";
+import type {
+  ActionAnswer,
+  AlertFile,
+  ChannelAnswer,
+  ChannelDraft,
+  ChannelRemoval,
+  Claim,
+  DeliveryReport,
+  RuleAnswer,
+  RuleDraft,
+  RuleView,
+} from "./alerts/answers.ts";
+import { ChannelBook } from "./alerts/channel-book.ts";
+import { drainOutbox } from "./alerts/courier.ts";
+import { AlertDesk } from "./alerts/desk.ts";
+import { LiveNotices } from "./alerts/live-notices.ts";
+import type { NotificationKey } from "./alerts/outbox.ts";
+import type { StoredRule } from "./alerts/rule-book.ts";
+import { createTables, Settings } from "./alerts/tables.ts";
+import { MissingKeyError } from "./alerts/vault.ts";
+import { WatchList } from "./alerts/watch-list.ts";
+import { windowAggregator } from "./remote.ts";
 
-export class AlertManager extends DurableObject<Env> {}
+/** Open alerts that a snapshot lists, the newest first; then the last resolved ones. */
+const MAX_OPEN_IN_SNAPSHOT = 500;
+const MAX_RESOLVED_IN_SNAPSHOT = 20;
+/** The alarm comes at least this long after what it is to finish was begun: it is for what a failure or an eviction left. */
+const RESUME_AFTER_MS = 5_000;
+
+/**
+ * A tenant's rules, channels and alerts. What follows from a change is written with it: notifications into the outbox, from
+ * where they go to the queue after the commit or, should that fail, by the alarm.
+ */
+export class AlertManager extends DurableObject<Env> {
+  readonly #tenant: string;
+  readonly #desk: AlertDesk;
+  readonly #channels: ChannelBook;
+  readonly #watchList: WatchList;
+  readonly #live: LiveNotices;
+  #draining: Promise<void> | undefined;
+  /** Epoch ms for which the alarm is set; null when it is not. */
+  #alarmAt: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#tenant = tenantOf(ctx.id.name);
+    createTables(ctx.storage.sql);
+    const settings = new Settings(ctx.storage.sql);
+    this.#desk = new AlertDesk(ctx.storage);
+    this.#channels = new ChannelBook(ctx.storage.sql, this.#tenant, env.ENCRYPTION_KEY);
+    this.#watchList = new WatchList(settings, this.#desk.rules, async (names) => {
+      await windowAggregator(env, this.#tenant).watchRules(names);
+    });
+    this.#live = new LiveNotices(async (alerts) => {
+      await env.LIVE_HUB.getByName(liveHubName(this.#tenant)).publish([{ topic: "alerts", data: { alerts } }]);
+    });
+    if (hasNewQueue(env, settings)) this.#desk.outbox.expireLeases(Date.now());
+    void ctx.blockConcurrencyWhile(async () => {
+      this.#alarmAt = await ctx.storage.getAlarm();
+      await this.#arm();
+    });
+  }
+
+  /**
+   * Evaluates closed windows, in order of end per aggregation. Repeats are harmless.
+   * @returns how many windows, from the first, need not be told again
+   * @throws when too many notifications wait: nothing is taken, and the caller must come again
+   */
+  async windowsClosed(batch: readonly ClosedWindow[]): Promise<{ acceptedThrough: number }> {
+    if (this.#desk.outbox.size >= MAX_OUTBOX) throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
+    const changed = this.#desk.takeWindows(batch, Date.now());
+    await this.#follow(changed);
+    return { acceptedThrough: batch.length };
+  }
+
+  /** Makes a rule or replaces one. What that does to open alerts: `settlementOf`. */
+  async putRule(draft: RuleDraft): Promise<RuleAnswer> {
+    const now = Date.now();
+    const known = draft.id === null ? undefined : this.#desk.rules.get(draft.id);
+    if (draft.id !== null && known === undefined) return { ok: false, reason: "not_found" };
+    if (known === undefined && this.#desk.rules.size >= MAX_RULES) return { ok: false, reason: "too_many" };
+    const index = draft.spec.channels.findIndex((id) => !this.#channels.has(id));
+    if (index !== -1) return { ok: false, reason: "unknown_channel", index };
+    const { spec, measures, watermark } = draft;
+    const rule = {
+      id: known?.id ?? crypto.randomUUID(),
+      spec,
+      measures,
+      createdAt: known?.createdAt ?? now,
+      updatedAt: now,
+    };
+    const changed = this.#desk.putRule(rule, watermark, now);
+    await this.#rulesChanged(changed, now);
+    return { ok: true, view: this.#view(rule) };
+  }
+
+  listRules(): RuleView[] {
+    return this.#desk.rules.list().map((rule) => this.#view(rule));
+  }
+
+  getRule(id: string): RuleView | null {
+    const rule = this.#desk.rules.get(id);
+    return rule === undefined ? null : this.#view(rule);
+  }
+
+  /** Deletes a rule and resolves its open alerts. @returns false when there is no such rule */
+  async deleteRule(id: string): Promise<boolean> {
+    const rule = this.#desk.rules.get(id);
+    if (rule === undefined) return false;
+    const now = Date.now();
+    const changed = this.#desk.deleteRule(rule, now);
+    await this.#rulesChanged(changed, now);
+    return true;
+  }
+
+  /** Makes a channel; its secret can never be read again. */
+  async addChannel({ spec, target }: ChannelDraft): Promise<ChannelAnswer> {
+    const id = crypto.randomUUID();
+    try {
+      const sealed = await this.#channels.seal(id, target);
+      if (this.#channels.size >= MAX_CHANNELS) return { ok: false, reason: "too_many" };
+      return { ok: true, channel: this.#channels.add({ id, ...spec, target, sealed, createdAt: Date.now() }) };
+    } catch (error) {
+      if (error instanceof MissingKeyError) return { ok: false, reason: "no_encryption_key" };
+      throw error;
+    }
+  }
+
+  listChannels(): ChannelJson[] {
+    return this.#channels.list();
+  }
+
+  deleteChannel(id: string): ChannelRemoval {
+    if (!this.#channels.has(id)) return { ok: false, reason: "not_found" };
+    const rules = this.#desk.rules.using(id).map(({ spec }) => spec.name);
+    if (rules.length > 0) return { ok: false, reason: "in_use", rules };
+    this.#channels.remove(id);
+    return { ok: true };
+  }
+
+  /** For the sender alone: where a channel's messages go. Null when there is no such channel or it cannot be decrypted. */
+  async channelTarget(id: string): Promise<WebhookTarget | null> {
+    return await this.#channels.target(id);
+  }
+
+  listAlerts(query: AlertQuery): AlertJson[] {
+    return this.#desk.log.list(query).map((record) => this.#desk.json(record));
+  }
+
+  getAlert(id: string): AlertFile | null {
+    const record = this.#desk.log.find(id);
+    if (record === null) return null;
+    const deliveries = this.#desk.outbox.deliveries(id);
+    return { alert: this.#desk.json(record), history: this.#desk.log.history(id), deliveries };
+  }
+
+  /** Acknowledges a firing alert; the first acknowledgement stays. */
+  async acknowledge(id: string, hand: Hand): Promise<ActionAnswer> {
+    const record = this.#desk.log.find(id);
+    if (record === null) return { ok: false, reason: "not_found" };
+    if (record.status === "acknowledged") return { ok: true, alert: this.#desk.json(record) };
+    if (record.status !== "firing") return { ok: false, reason: "not_firing" };
+    const alert = this.#desk.acknowledge(record, hand, Date.now());
+    await this.#follow([alert]);
+    return { ok: true, alert };
+  }
+
+  /** Resolves an open alert by hand; one that is resolved stays as it is. */
+  async resolve(id: string, hand: Hand): Promise<ActionAnswer> {
+    const record = this.#desk.log.find(id);
+    if (record === null) return { ok: false, reason: "not_found" };
+    const changed = record.status === "resolved" ? [] : this.#desk.resolve(record, hand, Date.now());
+    await this.#follow(changed);
+    return { ok: true, alert: changed[0] ?? this.#desk.json(record) };
+  }
+
+  alertStats(): AlertStats {
+    return this.#desk.log.stats((id) => this.#desk.rules.get(id)?.spec.name);
+  }
+
+  /** The live topic `alerts`: what is open and what was last resolved. */
+  snapshot(): { alerts: AlertJson[] } {
+    const resolved = { statuses: ["resolved" as const], levels: [], from: null, to: null, before: null };
+    const records = [
+      ...this.#desk.log.listOpen(MAX_OPEN_IN_SNAPSHOT),
+      ...this.#desk.log.list({ ...resolved, limit: MAX_RESOLVED_IN_SNAPSHOT }),
+    ];
+    return { alerts: records.map((record) => this.#desk.json(record)) };
+  }
+
+  /** For the sender: what to deliver, unless it was settled already. */
+  async claimDelivery(key: NotificationKey): Promise<Claim> {
+    const target = await this.#channels.target(key.channelId);
+    const waiting = this.#desk.outbox.find(key);
+    return waiting === null ? { settled: true } : { settled: false, ...waiting, target };
+  }
+
+  /** For the sender: writes an attempt down. */
+  async recordDelivery({ alertId, delivery, retryAt }: DeliveryReport): Promise<void> {
+    this.ctx.storage.transactionSync(() => this.#desk.outbox.record(alertId, delivery, retryAt));
+    await this.#arm();
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAt = null;
+    await this.#deliverAll();
+  }
+
+  #view(rule: StoredRule): RuleView {
+    const { cursor, instances, troubles } = this.#desk.state(rule.spec.aggregation);
+    const trouble = troubles.get(rule.id);
+    return {
+      rule,
+      openAlerts: instances.get(rule.id)?.size ?? 0,
+      evaluatedThrough: cursor?.end ?? null,
+      errors: trouble?.errors ?? 0,
+      lastError: this.#desk.rules.problem(rule.id) ?? trouble?.lastError ?? null,
+      refused: trouble?.refused ?? 0,
+    };
+  }
+
+  /** Waits for the aggregator to hear of it, so that a rule's answer means that windows which close from now on are evaluated. */
+  async #rulesChanged(changed: readonly AlertJson[], now: number): Promise<void> {
+    this.#watchList.changed(now);
+    await this.#follow(changed);
+    await this.#announce();
+  }
+
+  /** What follows a committed change. Only the alarm is waited for: it makes sure of the rest. */
+  async #follow(changed: readonly AlertJson[]): Promise<void> {
+    if (changed.length > 0) this.ctx.waitUntil(this.#live.tell(changed));
+    const armed = this.#arm();
+    this.ctx.waitUntil(this.#deliverAll());
+    await armed;
+  }
+
+  /** Puts due notifications on the queue and tells the aggregator what is watched. What fails is repeated by the alarm. */
+  async #deliverAll(): Promise<void> {
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = undefined;
+    });
+    await Promise.all([
+      this.#draining.catch((error: unknown) => report("queue notifications", error)),
+      this.#announce(),
+    ]);
+    await this.#arm();
+  }
+
+  async #announce(): Promise<void> {
+    try {
+      await this.#watchList.announce(() => Date.now());
+    } catch (error) {
+      report("watch aggregations", error);
+    }
+  }
+
+  async #drain(): Promise<void> {
+    await drainOutbox({
+      outbox: this.#desk.outbox,
+      tenant: this.#tenant,
+      send: async (messages) => {
+        await this.env.NOTIFICATIONS.sendBatch(messages.map((body) => ({ body, contentType: "json" })));
+      },
+      now: () => Date.now(),
+    });
+  }
+
+  /** Sets the alarm for the next thing that is due, unless it comes earlier anyway. */
+  async #arm(): Promise<void> {
+    const due = [this.#desk.outbox.dueAt, this.#watchList.dueAt].filter((at) => at !== null);
+    if (due.length === 0) return;
+    const at = Math.max(Math.min(...due), Date.now() + RESUME_AFTER_MS);
+    if (this.#alarmAt !== null && this.#alarmAt <= at) return;
+    this.#alarmAt = at;
+    await this.ctx.storage.setAlarm(at);
+  }
+}
+
+/** Whether the queue is another than before: the local one lives in memory and is new with each start. Absent in production. */
+function hasNewQueue(env: Env, settings: Settings): boolean {
+  const epoch = "QUEUE_EPOCH" in env && typeof env.QUEUE_EPOCH === "string" ? env.QUEUE_EPOCH : null;
+  if (epoch === null || epoch === settings.read("queue_epoch")) return false;
+  settings.write("queue_epoch", epoch);
+  return true;
+}
+
+function report(what: string, error: unknown): void {
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
+  console.error(JSON.stringify({ level: "error", event: "alert_manager_failed", what, reason }));
+}

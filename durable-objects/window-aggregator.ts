@@ -33,6 +33,9 @@ const MAX_PENDING_LATE = 50_000;
 /** Our own outage is believed for this long; then silence counts as silence. */
 const MAX_OUTAGE_MS = 15 * 60_000;
 const SEAL_RETRY_MS = 5000;
+/** Once nothing has come for this long, a remainder worth a segment of its own is sealed without waiting further. */
+const QUIET_MS = 500;
+const QUIET_SEAL_EVENTS = 250;
 /** The rate controller hears of progress at most this often. */
 const PROGRESS_EVERY_MS = 1000;
 /** Definitions beside the built-in ones. Each is folded for every event. */
@@ -96,6 +99,7 @@ export class WindowAggregator extends DurableObject<Env> {
   #isStopped = false;
   #alarmAt: number | null = null;
   #resolving: Promise<void> | undefined;
+  #quietTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -210,7 +214,7 @@ export class WindowAggregator extends DurableObject<Env> {
       events_stored: stats.total,
       events_duplicate: duplicates,
       events_applied: this.#applied,
-      events_unsealed: this.#log.unsealedEvents,
+      unsealed_events: this.#log.unsealedEvents,
       events_late_pending: this.#late.size,
       log_bytes: this.#log.unsealedBytes,
       remembered_ids: deduplicator.memory.size,
@@ -373,6 +377,7 @@ export class WindowAggregator extends DurableObject<Env> {
   async #afterChange(now: number): Promise<void> {
     this.#live.schedule();
     if (this.#sealer.isDue()) this.#inBackground("seal", this.#sealIfDue(now));
+    if (this.#log.unsealedEvents >= QUIET_SEAL_EVENTS) this.#sealWhenQuiet();
     if (this.#late.size > 0) this.#inBackground("late", this.#resolveLate());
     this.#inBackground("alerts", this.#alerts.tell(now));
     this.#inBackground("progress", this.#tellProgress(now, false));
@@ -428,12 +433,19 @@ export class WindowAggregator extends DurableObject<Env> {
     if (through > 0) this.#tables.trimLog(through);
   }
 
-  async #sealIfDue(now: number): Promise<void> {
+  /** Only a convenience for who reads the store: should the object vanish meanwhile, the alarm seals. */
+  #sealWhenQuiet(): void {
+    clearTimeout(this.#quietTimer);
+    this.#quietTimer = setTimeout(() => this.#inBackground("seal", this.#sealIfDue(Date.now(), true)), QUIET_MS);
+  }
+
+  async #sealIfDue(now: number, isQuiet = false): Promise<void> {
     const isOld = this.#oldestUnsealedAt !== null && now >= this.#oldestUnsealedAt + SEAL_AFTER_MS;
-    if (!isOld && !this.#sealer.isDue()) return;
+    const isAll = isOld || (isQuiet && this.#log.unsealedEvents >= QUIET_SEAL_EVENTS);
+    if (!isAll && !this.#sealer.isDue()) return;
     if (this.#sealRetryAt !== null && now < this.#sealRetryAt) return;
     try {
-      await this.#sealer.seal(isOld, now);
+      await this.#sealer.seal(isAll, now);
       this.#sealRetryAt = null;
       this.#oldestUnsealedAt = this.#log.unsealedEvents > 0 ? now : null;
       this.#trim();

@@ -6,7 +6,7 @@ const SHARD_FIGURES: Readonly<Record<string, readonly [type: MetricFamily["type"
   events_stored: ["counter", "Distinct events stored and counted."],
   events_duplicate: ["counter", "Events that were copies of a stored one."],
   events_applied: ["counter", "Events taken from the queue, copies included."],
-  events_unsealed: ["gauge", "Stored events not yet in a segment of the event store."],
+  unsealed_events: ["gauge", "Stored events not yet in a segment of the event store."],
   events_late_pending: ["gauge", "Events waiting for their id to be looked up in the event store."],
   log_bytes: ["gauge", "Packed bytes of the unsealed log."],
   remembered_ids: ["gauge", "Event ids held in memory."],
@@ -24,13 +24,20 @@ export function shardMetrics(figures: Readonly<Record<string, number>>): MetricF
   return Object.entries(SHARD_FIGURES).flatMap(([name, [type, help]]) => {
     const value = figures[name];
     const suffix = type === "counter" ? "_total" : "";
-    return value === undefined ? [] : [{ name: `streamflow_${name}${suffix}`, help, type, samples: [{ labels: { shard: "0" }, value }] }];
+    return value === undefined
+      ? []
+      : [{ name: `streamflow_${name}${suffix}`, help, type, samples: [{ labels: { shard: "0" }, value }] }];
   });
 }
 
 /** Watermark, lateness and open windows of each aggregation. */
 export function aggregationMetrics(aggregations: readonly AggregationInfo[]): MetricFamily[] {
-  const family = (name: string, type: MetricFamily["type"], help: string, value: (info: AggregationInfo) => number | null): MetricFamily => ({
+  const family = (
+    name: string,
+    type: MetricFamily["type"],
+    help: string,
+    value: (info: AggregationInfo) => number | null,
+  ): MetricFamily => ({
     name: `streamflow_aggregation_${name}`,
     help,
     type,
@@ -40,9 +47,16 @@ export function aggregationMetrics(aggregations: readonly AggregationInfo[]): Me
     }),
   });
   return [
-    family("watermark_seconds", "gauge", "Watermark, Unix time.", ({ watermark }) => (watermark === null ? null : watermark / 1000)),
+    family("watermark_seconds", "gauge", "Watermark, Unix time.", ({ watermark }) =>
+      watermark === null ? null : watermark / 1000,
+    ),
     family("late_events_total", "counter", "Events that came behind the watermark.", ({ lateEvents }) => lateEvents),
-    family("filter_errors_total", "counter", "Events on which an expression failed.", ({ filterErrors }) => filterErrors),
+    family(
+      "filter_errors_total",
+      "counter",
+      "Events on which an expression failed.",
+      ({ filterErrors }) => filterErrors,
+    ),
     family("open_windows", "gauge", "Windows not yet closed.", ({ openWindows }) => openWindows),
   ];
 }

@@ -12,7 +12,11 @@ let tenants = 0;
 /** A fresh tenant, so that tests in one file do not share an object. */
 function newAggregator() {
   const tenant = `agg-${++tenants}`;
-  return { tenant, stub: windowAggregator(env, tenant), object: env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)) };
+  return {
+    tenant,
+    stub: windowAggregator(env, tenant),
+    object: env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)),
+  };
 }
 
 const T0 = Date.parse("2015-05-17T10:00:00Z");
@@ -74,7 +78,7 @@ describe("WindowAggregator", () => {
     const { stub, tenant } = newAggregator();
     const events = Array.from({ length: 2500 }, (_, k) => event(`e-${k}`, T0 + k * 10));
     for (let k = 0; k < 5; k++) await stub.apply([message(`m${k}`, events.slice(k * 500, (k + 1) * 500))]);
-    await expect.poll(async () => (await stub.metrics())["events_unsealed"]).toBe(500);
+    await expect.poll(async () => (await stub.metrics())["unsealed_events"]).toBe(500);
     const row = await env.DB.prepare("select sum(events) as events from segment_index where tenant = ?")
       .bind(tenant)
       .first<{ events: number }>();

@@ -1,4 +1,124 @@
 import { Hono } from "hono";
-import type { AppEnv } from "../http.ts";
+import { z } from "zod";
+import { ALERT_STATUSES, rfc3339 } from "../../core/alerts/alert.ts";
+import type { AlertJson } from "../../core/alerts/alert.ts";
+import type { Hand, HistoryEntry } from "../../core/alerts/alert-life.ts";
+import { LEVELS } from "../../core/alerts/rule.ts";
+import type { AlertQuery } from "../../durable-objects/alerts/alert-log.ts";
+import type { ActionAnswer } from "../../durable-objects/alerts/answers.ts";
+import type { Delivery } from "../../durable-objects/alerts/outbox.ts";
+import { alertManager } from "../../durable-objects/alerts/remote.ts";
+import { requireRole } from "../auth/index.ts";
+import { ApiError, ok, readJson } from "../http.ts";
+import type { AppContext, AppEnv } from "../http.ts";
+import { channelRoutes } from "./channels.ts";
+import { ruleRoutes } from "./rules.ts";
+import { parseBody } from "./schema-errors.ts";
+import { badParameter, Parameters } from "./window-parameters.ts";
 
-export const alertRoutes = new Hono<AppEnv>();
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1_000;
+const ALERT_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const byField = z.string().trim().min(1).max(256);
+const commentField = z.string().max(2_000).optional();
+const acknowledgeSchema = z.strictObject({ by: byField, comment: commentField });
+const resolveSchema = z.strictObject({ by: byField.optional(), comment: commentField });
+
+/** Rules, channels and alerts. */
+export const alertRoutes = new Hono<AppEnv>()
+  .route("/", ruleRoutes)
+  .route("/", channelRoutes)
+  .get("/api/v1/alerts", requireRole("viewer"), async (c) => {
+    const query = alertQuery(new Parameters(new URL(c.req.url).searchParams));
+    // One more than asked for tells whether there is a next page.
+    const alerts = await manager(c).listAlerts({ ...query, limit: query.limit + 1 });
+    const page = alerts.slice(0, query.limit);
+    return ok(c, { alerts: page, next_cursor: alerts.length > query.limit ? (page.at(-1)?.id ?? null) : null });
+  })
+  .get("/api/v1/alerts/stats", requireRole("viewer"), async (c) => ok(c, await manager(c).alertStats()))
+  .get("/api/v1/alerts/:id", requireRole("viewer"), async (c) => {
+    const file = await manager(c).getAlert(c.req.param("id"));
+    if (file === null) throw noSuchAlert();
+    return ok(c, {
+      ...file.alert,
+      history: file.history.map(historyJson),
+      deliveries: file.deliveries.map(deliveryJson),
+    });
+  })
+  .post("/api/v1/alerts/:id/acknowledge", requireRole("editor"), async (c) => {
+    const hand = handOf(parseBody(acknowledgeSchema, await readJson(c)));
+    return ok(c, alertOf(await manager(c).acknowledge(c.req.param("id"), hand)));
+  })
+  .post("/api/v1/alerts/:id/resolve", requireRole("editor"), async (c) => {
+    const hasBody = c.req.header("Content-Type") !== undefined;
+    const hand = handOf(hasBody ? parseBody(resolveSchema, await readJson(c)) : {});
+    return ok(c, alertOf(await manager(c).resolve(c.req.param("id"), hand)));
+  });
+
+function alertQuery(parameters: Parameters): AlertQuery {
+  const { from, to } = parameters.range();
+  const before = parameters.take("cursor") ?? null;
+  if (before !== null && !ALERT_ID.test(before)) throw badParameter("cursor", "must be a next_cursor of this list");
+  const query = {
+    statuses: choices(parameters, "status", ALERT_STATUSES),
+    levels: choices(parameters, "level", LEVELS),
+    from,
+    to,
+    before,
+    limit: parameters.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
+  };
+  parameters.end();
+  return query;
+}
+
+/** A list of known words separated by commas; empty when the parameter is absent. */
+function choices<Word extends string>(parameters: Parameters, name: string, words: readonly Word[]): Word[] {
+  const text = parameters.take(name);
+  if (text === undefined) return [];
+  return text.split(",").map((part) => {
+    const word = words.find((known) => known === part);
+    if (word === undefined)
+      throw badParameter(name, `must be ${words.join(", ")}, or several of them with commas between`);
+    return word;
+  });
+}
+
+function handOf(body: { readonly by?: string | undefined; readonly comment?: string | undefined }): Hand {
+  return { by: body.by ?? null, comment: body.comment ?? null };
+}
+
+function alertOf(answer: ActionAnswer): AlertJson {
+  if (answer.ok) return answer.alert;
+  if (answer.reason === "not_found") throw noSuchAlert();
+  throw new ApiError("conflict", "Only a firing alert can be acknowledged.");
+}
+
+function historyJson({ at, window, ...entry }: HistoryEntry): Record<string, unknown> {
+  return {
+    at: rfc3339(at),
+    ...entry,
+    window: window === null ? null : { start: rfc3339(window.start), end: rfc3339(window.end) },
+  };
+}
+
+function deliveryJson(delivery: Delivery): Record<string, unknown> {
+  return {
+    at: rfc3339(delivery.at),
+    message_id: delivery.messageId,
+    channel_id: delivery.channelId,
+    attempt: delivery.attempt,
+    outcome: delivery.outcome,
+    status: delivery.status,
+    latency_ms: delivery.latencyMs,
+    error: delivery.error,
+  };
+}
+
+function manager(c: AppContext): ReturnType<typeof alertManager> {
+  return alertManager(c.env, c.get("principal").tenant);
+}
+
+function noSuchAlert(): ApiError {
+  return new ApiError("not_found", "There is no such alert.");
+}

@@ -17,7 +17,11 @@ const ROLLUPS = [
   { name: "events_1m", windowMs: MINUTE_MS },
 ] as const;
 /** The parent system's names of its windows. */
-const WINDOW_ALIASES: Readonly<Record<string, string>> = { "1min": "events_1m", "5min": "events_5m", "1hour": "events_1h" };
+const WINDOW_ALIASES: Readonly<Record<string, string>> = {
+  "1min": "events_1m",
+  "5min": "events_5m",
+  "1hour": "events_1h",
+};
 
 /** The parent system's analytics paths, answered from the built-in windows; nothing here scans events. Times are event times. */
 export const analyticsRoutes = new Hono<AppEnv>()
@@ -49,7 +53,13 @@ export const analyticsRoutes = new Hono<AppEnv>()
   .get("/api/v1/analytics/user-distribution", requireRole("viewer"), async (c) => {
     const { range, rows, limit } = await readTotals(c);
     const groups = rows
-      .map(({ group, values }) => ({ type: group["type"], source: group["source"], severity: group["severity"], users: values["users"], events: values["count"] }))
+      .map(({ group, values }) => ({
+        type: group["type"],
+        source: group["source"],
+        severity: group["severity"],
+        users: values["users"],
+        events: values["count"],
+      }))
       .sort((a, b) => Number(b.users) - Number(a.users))
       .slice(0, limit);
     return ok(c, { ...rangeJson(range), groups });
@@ -66,12 +76,18 @@ export const analyticsRoutes = new Hono<AppEnv>()
       by_severity: countsBy(rows, "severity"),
     });
   })
-  .get("/api/v1/analytics/windows/:name", requireRole("viewer"), (c) => windowsAnswer(c, WINDOW_ALIASES[c.req.param("name")]))
+  .get("/api/v1/analytics/windows/:name", requireRole("viewer"), (c) =>
+    windowsAnswer(c, WINDOW_ALIASES[c.req.param("name")]),
+  )
   .get("/metrics/realtime", requireRole("viewer"), async (c) => {
     const now = Date.now();
     const range = { from: Math.floor(now / MINUTE_MS) * MINUTE_MS - 4 * MINUTE_MS, to: now };
     const rows = await read(c, range, MINUTE_MS);
-    const minutes = byInterval(rows).map(({ start, rows: inMinute }) => ({ start, count: total(inMinute), by_type: countsBy(inMinute, "type") }));
+    const minutes = byInterval(rows).map(({ start, rows: inMinute }) => ({
+      start,
+      count: total(inMinute),
+      by_type: countsBy(inMinute, "type"),
+    }));
     const stats = await aggregator(c).stats();
     return ok(c, { ...rangeJson(range), total_events: stats.total_events, last_minutes: minutes });
   })
@@ -80,7 +96,11 @@ export const analyticsRoutes = new Hono<AppEnv>()
     const name = c.req.param("name");
     const intervalMinutes = parameters.integer("interval_minutes", 60, 1, 1440);
     const range = readRange(parameters);
-    if (name !== "events" && name !== "users") throw new ApiError("not_found", "The metrics with a history are events and users; others come from aggregations.");
+    if (name !== "events" && name !== "users")
+      throw new ApiError(
+        "not_found",
+        "The metrics with a history are events and users; others come from aggregations.",
+      );
     const rows = await read(c, range, intervalMinutes * MINUTE_MS);
     const points = byInterval(rows).map(({ start, rows: inInterval }) => ({
       timestamp: start,
@@ -92,7 +112,8 @@ export const analyticsRoutes = new Hono<AppEnv>()
   })
   .post("/metrics/query", requireRole("viewer"), async (c) => {
     const body = await readJson(c);
-    if (typeof body !== "object" || body === null || Array.isArray(body)) throw badParameter("body", "must be a JSON object");
+    if (typeof body !== "object" || body === null || Array.isArray(body))
+      throw badParameter("body", "must be a JSON object");
     const { aggregation, ...rest } = body as Record<string, unknown>;
     if (typeof aggregation !== "string") throw badParameter("aggregation", "must name an aggregation");
     const found = await aggregator(c).getAggregation(aggregation);
@@ -101,7 +122,10 @@ export const analyticsRoutes = new Hono<AppEnv>()
       if (typeof value !== "string" && typeof value !== "number") throw badParameter(name, "must be text or a number");
       return [name, String(value)];
     });
-    const result = await aggregator(c).queryRange(aggregation, rangeQuery(pairs, found.definition.group_by ?? [], found.windowMs));
+    const result = await aggregator(c).queryRange(
+      aggregation,
+      rangeQuery(pairs, found.definition.group_by ?? [], found.windowMs),
+    );
     if (result === null || !result.ok) throw badParameter("from", "the range holds too many windows; narrow it");
     return ok(c, { aggregation, rows: result.rows.map(rowJson) });
   });
@@ -135,12 +159,14 @@ async function readTotals(c: AppContext): Promise<{ range: Range; rows: readonly
 /** Rows of the coarsest rollup that fits. @param stepMs interval, or null for one over everything */
 async function read(c: AppContext, range: Range, stepMs: number | null): Promise<readonly RangeRow[]> {
   const isAligned = (windowMs: number): boolean => range.from % windowMs === 0 && range.to % windowMs === 0;
-  const rollup = ROLLUPS.find(({ windowMs }) => (stepMs === null ? isAligned(windowMs) : stepMs % windowMs === 0)) ?? ROLLUPS[2];
+  const rollup =
+    ROLLUPS.find(({ windowMs }) => (stepMs === null ? isAligned(windowMs) : stepMs % windowMs === 0)) ?? ROLLUPS[2];
   // Steps lie on the clock, not on the moment of the question.
   const step = stepMs ?? rollup.windowMs;
   const from = Math.floor(range.from / step) * step;
   const result = await aggregator(c).queryRange(rollup.name, { from, to: range.to, stepMs, groups: {} });
-  if (result === null || !result.ok) throw badParameter("from", "the range is too long for this interval; narrow it or take a longer interval_minutes");
+  if (result === null || !result.ok)
+    throw badParameter("from", "the range is too long for this interval; narrow it or take a longer interval_minutes");
   return result.rows;
 }
 
@@ -161,7 +187,11 @@ function countsBy(rows: readonly RangeRow[], path: string): Record<string, numbe
   return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
 }
 
-function shares(rows: readonly RangeRow[], path: string, limit: number): { name: string; count: number; percentage: number }[] {
+function shares(
+  rows: readonly RangeRow[],
+  path: string,
+  limit: number,
+): { name: string; count: number; percentage: number }[] {
   const all = total(rows);
   return Object.entries(countsBy(rows, path))
     .slice(0, limit)
@@ -171,8 +201,13 @@ function shares(rows: readonly RangeRow[], path: string, limit: number): { name:
 /** The overflow group has no name of its own. */
 const nameOf = (value: JsonValue | undefined): string => (typeof value === "string" ? value : "(other)");
 
-const percentChange = (before: number, now: number): number | null => (before === 0 ? null : (100 * (now - before)) / before);
+const percentChange = (before: number, now: number): number | null =>
+  before === 0 ? null : (100 * (now - before)) / before;
 
 const rangeJson = ({ from, to }: Range) => ({ from: new Date(from).toISOString(), to: new Date(to).toISOString() });
 
-const rowJson = ({ start, end, ...row }: RangeRow) => ({ start: new Date(start).toISOString(), end: new Date(end).toISOString(), ...row });
+const rowJson = ({ start, end, ...row }: RangeRow) => ({
+  start: new Date(start).toISOString(),
+  end: new Date(end).toISOString(),
+  ...row,
+});

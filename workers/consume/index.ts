@@ -4,7 +4,6 @@ import { TENANT_ID } from "../../core/events/names.ts";
 import { ATTEMPTS_BEFORE_SPLIT, ATTEMPTS_TOGETHER, halves, retryDelaySeconds } from "../../core/events/poison.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { packChunk, unpackChunk } from "../../storage/chunk.ts";
-import { messageDone } from "../ingest/draining.ts";
 import { logError } from "../log.ts";
 
 type Target = ReturnType<typeof windowAggregator>;
@@ -125,7 +124,6 @@ async function isUp(target: () => Target): Promise<boolean> {
 
 function settled(message: QueueMessage): void {
   message.ack();
-  messageDone(1);
 }
 
 function again(message: QueueMessage): void {

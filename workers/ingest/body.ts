@@ -5,6 +5,8 @@ import { ApiError } from "../http.ts";
 export const MAX_BODY_BYTES = 10_000_000;
 /** Bodies one isolate holds at once, bytes: parsing takes several times that, of the 128 MB there are. */
 const MAX_BODY_BYTES_IN_FLIGHT = 20_000_000;
+/** workerd holds zlib's limit against the buffer it grows in steps, not against the bytes in it: a tight one refuses good bodies. */
+const MAX_INFLATE_BUFFER_BYTES = 2 * MAX_BODY_BYTES;
 /** First buffer when the length is unknown, bytes. */
 const MIN_BUFFER_BYTES = 65_536;
 
@@ -109,15 +111,16 @@ function grown(buffer: Uint8Array, hold: Hold): Uint8Array<ArrayBuffer> {
   return larger;
 }
 
-/** zlib counts what it writes and stops at the limit, so a bomb costs the limit and not its size. */
+/** zlib stops at a limit, so a bomb costs the limit and not its size. */
 function inflate(compressed: Uint8Array, hold: Hold): Uint8Array {
   let bytes: Uint8Array;
   try {
-    bytes = gunzipSync(compressed, { maxOutputLength: MAX_BODY_BYTES });
+    bytes = gunzipSync(compressed, { maxOutputLength: MAX_INFLATE_BUFFER_BYTES });
   } catch (error) {
     if (error instanceof RangeError) throw tooLarge("The inflated body");
     throw new ApiError("bad_request", "The body is not complete, valid gzip.");
   }
+  if (bytes.length > MAX_BODY_BYTES) throw tooLarge("The inflated body");
   hold.take(bytes.length);
   return bytes;
 }
