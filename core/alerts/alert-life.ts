@@ -1,0 +1,98 @@
+// What becomes of an alert's record when something happens to it. The clock is ours (epoch ms); windows are event time.
+import { alertMessage } from "./alert.ts";
+import type { AlertRecord, EndReason } from "./alert.ts";
+import type { Transition } from "./evaluate.ts";
+import type { Values, WindowTime } from "./group.ts";
+import type { RuleSpec } from "./rule.ts";
+
+/** One line of an alert's history: at most one of each kind, so that a history needs no limit. */
+export interface HistoryEntry {
+  readonly at: number;
+  readonly kind: "pending" | "firing" | "acknowledged" | "resolved";
+  /** Who did it; null when the rule did. */
+  readonly by: string | null;
+  readonly comment: string | null;
+  readonly reason: EndReason | null;
+  /** The window that was evaluated and its values; null when none was. */
+  readonly window: WindowTime | null;
+  readonly values: Values | null;
+}
+
+/** Somebody acting on an alert. */
+export interface Hand {
+  readonly by: string | null;
+  readonly comment: string | null;
+}
+
+const NOBODY: Hand = { by: null, comment: null };
+
+/** A new record of what comes after, with the line for its history. */
+export interface Chapter {
+  readonly record: AlertRecord;
+  readonly entry: HistoryEntry;
+}
+
+/** A rule as far as its alerts carry it. */
+export interface AlertSource extends RuleSpec {
+  readonly id: string;
+}
+
+/** The record after a transition of an open alert. @param record null when this opens the alert */
+export function afterTransition(
+  record: AlertRecord | null,
+  { kind, reason, instance, window, values }: Transition,
+  rule: AlertSource,
+  nowMs: number,
+): Chapter {
+  const entry = { at: nowMs, ...NOBODY, window, values };
+  const open = record ?? openRecord(rule, instance, nowMs);
+  const shown = { ...open, window: instance.window, values: instance.values };
+  switch (kind) {
+    case "pending":
+      return { record: { ...shown, status: "pending" }, entry: { ...entry, kind, reason } };
+    case "firing": {
+      const message = alertMessage(rule, instance);
+      return { record: { ...shown, status: "firing", firedAt: nowMs, message }, entry: { ...entry, kind, reason } };
+    }
+    case "resolved":
+    case "dropped": {
+      const ended = { ...shown, status: "resolved" as const, resolvedAt: nowMs, endReason: reason };
+      return { record: ended, entry: { ...entry, kind: "resolved", reason } };
+    }
+  }
+}
+
+/** The record after somebody acknowledged it. */
+export function afterAcknowledgement(record: AlertRecord, hand: Hand, nowMs: number): Chapter {
+  const entry = { at: nowMs, kind: "acknowledged" as const, ...hand, reason: null, window: null, values: null };
+  return { record: { ...record, status: "acknowledged", acknowledgedBy: hand.by, acknowledgedAt: nowMs }, entry };
+}
+
+/** The record after somebody resolved it, or its rule was changed, disabled or deleted. */
+export function afterEnding(record: AlertRecord, reason: EndReason, hand: Hand, nowMs: number): Chapter {
+  const entry = { at: nowMs, kind: "resolved" as const, ...hand, reason, window: null, values: null };
+  return { record: { ...record, status: "resolved", resolvedAt: nowMs, endReason: reason }, entry };
+}
+
+function openRecord(rule: AlertSource, instance: Transition["instance"], nowMs: number): AlertRecord {
+  return {
+    id: instance.alertId,
+    ruleId: rule.id,
+    ruleName: rule.name,
+    level: rule.level,
+    status: "pending",
+    group: instance.group,
+    window: instance.window,
+    values: instance.values,
+    startedAt: nowMs,
+    firedAt: null,
+    acknowledgedAt: null,
+    acknowledgedBy: null,
+    resolvedAt: null,
+    endReason: null,
+    labels: rule.labels,
+    annotations: rule.annotations,
+    channels: rule.channels,
+    message: alertMessage(rule, instance),
+  };
+}

@@ -1,0 +1,129 @@
+import type { Group, Values, WindowTime } from "./group.ts";
+import type { Instance } from "./instance.ts";
+import type { Level, RuleSpec } from "./rule.ts";
+
+export const ALERT_STATUSES = ["pending", "firing", "acknowledged", "resolved", "suppressed"] as const;
+export type AlertStatus = (typeof ALERT_STATUSES)[number];
+
+/**
+ * Why an alert ended: the condition no longer held, its group had no data any more, somebody resolved it, or its rule
+ * was changed, disabled or deleted.
+ */
+export type EndReason = "condition" | "no_data" | "manual" | "rule_changed" | "rule_disabled" | "rule_deleted";
+
+/** An alert as it is kept. Times are epoch ms of our clock; `window` is event time. */
+export interface AlertRecord {
+  readonly id: string;
+  readonly ruleId: string;
+  readonly ruleName: string;
+  readonly level: Level;
+  readonly status: AlertStatus;
+  readonly group: Group;
+  /** The newest window in which the condition held, and what it held for. */
+  readonly window: WindowTime;
+  readonly values: Values;
+  readonly startedAt: number;
+  readonly firedAt: number | null;
+  readonly acknowledgedAt: number | null;
+  readonly acknowledgedBy: string | null;
+  readonly resolvedAt: number | null;
+  readonly endReason: EndReason | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Ids of the channels that hear of it: those of the rule when the alert opened, so that who heard it fire hears it end. */
+  readonly channels: readonly string[];
+  readonly message: string;
+}
+
+/** An alert as the API, the live topic and webhooks show it: times RFC 3339. */
+export type AlertJson = {
+  readonly id: string;
+  readonly rule: { readonly id: string; readonly name: string };
+  readonly level: Level;
+  readonly status: AlertStatus;
+  readonly group: Group;
+  readonly values: Values;
+  readonly window: { readonly start: string; readonly end: string };
+  readonly started_at: string;
+  readonly fired_at: string | null;
+  readonly resolved_at: string | null;
+  readonly reason: EndReason | null;
+  readonly acknowledged_by: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly message: string;
+};
+
+/** One line for people: `Too many 404s: requests = 213 for data.status = 404 (requests > threshold, threshold 100)`. */
+export function alertMessage(rule: RuleSpec, { group, values }: Pick<Instance, "group" | "values">): string {
+  const seen = pairs(values);
+  const where = pairs(group);
+  const threshold = rule.threshold === undefined ? "" : `, threshold ${rule.threshold}`;
+  const what = `${seen === "" ? "condition met" : seen}${where === "" ? "" : ` for ${where}`}`;
+  return `${rule.name}: ${what} (${rule.condition}${threshold})`;
+}
+
+function pairs(map: Group | Values): string {
+  const texts = Object.entries(map).map(
+    ([name, value]) => `${name} = ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return texts.join(", ");
+}
+
+/** @param instance the open alert's live state, which is newer than the record; undefined when it is resolved */
+export function alertJson(record: AlertRecord, instance?: Instance): AlertJson {
+  const window = instance?.window ?? record.window;
+  return {
+    id: record.id,
+    rule: { id: record.ruleId, name: record.ruleName },
+    level: record.level,
+    status: record.status,
+    group: record.group,
+    values: instance?.values ?? record.values,
+    window: { start: rfc3339(window.start), end: rfc3339(window.end) },
+    started_at: rfc3339(record.startedAt),
+    fired_at: rfc3339OrNull(record.firedAt),
+    resolved_at: rfc3339OrNull(record.resolvedAt),
+    reason: record.endReason,
+    acknowledged_by: record.acknowledgedBy,
+    labels: record.labels,
+    annotations: record.annotations,
+    message: record.message,
+  };
+}
+
+/** What a webhook posts, beside its type and time. `values` and `window` are those that made the alert change. */
+export interface NotificationData {
+  readonly alert: AlertJson;
+  readonly values: Values;
+  readonly window: WindowTime;
+}
+
+/** The body of a webhook as JSON text; it is signed, so it is written once and kept. @param atMs epoch ms of the change */
+export function notificationBody(
+  type: "alert.firing" | "alert.resolved",
+  atMs: number,
+  data: NotificationData,
+): string {
+  const { alert, values, window } = data;
+  const { rule, group, ...rest } = alert;
+  return JSON.stringify({
+    type,
+    timestamp: rfc3339(atMs),
+    data: {
+      alert: rest,
+      rule,
+      values,
+      group,
+      window: { start: rfc3339(window.start), end: rfc3339(window.end) },
+    },
+  });
+}
+
+export function rfc3339(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+export function rfc3339OrNull(atMs: number | null): string | null {
+  return atMs === null ? null : rfc3339(atMs);
+}

@@ -1,0 +1,121 @@
+import { MAX_DELIVERIES_PER_ALERT } from "../../core/alerts/limits.ts";
+
+/** One notification for one channel. */
+export interface NotificationKey {
+  /** `msg_<alert id>_firing` or `…_resolved`: the webhook-id, by which a receiver drops repeats. */
+  readonly messageId: string;
+  readonly channelId: string;
+}
+
+export interface Notification extends NotificationKey {
+  readonly alertId: string;
+  /** The JSON text to post. */
+  readonly body: string;
+}
+
+/** One attempt to deliver a notification, as it is kept and shown with the alert. */
+export interface Delivery {
+  readonly messageId: string;
+  readonly channelId: string;
+  /** 1-based. */
+  readonly attempt: number;
+  /** Epoch ms. */
+  readonly at: number;
+  readonly outcome: "delivered" | "retry" | "failed";
+  /** HTTP status; null when there was no answer. */
+  readonly status: number | null;
+  readonly latencyMs: number;
+  readonly error: string | null;
+}
+
+/** How long a queued notification may go without an attempt before it is queued again; doubles each time. */
+const FIRST_LEASE_MS = 30_000;
+const MAX_LEASE_MS = 3_600_000;
+
+/**
+ * Notifications that are not known to be delivered, in the transaction that made them.
+ *
+ * A row outlives its place on the queue: it goes when an attempt settles it. Should the queue lose the message, as the local
+ * queue does when it is killed, the lease runs out and the message is queued again, with the same id.
+ */
+export class Outbox {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  get size(): number {
+    return this.#sql.exec<{ waiting: number }>("select count(*) as waiting from outbox").one().waiting;
+  }
+
+  /** Epoch ms at which the next notification must be queued, or null. */
+  get dueAt(): number | null {
+    return this.#sql.exec<{ due: number | null }>("select min(due_at) as due from outbox").one().due;
+  }
+
+  add({ messageId, channelId, alertId, body }: Notification, nowMs: number): void {
+    this.#sql.exec(
+      "insert or ignore into outbox (message_id, channel_id, alert_id, body, due_at, sends, attempts) values (?, ?, ?, ?, ?, 0, 0)",
+      messageId,
+      channelId,
+      alertId,
+      body,
+      nowMs,
+    );
+  }
+
+  /** Makes everything due now: the queue it was on is gone. */
+  expireLeases(nowMs: number): void {
+    this.#sql.exec("update outbox set due_at = ?", nowMs);
+  }
+
+  due(nowMs: number, limit: number): (NotificationKey & { readonly sends: number })[] {
+    const rows = this.#sql.exec<{ message_id: string; channel_id: string; sends: number }>(
+      "select message_id, channel_id, sends from outbox where due_at <= ? order by due_at limit ?",
+      nowMs,
+      limit,
+    );
+    return rows.toArray().map((row) => ({ messageId: row.message_id, channelId: row.channel_id, sends: row.sends }));
+  }
+
+  /** The queue has it. */
+  sent({ messageId, channelId, sends }: NotificationKey & { readonly sends: number }, nowMs: number): void {
+    const lease = Math.min(MAX_LEASE_MS, FIRST_LEASE_MS * 2 ** sends);
+    this.#sql.exec(
+      "update outbox set due_at = ?, sends = sends + 1 where message_id = ? and channel_id = ?",
+      nowMs + lease,
+      messageId,
+      channelId,
+    );
+  }
+
+  /** A notification not yet settled, with the number of its next attempt. */
+  find({ messageId, channelId }: NotificationKey): { alertId: string; body: string; attempt: number } | null {
+    const query = "select alert_id, body, attempts from outbox where message_id = ? and channel_id = ?";
+    const row = this.#sql
+      .exec<{ alert_id: string; body: string; attempts: number }>(query, messageId, channelId)
+      .toArray()[0];
+    return row === undefined ? null : { alertId: row.alert_id, body: row.body, attempt: row.attempts + 1 };
+  }
+
+  /** Writes an attempt down. Unless there will be another, that settles the notification. @param retryAt epoch ms */
+  record(alertId: string, delivery: Delivery, retryAt: number | null): void {
+    const { messageId, channelId, attempt } = delivery;
+    if (retryAt === null) {
+      this.#sql.exec("delete from outbox where message_id = ? and channel_id = ?", messageId, channelId);
+    } else {
+      const query = "update outbox set attempts = ?, due_at = ? where message_id = ? and channel_id = ?";
+      this.#sql.exec(query, attempt, retryAt + FIRST_LEASE_MS, messageId, channelId);
+    }
+    const next = "select coalesce(max(n), -1) + 1 as n from deliveries where alert_id = ?";
+    const { n } = this.#sql.exec<{ n: number }>(next, alertId).one();
+    this.#sql.exec("insert into deliveries (alert_id, n, body) values (?, ?, ?)", alertId, n, JSON.stringify(delivery));
+    this.#sql.exec("delete from deliveries where alert_id = ? and n <= ?", alertId, n - MAX_DELIVERIES_PER_ALERT);
+  }
+
+  deliveries(alertId: string): Delivery[] {
+    const rows = this.#sql.exec<{ body: string }>("select body from deliveries where alert_id = ? order by n", alertId);
+    return rows.toArray().map(({ body }) => JSON.parse(body));
+  }
+}

@@ -1,0 +1,42 @@
+const SCHEMA = [
+  // Each table is its own primary key where it can be, so that a row written is one row billed.
+  `create table if not exists settings (key text primary key, value text not null) without rowid`,
+  `create table if not exists rules (id text primary key, spec text not null, measures text not null, created_at integer not null, updated_at integer not null) without rowid`,
+  `create table if not exists channels (id text primary key, name text not null, type text not null, shown_url text not null, allow_private integer not null, sealed blob not null, created_at integer not null) without rowid`,
+  `create table if not exists positions (aggregation text primary key, body text not null) without rowid`,
+  `create table if not exists instances (rule_id text not null, page integer not null, body text not null, primary key (rule_id, page)) without rowid`,
+  `create table if not exists previous_values (aggregation text not null, window_end integer not null, page integer not null, body text not null, primary key (aggregation, window_end, page)) without rowid`,
+  `create table if not exists alerts (id text primary key, rule_id text not null, status text not null, level text not null, started_at integer not null, fired_at integer, acknowledged_at integer, resolved_at integer, body text not null) without rowid`,
+  // Only open alerts are in it: every list of what is wrong now reads these and nothing else.
+  `create index if not exists alerts_open on alerts (status) where status <> 'resolved'`,
+  `create table if not exists history (alert_id text not null, n integer not null, at integer not null, body text not null, primary key (alert_id, n)) without rowid`,
+  `create table if not exists outbox (message_id text not null, channel_id text not null, alert_id text not null, body text not null, due_at integer not null, sends integer not null, attempts integer not null, primary key (message_id, channel_id)) without rowid`,
+  `create table if not exists deliveries (alert_id text not null, n integer not null, body text not null, primary key (alert_id, n)) without rowid`,
+];
+
+/** Makes the AlertManager's tables. What each holds: docs/storage.md. */
+export function createTables(sql: SqlStorage): void {
+  for (const statement of SCHEMA) sql.exec(statement);
+}
+
+/** Small facts about the object itself, as JSON. */
+export class Settings {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  read(key: string): unknown {
+    const row = this.#sql.exec<{ value: string }>("select value from settings where key = ?", key).toArray()[0];
+    return row === undefined ? undefined : JSON.parse(row.value);
+  }
+
+  write(key: string, value: string | number | null): void {
+    this.#sql.exec(
+      "insert into settings (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
+      key,
+      JSON.stringify(value),
+    );
+  }
+}

@@ -1,0 +1,122 @@
+import { Hono } from "hono";
+import { rfc3339, rfc3339OrNull } from "../../core/alerts/alert.ts";
+import { compileCondition } from "../../core/alerts/condition.ts";
+import { MAX_RULES } from "../../core/alerts/limits.ts";
+import { ruleSchema, UNSUPPORTED_RULE_FIELDS } from "../../core/alerts/rule.ts";
+import type { RuleSpec } from "../../core/alerts/rule.ts";
+import type { RuleAnswer, RuleDraft, RuleView } from "../../durable-objects/alerts/answers.ts";
+import { alertManager } from "../../durable-objects/alerts/remote.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
+import { requireRole } from "../auth/index.ts";
+import { ApiError, ok, readJson } from "../http.ts";
+import type { AppContext, AppEnv } from "../http.ts";
+import { badFields, parseBody } from "./schema-errors.ts";
+
+/** Fields of an answer that a client may send back with a changed rule. They are not its to change. */
+const READ_ONLY_FIELDS: ReadonlySet<string> = new Set(["id", "created_at", "updated_at", "state"]);
+
+export const ruleRoutes = new Hono<AppEnv>()
+  .post("/api/v1/rules", requireRole("editor"), async (c) => {
+    const draft = await readDraft(c, await readJson(c), null);
+    return ok(c, answerJson(await manager(c).putRule(draft), draft), "The rule is evaluated from now on.", 201);
+  })
+  .get("/api/v1/rules", requireRole("viewer"), async (c) => {
+    const views = await manager(c).listRules();
+    return ok(c, { rules: views.map(ruleJson) });
+  })
+  .get("/api/v1/rules/:id", requireRole("viewer"), async (c) => {
+    const view = await manager(c).getRule(c.req.param("id"));
+    if (view === null) throw noSuchRule();
+    return ok(c, ruleJson(view));
+  })
+  .put("/api/v1/rules/:id", requireRole("editor"), async (c) => {
+    const draft = await readDraft(c, withoutReadOnly(await readJson(c)), c.req.param("id"));
+    return ok(c, answerJson(await manager(c).putRule(draft), draft));
+  })
+  .delete("/api/v1/rules/:id", requireRole("editor"), async (c) => {
+    const id = c.req.param("id");
+    if (!(await manager(c).deleteRule(id))) throw noSuchRule();
+    return ok(c, { id }, "The rule is deleted and its open alerts are resolved.");
+  });
+
+/** Checks a rule as far as it can be without the tenant's rules: its fields, its aggregation and its condition. */
+async function readDraft(c: AppContext, body: unknown, id: string | null): Promise<RuleDraft> {
+  refuseUnsupported(body);
+  const spec = parseBody(ruleSchema, body);
+  const aggregation = await windowAggregator(c.env, c.get("principal").tenant).getAggregation(spec.aggregation);
+  if (aggregation === null) {
+    const message = `there is no aggregation ${spec.aggregation}`;
+    throw new ApiError("unprocessable", `aggregation: ${message}`, [{ field: "aggregation", message }]);
+  }
+  const measures = Object.keys(aggregation.definition.measures);
+  checkCondition(spec, measures);
+  return { id, spec, measures, watermark: aggregation.watermark };
+}
+
+function refuseUnsupported(body: unknown): void {
+  if (typeof body !== "object" || body === null) return;
+  const asked = UNSUPPORTED_RULE_FIELDS.filter((field) => Object.hasOwn(body, field));
+  if (asked.length === 0) return;
+  const message = "is not supported yet; leave it out";
+  throw badFields(asked.map((field) => ({ field, message, reason: "not_supported" })));
+}
+
+function checkCondition(spec: RuleSpec, measures: readonly string[]): void {
+  const compiled = compileCondition(spec.condition, measures, spec.threshold);
+  if (compiled.ok) return;
+  const { message, line, column } = compiled;
+  throw badFields([
+    {
+      field: "condition",
+      message,
+      ...(line === undefined ? {} : { line }),
+      ...(column === undefined ? {} : { column }),
+    },
+  ]);
+}
+
+function withoutReadOnly(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([field]) => !READ_ONLY_FIELDS.has(field)));
+}
+
+function answerJson(answer: RuleAnswer, draft: RuleDraft): unknown {
+  if (answer.ok) return ruleJson(answer.view);
+  switch (answer.reason) {
+    case "not_found":
+      throw noSuchRule();
+    case "too_many":
+      throw new ApiError("conflict", `A tenant may have ${MAX_RULES} rules; delete one first.`, {
+        max_rules: MAX_RULES,
+      });
+    case "unknown_channel": {
+      const field = `channels.${answer.index}`;
+      const message = `there is no channel ${draft.spec.channels[answer.index] ?? ""}`;
+      throw new ApiError("unprocessable", `${field}: ${message}`, [{ field, message }]);
+    }
+  }
+}
+
+function ruleJson({ rule, ...state }: RuleView): Record<string, unknown> {
+  return {
+    id: rule.id,
+    ...rule.spec,
+    created_at: rfc3339(rule.createdAt),
+    updated_at: rfc3339(rule.updatedAt),
+    state: {
+      open_alerts: state.openAlerts,
+      evaluated_through: rfc3339OrNull(state.evaluatedThrough),
+      condition_errors: state.errors,
+      last_error: state.lastError,
+      refused_groups: state.refused,
+    },
+  };
+}
+
+function manager(c: AppContext): ReturnType<typeof alertManager> {
+  return alertManager(c.env, c.get("principal").tenant);
+}
+
+function noSuchRule(): ApiError {
+  return new ApiError("not_found", "There is no such rule.");
+}
