@@ -28,6 +28,7 @@ export function App() {
 function Shell() {
   const screen = SCREENS.find(({ to }) => to === path.value);
   const Show = screen?.show ?? NotFound;
+  const who = session.value;
   return (
     <div class="shell">
       <a class="skip" href="#content">
@@ -44,10 +45,15 @@ function Shell() {
           ))}
         </nav>
         <div class="rail-foot">
+          {who.is === "signed_in" && (
+            <p class="who" title={`Signed in with the role ${who.role}`}>
+              <span>{who.tenant}</span> {who.role}
+            </p>
+          )}
           <ThemeToggle />
           <button type="button" class="button button-quiet" onClick={() => signOut()}>
             <Icon name="sign-out" />
-            <span class="rail-words">Sign out</span>
+            <span class="wide-only">Sign out</span>
           </button>
         </div>
       </header>

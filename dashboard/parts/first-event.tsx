@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { ApiFailure } from "../session/api.ts";
-import { ask } from "../session/session.ts";
+import { ask, session } from "../session/session.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { Icon } from "./icon.tsx";
 
@@ -13,21 +13,29 @@ export function FirstEvent() {
   -H "Authorization: Bearer $STREAMFLOW_KEY" \\
   -H "Content-Type: application/json" \\
   -d '${JSON.stringify(EVENT)}'`;
-  const ship = `npx streamflow ship access.log --format combined --source web \\
-  --url ${origin} --key "$STREAMFLOW_KEY"`;
+  const ship = `npx streamflow ship access.log --format combined --source web${isHere() ? "" : ` \\\n  --url ${origin}`}`;
   return (
     <div class="first-event">
       <p>
-        Nothing has come in yet. Put an ingest or admin key into <code>STREAMFLOW_KEY</code>, then use either of these,
-        or the button. What arrives shows up on this page within a second.
+        Nothing has come in yet. Put an ingest or admin key into <code>STREAMFLOW_KEY</code>, then use either of these.
+        What arrives shows up on this page within a second.
       </p>
       <div class="commands">
         <Command title="Send one event" text={curl} />
         <Command title="Ship a web server's log" text={ship} />
       </div>
-      <TestEventButton />
+      {maySend() && <TestEventButton />}
     </div>
   );
+}
+
+function maySend(): boolean {
+  return session.value.is === "signed_in" && session.value.role === "admin";
+}
+
+/** On the machine that runs the platform the command finds address and key by itself. */
+function isHere(): boolean {
+  return ["localhost", "127.0.0.1", "[::1]"].includes(window.location.hostname);
 }
 
 function Command({ title, text }: { title: string; text: string }) {

@@ -6,7 +6,7 @@ export function Wordmark() {
         <rect width="32" height="32" rx="8" />
         <path d="M6 12c4-5 8 3 12-1s5-3 8-2M6 18c4-5 8 3 12-1s5-3 8-2M6 24c4-5 8 3 12-1s5-3 8-2" />
       </svg>
-      StreamFlow
+      <span>StreamFlow</span>
     </span>
   );
 }

@@ -32,7 +32,7 @@ function RateTile() {
       exact={`average of the last ${RATE_SECONDS} seconds`}
     >
       <Sparkline values={points.value} />
-      <span class="tile-note">peak {rate(highestRate.value)}/s in 5 min</span>
+      <span class="tile-note">peak {rate(highestRate.value)}/s</span>
     </Tile>
   );
 }

@@ -3,16 +3,26 @@
  * not in storage, not in the URL, not in the page.
  */
 import { computed, signal } from "@preact/signals";
-import { fields, text } from "../live/decode.ts";
+import { fields, number, text } from "../live/decode.ts";
 import { ApiFailure, askApi, type ApiRequest } from "./api.ts";
 
 export type SessionState =
   | { readonly is: "signed_out"; readonly message: string | null }
   | { readonly is: "signing_in" }
-  | { readonly is: "signed_in" };
+  | { readonly is: "signed_in"; readonly tenant: string; readonly role: string };
+
+/** A token this near its end is renewed before it is used. */
+const RENEW_BEFORE_MS = 60_000;
 
 let apiKey = "";
-let token = "";
+let token: Token = { text: "", endsAtMs: 0, tenant: "", role: "" };
+
+interface Token {
+  readonly text: string;
+  readonly endsAtMs: number;
+  readonly tenant: string;
+  readonly role: string;
+}
 
 const state = signal<SessionState>({ is: "signed_out", message: null });
 
@@ -24,39 +34,38 @@ export async function signIn(key: string): Promise<void> {
   apiKey = key.trim();
   try {
     await renewToken();
-    state.value = { is: "signed_in" };
+    if (token.role === "ingest") return signOut("This key may only send events. Use a viewer, editor or admin key.");
+    state.value = { is: "signed_in", tenant: token.tenant, role: token.role };
   } catch (failure) {
-    signOut(failure instanceof ApiFailure ? signInMessage(failure) : "Signing in failed.");
+    signOut(failureMessage(failure));
   }
 }
 
 /** Forget key and token. `message` is shown at the sign-in form. */
 export function signOut(message: string | null = null): void {
   apiKey = "";
-  token = "";
+  token = { text: "", endsAtMs: 0, tenant: "", role: "" };
   state.value = { is: "signed_out", message };
 }
 
-/** Ask the API as whoever is signed in; a token that ran out is renewed once. @throws ApiFailure */
+/** Ask the API as whoever is signed in. @throws ApiFailure */
 export async function ask(request: ApiRequest): Promise<unknown> {
-  try {
-    return await askApi(request, token);
-  } catch (failure) {
-    if (!(failure instanceof ApiFailure) || failure.status !== 401) throw failure;
-    await renewToken();
-    return await askApi(request, token);
-  }
+  if (token.endsAtMs - Date.now() < RENEW_BEFORE_MS) await renewToken();
+  return await askApi(request, token.text);
 }
 
 /** Make a new token from the key. @throws ApiFailure */
 export async function renewToken(): Promise<void> {
-  const answer = fields(await askApi({ method: "POST", path: "/auth/token" }, apiKey));
-  token = text(answer?.["token"] ?? answer?.["access_token"]);
-  if (token === "") throw new ApiFailure(0, "The server answered without a token.", "");
+  const answer = fields(await askApi({ method: "POST", path: "/auth/token" }, apiKey)) ?? {};
+  token = {
+    text: text(answer["token"]),
+    endsAtMs: Date.now() + number(answer["expires_in"]) * 1_000,
+    tenant: text(answer["tenant"]),
+    role: text(answer["role"]),
+  };
 }
 
-function signInMessage(failure: ApiFailure): string {
-  if (failure.status === 401) return "This key is not known here, or it was revoked.";
-  if (failure.status === 403) return "This key may only send events. Use a viewer, editor or admin key.";
-  return failure.message;
+function failureMessage(failure: unknown): string {
+  if (!(failure instanceof ApiFailure)) return "Signing in failed.";
+  return failure.status === 401 ? "This key is not known here, or it was revoked." : failure.message;
 }

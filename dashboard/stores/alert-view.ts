@@ -16,34 +16,23 @@ export interface AlertView {
   readonly group: Readonly<Record<string, JsonValue>>;
   /** Measures of the window that decided, by name. */
   readonly values: Readonly<Record<string, JsonValue>>;
-  /** When the present status began, epoch ms. */
+  /** When it fired, or was resolved, or (while pending) when its condition began to hold; epoch ms. */
   readonly sinceMs: number;
   readonly isOpen: boolean;
 }
 
 /** Read what the page needs out of an alert. */
 export function viewAlert(alert: AlertJson): AlertView {
-  const rule = fields(alert["rule"]);
+  const startedMs = instant(alert["started_at"]) ?? 0;
+  const firedMs = instant(alert["fired_at"]) ?? startedMs;
   return {
     id: alert.id,
     status: alert.status,
     level: LEVELS.find((level) => level === alert["level"]) ?? "warning",
-    ruleName: text(rule?.["name"] ?? alert["rule_name"], "Unnamed rule"),
+    ruleName: text(fields(alert["rule"])?.["name"], "Unnamed rule"),
     group: jsonFields(alert["group"]),
     values: jsonFields(alert["values"]),
-    sinceMs: since(alert),
+    sinceMs: alert.status === "resolved" ? (instant(alert["resolved_at"]) ?? firedMs) : firedMs,
     isOpen: alert.status === "firing" || alert.status === "acknowledged",
   };
-}
-
-/** The youngest of the instants that the alert's status can have begun at. */
-function since(alert: AlertJson): number {
-  const names = {
-    pending: ["pending_at", "started_at", "created_at"],
-    firing: ["fired_at", "firing_at", "started_at", "created_at"],
-    acknowledged: ["acknowledged_at", "fired_at"],
-    resolved: ["resolved_at", "updated_at"],
-    suppressed: ["suppressed_at", "fired_at", "created_at"],
-  }[alert.status];
-  return names.map((name) => instant(alert[name])).find((at) => at !== null) ?? 0;
 }
