@@ -199,10 +199,7 @@ export class Hub {
   }
 
   #advanceAll(log: TopicLog, nowMs: number): void {
-    for (const reader of this.#table.readersOf(log.topic)) {
-      // A blocked reader is served in its turn, or a busy topic would starve its others.
-      if (!this.#blocked.has(reader)) this.#serve(reader, nowMs);
-    }
+    for (const reader of this.#table.readersOf(log.topic)) this.#serve(reader, nowMs);
   }
 
   /** Sends a reader what it may have now. A topic that was sent moves to the end, so the loop comes round to it again until nothing more may go. */
@@ -254,8 +251,7 @@ export class Hub {
     const base = log.takeBase(nowMs);
     if (base === null) return;
     position.sentN = base.n;
-    // The snapshot itself is the one frame not acked yet.
-    position.ackedN = base.n - 1;
+    position.ackedN = base.n;
     position.due = "deltas";
     const seq = formatSeq(this.#epoch, base.n);
     const head = JSON.stringify({

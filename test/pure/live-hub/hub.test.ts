@@ -270,6 +270,32 @@ describe("slow readers", () => {
     expect(client.faults).toEqual([]);
   });
 
+  test("an ack of frames that were never sent makes no room", () => {
+    const { scene, client } = following({ acks: true });
+    scene.hub.receive("a", { type: "ack", topic: TOPIC, seq: "e1.999999" }, scene.nowMs);
+    for (let count = 1; count <= 100; count++) {
+      scene.publish(count);
+      scene.pass(250);
+    }
+    expect(client.types.filter((type) => type === "delta")).toHaveLength(MAX_UNACKED_FRAMES);
+  });
+
+  test("one that starts to ack late is not held to what it got before", () => {
+    const scene = new Scene(new Hub("e1"));
+    const client = scene.join("a");
+    const topics = ["aggregation:a", "aggregation:b"] as const;
+    for (const topic of topics) scene.subscribe("a", topic);
+    for (const topic of scene.requests.splice(0)) scene.answer(topic, snapshotOf());
+    for (let count = 1; count <= MAX_UNACKED_FRAMES + 5; count++) {
+      for (const topic of topics) scene.publish(count, topic);
+      scene.pass(500);
+    }
+    scene.ack("a", "aggregation:a");
+    for (const topic of topics) scene.publish(99, topic);
+    expect(client.types).not.toContain("gap");
+    for (const topic of topics) expect(client.states.get(topic)?.windows[0]?.values["count"]).toBe(99);
+  });
+
   test("one that is late by less than the window loses nothing", () => {
     const { scene, client } = following({ acks: true });
     for (let count = 1; count <= MAX_UNACKED_FRAMES + MAX_WAITING_FRAMES; count++) {

@@ -28,6 +28,19 @@ function event(id: number): EventJson {
   };
 }
 
+function alert(id: string, status: AlertJson["status"]): AlertJson {
+  return { id, status };
+}
+
+function overview(at: number, total: number): DashboardDelta {
+  return {
+    seconds: [{ at, total, by_type: { t: total } }],
+    facets: { [`path${at % 2}`]: [[at, total]] },
+    watermark: at,
+    totals: { events: total, duplicates: 0, late: 0 },
+  };
+}
+
 function merged<Frame extends PublishedFrame>(older: Frame, newer: Frame): Frame["data"] {
   return mergeFrames(older, newer).data;
 }
@@ -71,7 +84,6 @@ describe("two deltas in a row do what their merger does", () => {
   });
 
   test("for alerts", () => {
-    const alert = (id: string, status: AlertJson["status"]): AlertJson => ({ id, status });
     const state = { alerts: [alert("a", "firing"), alert("b", "firing")] };
     const a = { topic: "alerts" as const, data: { alerts: [alert("a", "acknowledged"), alert("c", "pending")] } };
     const b = { topic: "alerts" as const, data: { alerts: [alert("a", "resolved")] } };
@@ -79,15 +91,9 @@ describe("two deltas in a row do what their merger does", () => {
   });
 
   test("for the overview", () => {
-    const delta = (at: number, total: number): DashboardDelta => ({
-      seconds: [{ at, total, by_type: { t: total } }],
-      facets: { [`path${at % 2}`]: [[at, total]] },
-      watermark: at,
-      totals: { events: total, duplicates: 0, late: 0 },
-    });
-    const a = { topic: "dashboard:overview" as const, data: delta(1_000, 5) };
-    const b = { topic: "dashboard:overview" as const, data: delta(1_001, 7) };
-    const state = delta(900, 1);
+    const a = { topic: "dashboard:overview" as const, data: overview(1_000, 5) };
+    const b = { topic: "dashboard:overview" as const, data: overview(1_001, 7) };
+    const state = overview(900, 1);
     expect(foldDashboard(state, merged<typeof a>(a, b))).toEqual(foldDashboard(foldDashboard(state, a.data), b.data));
   });
 
