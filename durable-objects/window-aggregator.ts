@@ -379,7 +379,7 @@ export class WindowAggregator extends DurableObject<Env> {
     if (this.#sealer.isDue()) this.#inBackground("seal", this.#sealIfDue(now));
     if (this.#log.unsealedEvents >= QUIET_SEAL_EVENTS) this.#sealWhenQuiet();
     if (this.#late.size > 0) this.#inBackground("late", this.#resolveLate());
-    this.#inBackground("alerts", this.#alerts.tell(now));
+    this.#inBackground("alerts", this.#tellAlerts(now));
     this.#inBackground("progress", this.#tellProgress(now, false));
     await this.#arm(0);
   }
@@ -464,6 +464,12 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#isStopped = isFull;
   }
 
+  /** Tells the alerts, then arms: an answer may ask for empty windows as well. */
+  async #tellAlerts(now: number): Promise<void> {
+    await this.#alerts.tell(now);
+    await this.#arm(0);
+  }
+
   async #resolveLate(): Promise<void> {
     this.#resolving ??= this.#resolveOnce().finally(() => {
       this.#resolving = undefined;
@@ -493,7 +499,7 @@ export class WindowAggregator extends DurableObject<Env> {
         this.#commit(kept, effects, now);
       });
       this.#live.schedule();
-      this.#inBackground("alerts", this.#alerts.tell(now));
+      this.#inBackground("alerts", this.#tellAlerts(now));
       if (this.#sealer.isDue()) this.#inBackground("seal", this.#sealIfDue(now));
     }
   }

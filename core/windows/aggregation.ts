@@ -34,6 +34,8 @@ export class Aggregation {
   watermark: number;
   lateEvents: number;
   filterErrors: number;
+  /** True while somebody waits to hear that a window passed without events: then its end is worth an idle check too. */
+  keepsTime = false;
   readonly #load: LoadWindow;
 
   constructor(plan: Plan, state: AggregationState, load: LoadWindow) {
@@ -85,9 +87,17 @@ export class Aggregation {
     return closing;
   }
 
-  /** End of the earliest open window, or null. */
+  /** The newest end that the watermark has passed, whether or not a window was there; null before the first event. */
+  completeThrough(): number | null {
+    if (this.watermark === -Infinity) return null;
+    const { sizeMs, offsetMs } = this.plan.timing;
+    return Math.floor((this.watermark - offsetMs) / sizeMs) * sizeMs + offsetMs;
+  }
+
+  /** End of the earliest window that has not closed and that matters, or null. */
   earliestOpenEnd(): number | null {
-    let earliest: number | null = null;
+    const passed = this.keepsTime ? this.completeThrough() : null;
+    let earliest = passed === null ? null : passed + this.plan.timing.sizeMs;
     for (const window of this.windows.values()) {
       if (!window.closed && (earliest === null || window.end < earliest)) earliest = window.end;
     }

@@ -7,9 +7,16 @@ const WINDOWS_PER_CALL = 50;
 /** Pause after a failed call. */
 const RETRY_AFTER_MS = 2000;
 
-interface Told {
+/** A window to tell of by its start; with an `end`, a run of windows that had no events. */
+interface Notice {
   readonly aggregation: string;
   readonly start: number;
+  readonly end?: number;
+}
+
+/** What the AlertManager answers: aggregations with open alerts, which want to hear of empty windows too. */
+export interface Heard {
+  readonly open: readonly string[];
 }
 
 /**
@@ -21,18 +28,22 @@ interface Told {
 export class AlertFeed {
   readonly #tables: ShardTables;
   readonly #machine: ShardMachine;
-  readonly #deliver: (windows: readonly ClosedWindow[]) => Promise<unknown>;
+  readonly #deliver: (windows: readonly ClosedWindow[]) => Promise<Heard>;
   readonly #onError: (error: unknown) => void;
   #watched: ReadonlySet<string>;
-  #waiting: Told[];
+  #waiting: Notice[];
   #running: Promise<void> | undefined;
+  /** Aggregations with open alerts, by the last answer. */
+  #open: ReadonlySet<string>;
+  /** End of the newest window told or waiting, by aggregation. */
+  readonly #noticed = new Map<string, number>();
   /** Epoch ms of the next try after a failure, or null. */
   retryAt: number | null = null;
 
   constructor(
     tables: ShardTables,
     machine: ShardMachine,
-    deliver: (windows: readonly ClosedWindow[]) => Promise<unknown>,
+    deliver: (windows: readonly ClosedWindow[]) => Promise<Heard>,
     onError: (error: unknown) => void,
   ) {
     this.#tables = tables;
@@ -40,7 +51,9 @@ export class AlertFeed {
     this.#deliver = deliver;
     this.#onError = onError;
     this.#watched = new Set((tables.readMeta("watched_rules") as string[] | undefined) ?? []);
-    this.#waiting = (tables.readMeta("untold") as Told[] | undefined) ?? [];
+    this.#waiting = (tables.readMeta("untold") as Notice[] | undefined) ?? [];
+    this.#open = new Set((tables.readMeta("open_alerts") as string[] | undefined) ?? []);
+    this.#keepTime();
   }
 
   get watched(): ReadonlySet<string> {
@@ -56,8 +69,12 @@ export class AlertFeed {
     for (const { aggregation, emitted } of effects) {
       const { name } = aggregation.plan.definition;
       if (!this.#watched.has(name)) continue;
-      for (const { start } of emitted) this.#waiting.push({ aggregation: name, start });
+      for (const { start, end } of emitted) {
+        this.#waiting.push({ aggregation: name, start });
+        this.#noticed.set(name, Math.max(end, this.#noticed.get(name) ?? -Infinity));
+      }
     }
+    for (const name of this.#open) this.#noteEmpty(name);
   }
 
   /** Part of a checkpoint: what is not yet told must outlive the log that would bring it forth again. */
@@ -77,8 +94,9 @@ export class AlertFeed {
     while (this.#waiting.length > 0) {
       const told = this.#waiting.slice(0, WINDOWS_PER_CALL);
       try {
-        await this.#deliver(told.flatMap((window) => this.#read(window)));
+        const { open } = await this.#deliver(told.flatMap((window) => this.#read(window)));
         this.retryAt = null;
+        this.#hear(open);
       } catch (error) {
         this.retryAt = nowMs + RETRY_AFTER_MS;
         this.#onError(error);
@@ -88,9 +106,34 @@ export class AlertFeed {
     }
   }
 
-  #read({ aggregation: name, start }: Told): ClosedWindow[] {
+  /** An open alert must learn that its group went quiet, even when no window closes. */
+  #noteEmpty(name: string): void {
     const aggregation = this.#machine.aggregations.get(name);
-    const window = aggregation?.window(start);
-    return aggregation === undefined || window === undefined ? [] : [closedWindow(aggregation, window)];
+    const through = aggregation?.completeThrough() ?? null;
+    const noticed = this.#noticed.get(name);
+    if (aggregation === undefined || through === null) return;
+    this.#noticed.set(name, Math.max(through, noticed ?? -Infinity));
+    aggregation.keepsTime = true;
+    if (noticed !== undefined && through > noticed) this.#waiting.push({ aggregation: name, start: noticed, end: through });
+  }
+
+  #hear(open: readonly string[]): void {
+    const isSame = open.length === this.#open.size && open.every((name) => this.#open.has(name));
+    if (isSame) return;
+    this.#open = new Set(open);
+    this.#tables.writeMeta("open_alerts", open);
+    this.#keepTime();
+  }
+
+  #keepTime(): void {
+    for (const [name, aggregation] of this.#machine.aggregations) aggregation.keepsTime = this.#open.has(name);
+  }
+
+  #read({ aggregation: name, start, end }: Notice): ClosedWindow[] {
+    const aggregation = this.#machine.aggregations.get(name);
+    if (aggregation === undefined) return [];
+    if (end !== undefined) return [{ aggregation: name, version: aggregation.version, start, end, revision: 0, groups: [] }];
+    const window = aggregation.window(start);
+    return window === undefined ? [] : [closedWindow(aggregation, window)];
   }
 }
