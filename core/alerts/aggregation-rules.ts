@@ -5,9 +5,8 @@ import type { Cursor } from "./cursor.ts";
 import { evaluateNext, evaluateRevision, occasionOf, refreshShown } from "./evaluate.ts";
 import type { Means, Occasion, Outcome, RuleLogic, Transition } from "./evaluate.ts";
 import type { Values } from "./group.ts";
-import { shownValues } from "./instance.ts";
 import type { Instances } from "./instance.ts";
-import { MAX_PREVIOUS_GROUPS } from "./limits.ts";
+import { MAX_PREVIOUS_GROUPS, MAX_SHOWN_VALUES_CHARS } from "./limits.ts";
 
 /** What a window's groups had, kept for `previous`: only the measures that a condition reads. */
 export interface Remembered {
@@ -123,7 +122,8 @@ function remember(
 }
 
 function pick(values: Values, measures: ReadonlySet<string>): Values {
-  return shownValues(Object.fromEntries(Object.entries(values).filter(([name]) => measures.has(name))));
+  const picked = Object.entries(values).filter(([name]) => measures.has(name));
+  return Object.fromEntries(picked.filter(([, value]) => JSON.stringify(value).length <= MAX_SHOWN_VALUES_CHARS));
 }
 
 function noteTrouble(troubles: Map<string, Trouble>, ruleId: string, { errors, firstError, refused }: Outcome): void {
