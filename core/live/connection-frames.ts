@@ -39,7 +39,7 @@ export function heard(before: ConnectionState, frame: HeardFrame, context: StepC
   const state = { ...fresh, heardAtMs: context.nowMs };
   if (frame.type === "other") return unchanged(state);
   if (frame.type === "gap") return missed(state, frame.topic, context);
-  const place = state.topics[frame.topic];
+  const place = Object.hasOwn(state.topics, frame.topic) ? state.topics[frame.topic] : undefined;
   if (place === undefined) return unchanged(state);
   const verdict =
     frame.type === "snapshot"
@@ -53,7 +53,8 @@ export function heard(before: ConnectionState, frame: HeardFrame, context: StepC
 
 /** The server dropped frames for this reader: only a snapshot makes the numbers right again. */
 function missed(state: ConnectionState, topic: string | null, { nowMs }: StepContext): Step {
-  const names = topic === null ? Object.keys(state.topics) : [topic].filter((name) => name in state.topics);
+  const names =
+    topic === null ? Object.keys(state.topics) : [topic].filter((name) => Object.hasOwn(state.topics, name));
   return askAnew(state, names, nowMs);
 }
 
@@ -69,7 +70,7 @@ function isOverdue(place: TopicPlace | undefined, nowMs: number): boolean {
 
 /** Follow one more topic. */
 export function subscribe(state: ConnectionState, topic: string, context: StepContext): Step {
-  if (topic in state.topics) return unchanged(state);
+  if (Object.hasOwn(state.topics, topic)) return unchanged(state);
   const place = asked(UNKNOWN_PLACE, context.nowMs);
   const next = { ...state, topics: { ...state.topics, [topic]: place } };
   return { state: next, actions: isOpen(state) ? [ask(topic, place)] : [] };

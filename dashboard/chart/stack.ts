@@ -49,7 +49,7 @@ export function stackSeconds(
   const chosen = names.slice(0, names.length > MAX_SERIES + 1 ? MAX_SERIES : MAX_SERIES + 1);
   const slots = slotsOf(chosen);
   const series = chosen
-    .map((name) => seriesOf(name, slots.get(name) ?? 0, at, (second) => second.by_type[name] ?? 0, seconds))
+    .map((name) => seriesOf(name, slots.get(name) ?? 0, at, (second) => countOf(second, name), seconds))
     .sort((a, b) => a.slot - b.slot);
   const shown = new Set(chosen);
   const rest = seriesOf(OTHER, 0, at, (second) => restOf(second, shown), seconds);
@@ -71,14 +71,19 @@ function seriesOf(
   name: string,
   slot: number,
   at: readonly number[],
-  countOf: (second: SecondCount) => number,
+  pick: (second: SecondCount) => number,
   seconds: Seconds,
 ): StackSeries {
   const counts = at.map((key) => {
     const second = seconds.get(key);
-    return second === undefined ? 0 : countOf(second);
+    return second === undefined ? 0 : pick(second);
   });
   return { name, slot, counts, total: counts.reduce((sum, count) => sum + count, 0) };
+}
+
+/** A type may be called `constructor`, so only own keys count. */
+function countOf(second: SecondCount, type: string): number {
+  return Object.hasOwn(second.by_type, type) ? (second.by_type[type] ?? 0) : 0;
 }
 
 function restOf(second: SecondCount, shown: ReadonlySet<string>): number {

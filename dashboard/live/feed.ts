@@ -1,25 +1,15 @@
 /** The live socket of this page: performs what the connection machine decides, and hands frames on four times a second. */
-import { signal } from "@preact/signals";
-import {
-  createConnection,
-  type ConnectionAction,
-  type ConnectionInput,
-  type ConnectionState,
-} from "../../core/live/connection-state.ts";
+import { createConnection, type ConnectionAction, type ConnectionInput } from "../../core/live/connection-state.ts";
 import { step, TICK_MS } from "../../core/live/connection.ts";
 import { isUnauthorized } from "../session/api.ts";
 import { ask, renewToken } from "../session/session.ts";
 import { serverAheadMs } from "./clock.ts";
+import { connection, TOPICS } from "./connection-signal.ts";
 import { fields, text } from "./decode.ts";
 import { queueFrame } from "./delivery.ts";
 import { decodeFrame } from "./frame.ts";
 
-const TOPICS = ["dashboard:overview", "events", "alerts"];
-
 let socket: WebSocket | null = null;
-
-/** The connection as it stands; read it, change it with `tell`. */
-export const connection = signal<ConnectionState>(createConnection(TOPICS, Date.now()));
 
 /** Open the connection; it comes back by itself until `stopFeed`. */
 export function startFeed(): void {

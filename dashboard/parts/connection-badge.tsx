@@ -1,7 +1,8 @@
 import { useComputed } from "@preact/signals";
 import { serverAheadMs, wallMs } from "../live/clock.ts";
 import { connectionWords } from "../live/connection-words.ts";
-import { connection, tell } from "../live/feed.ts";
+import { connection } from "../live/connection-signal.ts";
+import { tell } from "../live/feed.ts";
 import { overview } from "../stores/overview.ts";
 import { Mark, type Status } from "./mark.tsx";
 

@@ -81,13 +81,17 @@ function statusMark(entry: FacetEntry) {
   return status === null ? null : <Mark status={status} />;
 }
 
-const SEVERITY: Record<string, Status> = { low: "info", high: "error", critical: "critical" };
+const SEVERITY: ReadonlyMap<unknown, Status> = new Map([
+  ["low", "info"],
+  ["high", "error"],
+  ["critical", "critical"],
+]);
 
 function severityTone([value]: FacetEntry): string {
-  return SEVERITY[String(value)] ?? "none";
+  return SEVERITY.get(value) ?? "none";
 }
 
 function severityMark([value]: FacetEntry) {
-  const status = SEVERITY[String(value)];
+  const status = SEVERITY.get(value);
   return status === undefined ? <span class="mark mark-none" aria-hidden="true" /> : <Mark status={status} />;
 }

@@ -4,7 +4,7 @@ import { EventsPanel } from "./overview-events.tsx";
 import { FacetPanels, SidePanels } from "./overview-facets.tsx";
 import { Tiles } from "./overview-tiles.tsx";
 import { AlertsPanel } from "./overview-alerts.tsx";
-import { connection } from "../live/feed.ts";
+import { hasHeard, isFresh } from "../live/connection-signal.ts";
 import { FirstEvent } from "../parts/first-event.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { latestEvents } from "../stores/events.ts";
@@ -12,10 +12,9 @@ import { overview } from "../stores/overview.ts";
 
 /** Is everything all right now? Before the first event: how do I send one? */
 export function Overview() {
-  const fresh = useComputed(() => connection.value.phase === "live" || connection.value.heardAtMs === 0);
   const isEmpty = useComputed(() => overview.value?.totals.events === 0 && latestEvents.value?.events.length === 0);
   return (
-    <div class="overview" data-fresh={fresh.value}>
+    <div class="overview" data-fresh={isFresh.value || !hasHeard.value}>
       <Tiles />
       {isEmpty.value ? <FirstRun /> : <Live />}
     </div>

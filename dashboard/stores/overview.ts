@@ -3,7 +3,7 @@ import type { DashboardSnapshot, FacetEntry } from "../../core/live/protocol.ts"
 import { foldDashboard } from "../../core/live/topics.ts";
 import { assignSlots } from "../chart/slots.ts";
 import { averageRate, bySecond, peakRate, stackSeconds, type Stack } from "../chart/stack.ts";
-import { serverNowMs } from "../live/clock.ts";
+import { knownUntilMs } from "../live/connection-signal.ts";
 import { decodeOverview } from "./decode-topics.ts";
 
 /** Seconds shown in the chart: the 300 of a snapshot less those that are not complete or already gone when they are drawn. */
@@ -32,8 +32,8 @@ export function takeOverview(kind: "snapshot" | "delta", data: unknown): void {
 
 const seconds = computed(() => bySecond(overview.value?.seconds ?? []));
 
-/** The last second that is complete, epoch seconds. */
-const lastSecond = computed(() => Math.floor((serverNowMs.value - SETTLE_MS) / 1_000) - 1);
+/** The last second that is complete, epoch seconds. It stands still while nothing is heard: zeros that nobody measured are not drawn. */
+const lastSecond = computed(() => Math.floor((knownUntilMs.value - SETTLE_MS) / 1_000) - 1);
 
 /** Events per second, averaged over the last RATE_SECONDS. */
 export const currentRate = computed(() => averageRate(seconds.value, lastSecond.value, RATE_SECONDS));
