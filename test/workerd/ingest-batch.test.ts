@@ -237,6 +237,18 @@ describe("a bad body is refused whole, and the next one is taken", () => {
     );
   });
 
+  test.each([70_000, 1_100_000, 4_300_000, 8_500_000, 9_999_999])(
+    "gzip that inflates to %i bytes is taken",
+    async (bytes) => {
+      const noise = Array.from({ length: 40_000 }, (_, n) => Math.imul(n, 2_654_435_761).toString(36)).join("");
+      const list = Array.from({ length: Math.floor(bytes / 20_200) }, (_, n) =>
+        event({ data: { noise: noise.slice(n * 300, n * 300 + 20_000) } }),
+      );
+      const body = JSON.stringify(list.length === 0 ? [event()] : list).padEnd(bytes, " ");
+      expect((await send("/events/batch", gzipSync(body), { headers: GZIP })).status).toBe(200);
+    },
+  );
+
   test("more large bodies than an isolate can hold are told to come back, and nothing is left held", async () => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => send("/events/batch", bodyOf(9_000_000))));
     const refused = answers.filter(({ status }) => status !== 200);

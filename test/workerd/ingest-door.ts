@@ -13,10 +13,13 @@ export class FakeQueue {
   /** Messages per call, failed calls included. */
   readonly calls: number[] = [];
   refuses: (call: number) => boolean = () => false;
+  /** How long a call takes, ms. */
+  latencyMs = 0;
 
   async sendBatch(list: Iterable<MessageSendRequest>): Promise<QueueSendBatchResponse> {
     const bodies = [...list].map(({ body }) => body);
     this.calls.push(bodies.length);
+    if (this.latencyMs > 0) await scheduler.wait(this.latencyMs);
     if (this.refuses(this.calls.length - 1)) throw new Error("Too Many Requests");
     for (const body of bodies) {
       if (!isEventMessage(body)) throw new TypeError("not an event message");

@@ -55,7 +55,8 @@ export function admission(): MiddlewareHandler<AppEnv> {
       throw error;
     }
     await next();
-    setRateLimitHeaders(c, tenant);
+    // A 101 carries its socket, which a copy with other headers would lose.
+    if (c.res.status !== 101) setRateLimitHeaders(c, tenant);
   };
 }
 
