@@ -40,7 +40,7 @@ export class DDSketch {
     return this.#negative.total + this.#zeros + this.#positive.total;
   }
 
-  /** `value` must be finite. */
+  /** `value` must be finite, and 0 rather than −0. */
   add(value: number): void {
     if (value >= SMALLEST_MAGNITUDE) this.#positive.add(indexOf(value), 1);
     else if (value <= -SMALLEST_MAGNITUDE) this.#negative.add(indexOf(-value), 1);

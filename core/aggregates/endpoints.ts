@@ -77,7 +77,6 @@ export class EndpointAccumulator implements Accumulator {
   #yieldsTo(timestamp: number, id: string): boolean {
     if (Number.isNaN(this.#timestamp)) return true;
     const before = timestamp < this.#timestamp || (timestamp === this.#timestamp && id < this.#id);
-    const same = timestamp === this.#timestamp && id === this.#id;
-    return this.#of === "first" ? before : !before && !same;
+    return this.#of === "first" ? before : !before;
   }
 }

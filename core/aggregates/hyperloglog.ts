@@ -1,19 +1,20 @@
 /**
- * How many distinct values were seen, from their 64-bit hashes, in at most 16 kB.
+ * How many distinct values were seen, from their 64-bit hashes, in at most 17 kB.
  *
  * Problem: counting users of a month exactly needs every user id; and the counts of days do not add up.
- * Rule: HyperLogLog with 2^14 registers, standard error 1.04 / √16384 = 0.81 %. Until 3,072 registers would be filled, the same
- * hashes are kept at 2^25 registers, sparsely, where counting them ("linear counting") is off by less than 0.02 %; a sparse
- * register holds all that is needed to fill the dense one. Merging takes the maximum per register, so it is the union exactly:
- * commutative, associative, and the same value or sketch merged twice changes nothing.
- * Dense registers are read by Ertl's improved raw estimator, which has no bias at small counts to correct by tables, as HLL++ does.
+ * Rule: HyperLogLog with 2^14 registers, standard error 1.04 / √16384 = 0.81 %. Until more than 3,072 registers are filled, the
+ * same hashes are kept at 2^25 registers, sparsely, and the filled ones are the count: only one time in eight do even two of
+ * 3,072 values share a register. A sparse register holds all that is needed to fill the dense one. Merging takes the maximum
+ * per register, so it is the union exactly: commutative, associative, and merging the same sketch twice changes nothing.
+ * Dense registers are read by Ertl's improved raw estimator, which has no bias at small counts to correct by tables, as HLL++
+ * does. Its other correction, for full registers, only matters beyond 2^53 values, where counting ends here anyway.
  *
- * @see O. Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284, section 2; its σ and τ as
- * in hllSigma and hllTau of Redis, src/hyperloglog.c
+ * @see O. Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284; its σ as in hllSigma of
+ * Redis, src/hyperloglog.c
  */
 import { type ByteReader, type ByteWriter, CorruptStateError } from "../bytes.ts";
 import { DenseRegisters, MAX_REGISTER, REGISTERS } from "./dense-registers.ts";
-import { MAX_SPARSE_REGISTERS, SPARSE_BITS, SparseRegisters } from "./sparse-registers.ts";
+import { MAX_SPARSE_REGISTERS, SparseRegisters } from "./sparse-registers.ts";
 
 const SPARSE = 0;
 const DENSE = 1;
@@ -44,9 +45,8 @@ export class HyperLogLog {
   /** The number of distinct hashes, rounded to a safe integer; 0 when nothing was added. */
   estimate(): number {
     const registers = this.#registers;
-    const estimate =
-      registers instanceof SparseRegisters ? linearCount(registers.size) : estimateFrom(registers.histogram());
-    return Math.round(Math.min(estimate, Number.MAX_SAFE_INTEGER));
+    if (registers instanceof SparseRegisters) return registers.size;
+    return Math.round(Math.min(estimateFrom(registers.histogram()), Number.MAX_SAFE_INTEGER));
   }
 
   /** Writes the same bytes for the same set of hashes, however it came about; at most 12,289 bytes. */
@@ -82,20 +82,14 @@ function toDense(sparse: SparseRegisters): DenseRegisters {
   return dense;
 }
 
-/** The count at which `filled` of 2^25 registers are expected to be in use. */
-function linearCount(filled: number): number {
-  const registers = 2 ** SPARSE_BITS;
-  return -registers * Math.log1p(-filled / registers);
-}
-
 function estimateFrom(histogram: Uint32Array): number {
   const share = (value: number) => (histogram[value] ?? 0) / REGISTERS;
-  let sum = tau(1 - share(MAX_REGISTER));
-  for (let value = MAX_REGISTER - 1; value >= 1; value--) sum = 0.5 * (sum + share(value));
+  let sum = 0;
+  for (let value = MAX_REGISTER; value >= 1; value--) sum = 0.5 * (sum + share(value));
   return (ALPHA_INFINITY * REGISTERS) / (sum + sigma(share(0)));
 }
 
-/** x + Σ x^(2^k) · 2^(k−1) over k ≥ 1; Infinity at 1. */
+/** x + Σ x^(2^k) · 2^(k−1) over k ≥ 1, which stands for the empty registers; Infinity at 1. */
 function sigma(x: number): number {
   if (x === 1) return Infinity;
   let sum = x;
@@ -105,16 +99,4 @@ function sigma(x: number): number {
     sum += power * weight;
   }
   return sum;
-}
-
-/** (1 − x − Σ (1 − x^(2^−k))² · 2^−k over k ≥ 1) / 3. */
-function tau(x: number): number {
-  if (x === 0 || x === 1) return 0;
-  let sum = 1 - x;
-  let before = -1;
-  for (let root = Math.sqrt(x), weight = 0.5; sum !== before; root = Math.sqrt(root), weight *= 0.5) {
-    before = sum;
-    sum -= (1 - root) ** 2 * weight;
-  }
-  return sum / 3;
 }

@@ -12,7 +12,7 @@ const SMALLEST_NORMAL = 2 ** -1022;
 
 function sketchOf(values: readonly number[]): DDSketch {
   const sketch = new DDSketch();
-  for (const value of values) sketch.add(value);
+  for (const value of values) sketch.add(value + 0);
   return sketch;
 }
 
@@ -46,8 +46,8 @@ describe.each(Object.entries(DISTRIBUTIONS))("quantiles of %s numbers", (_name, 
       const values = make(n);
       const sketch = sketchOf(values);
       expectAccurate(sketch, values);
-      expect(sketch.quantile(0)).toBeCloseTo(Math.min(...values), 15);
-      expect(sketch.quantile(1)).toBe(Math.max(...values));
+      expect(sketch.quantile(0)).toBe(Math.min(...values) + 0);
+      expect(sketch.quantile(1)).toBe(Math.max(...values) + 0);
       expect(sketch.count).toBe(n);
     },
   );

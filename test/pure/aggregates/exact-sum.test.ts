@@ -115,18 +115,18 @@ describe("a sum of doubles", () => {
     );
   });
 
-  test("carries on time: two million numbers with all bits set", () => {
+  test("carries on time: four million numbers with all bits set", () => {
     const sum = new ExactSum();
     const value = (2 ** 53 - 1) * 2 ** -20;
-    for (let k = 0; k < 2_000_000; k++) sum.add(k % 5 === 0 ? -value : value);
-    expect(squareUnits(sum)).toBe((unitsOf(value) * 1_200_000n) << 1074n);
+    for (let k = 0; k < 4_000_000; k++) sum.add(value);
+    expect(squareUnits(sum)).toBe((unitsOf(value) * 4_000_000n) << 1074n);
   });
 
-  test("carries on time when merged a million times", () => {
+  test("carries on time when merged four million times", () => {
     const part = total([-0.3, 1e-9]);
     const sum = new ExactSum();
-    for (let k = 0; k < 1_000_000; k++) sum.merge(part);
-    expect(squareUnits(sum)).toBe((sumOf([-0.3, 1e-9]) * 1_000_000n) << 1074n);
+    for (let k = 0; k < 4_000_000; k++) sum.merge(part);
+    expect(squareUnits(sum)).toBe((sumOf([-0.3, 1e-9]) * 4_000_000n) << 1074n);
   });
 
   test("of numbers of similar size takes a few hundred bytes, of all sizes at most 2 kB", () => {

@@ -6,8 +6,8 @@ import { encoded, shuffled } from "./samples.ts";
 
 /** 1.04 / √16384, of a dense sketch. */
 const DENSE_ERROR = 1.04 / 128;
-/** Linear counting over 2^25 registers: √(1 / 2m) of the count while the table is nearly empty. */
-const SPARSE_ERROR = Math.sqrt(1 / 2 ** 26);
+/** Two of n values meet in one of 2^25 registers with probability 2^−25, so n(n−1)/2 · 2^−25 are missing on average. */
+const missingOf = (n: number) => (n * (n - 1)) / 2 ** 26;
 const LAST_SPARSE = 3072;
 const SEEDS = 100;
 
@@ -45,6 +45,38 @@ function errorsAt(n: number, seeds: number): number[] {
   });
 }
 
+function hashOf(value: number): bigint {
+  hashValue(value, words, 0);
+  return (BigInt(words[1] ?? 0) << 32n) | BigInt(words[0] ?? 0);
+}
+
+function* crafted(): Generator<bigint> {
+  for (let k = 0n; k < 100n; k++) {
+    yield k << 50n;
+    yield (k << 50n) | (1n << (k / 2n));
+    yield k << 39n;
+    yield (k << 39n) | (1n << ((k * 39n) / 100n));
+  }
+}
+
+function sketchOfHashes(hashes: readonly bigint[]): HyperLogLog {
+  const sketch = new HyperLogLog();
+  for (const hash of hashes) sketch.add(Number(hash & 0xffff_ffffn), Number(hash >> 32n));
+  return sketch;
+}
+
+/** By register, the first `bits` bits of a hash, the largest place (from 1) of the first 1 in the rest; the rest's length + 1 if none. */
+function placesAfter(bits: number, hashes: readonly bigint[]): Map<number, number> {
+  const places = new Map<number, number>();
+  for (const hash of hashes) {
+    const binary = hash.toString(2).padStart(64, "0");
+    const register = Number.parseInt(binary.slice(0, bits), 2);
+    const place = `${binary.slice(bits)}1`.indexOf("1") + 1;
+    places.set(register, Math.max(place, places.get(register) ?? 0));
+  }
+  return places;
+}
+
 const rootMeanSquare = (errors: readonly number[]) =>
   Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length);
 const mean = (errors: readonly number[]) => errors.reduce((sum, error) => sum + error, 0) / errors.length;
@@ -57,10 +89,13 @@ describe("the error of a distinct count", () => {
       expect(Math.max(...errorsAt(n, SEEDS).map(Math.abs)), `n = ${n}`).toBeLessThan(1.5 / n);
   });
 
-  test.each([1000, 2000, 3000])("at %i values, still sparse, is a hundredth of a percent", (n) => {
-    const errors = errorsAt(n, SEEDS);
-    // Rounding to an integer adds up to half a unit.
-    expect(rootMeanSquare(errors)).toBeLessThan(SPARSE_ERROR * (1 + 3 / Math.sqrt(2 * SEEDS)) + 0.5 / n);
+  test("of 1,000 to 3,000 values, still sparse, is a small part of one value on average, and never more than three", () => {
+    for (const n of [1000, 2000, 3000]) {
+      const missing = errorsAt(n, SEEDS).map((error) => -error * n);
+      expect(Math.min(...missing), `n = ${n}`).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...missing), `n = ${n}`).toBeLessThan(3.5);
+      expect(Math.abs(mean(missing) - missingOf(n)), `n = ${n}`).toBeLessThan(3 * Math.sqrt(missingOf(n) / SEEDS));
+    }
   });
 
   test.each([3100, 3500, 5000, 8000, 12_000, 20_000, 35_000, 40_000, 50_000, 80_000, 100_000])(
@@ -82,6 +117,50 @@ describe("the error of a distinct count", () => {
   test("is not changed by how often or in what order values come", () => {
     const values = [...numbered(0, 5000)];
     expect(encoded(sketchOf([...shuffled(values, 1), ...shuffled(values, 2)]))).toEqual(encoded(sketchOf(values)));
+  });
+});
+
+describe("registers", () => {
+  /** Hashes with every number of leading zeros after 14 and after 25 bits, next to random ones. */
+  const hashes = [...crafted(), ...Array.from({ length: 6000 }, (_, k) => hashOf(k))];
+
+  test("hold the place of the first 1 after 25 bits while there are few, the largest per register", () => {
+    const some = hashes.slice(0, 1500);
+    const expected = placesAfter(25, some);
+    const reader = new ByteReader(encoded(sketchOfHashes(some)));
+    expect(reader.u8()).toBe(0);
+    const found = new Map<number, number>();
+    let code = 0;
+    for (let left = reader.varint(); left > 0; left--) {
+      code += reader.varint();
+      found.set(Math.floor(code / 64), code % 64);
+    }
+    expect(found).toEqual(expected);
+    expect(Math.max(...found.values())).toBe(40);
+  });
+
+  test("hold the place of the first 1 after 14 bits when there are many, whether added before or after that", () => {
+    for (const order of [hashes, hashes.toReversed()]) {
+      const reader = new ByteReader(encoded(sketchOfHashes(order)));
+      expect(reader.u8()).toBe(1);
+      const bits = Array.from(reader.raw(12_288), (byte) => byte.toString(2).padStart(8, "0")).join("");
+      const found = new Map<number, number>();
+      for (let register = 0; register < 2 ** 14; register++) {
+        const value = Number.parseInt(bits.slice(6 * register, 6 * register + 6), 2);
+        if (value > 0) found.set(register, value);
+      }
+      expect(found).toEqual(placesAfter(14, hashes));
+      expect(Math.max(...found.values())).toBe(51);
+    }
+  });
+
+  test("turn dense when 3,073 are filled, and not before", () => {
+    const sketch = new HyperLogLog();
+    for (let k = 0; k < LAST_SPARSE; k++) sketch.add(1, k << 7);
+    expect(encoded(sketch)[0]).toBe(0);
+    expect(sketch.estimate()).toBe(LAST_SPARSE);
+    sketch.add(1, LAST_SPARSE << 7);
+    expect(encoded(sketch)[0]).toBe(1);
   });
 });
 
@@ -145,12 +224,5 @@ describe("the room a distinct count takes", () => {
     }
     expect(largest).toBeLessThan(17_000);
     expect(longest).toBe(12_289);
-  });
-
-  test("turns dense after register 3,072 and not before", () => {
-    const sketch = new HyperLogLog();
-    for (let k = 0; encoded(sketch).length < 12_289; k++) addTo(sketch, k);
-    expect(sketch.estimate()).toBeGreaterThan(LAST_SPARSE * 0.97);
-    expect(sketch.estimate()).toBeLessThan(LAST_SPARSE * 1.03);
   });
 });

@@ -96,7 +96,7 @@ describe("the list of the most frequent values", () => {
 });
 
 describe("counters with room for few values", () => {
-  const streams = fc.array(fc.oneof(fc.nat(8), fc.nat(200)), { maxLength: 400 });
+  const streams = fc.array(fc.oneof(fc.nat(1), fc.nat(8), fc.nat(200)), { maxLength: 400 });
 
   test("are within their bounds for any stream", () => {
     fc.assert(
@@ -105,6 +105,13 @@ describe("counters with room for few values", () => {
       ),
       { numRuns: 500 },
     );
+  });
+
+  test("take off no more than the next largest count", () => {
+    const values = [0, 0, 0, 0, 0, 1, 2];
+    const hitters = hittersOf(values, 1);
+    expectWithinBounds(hitters, values, 1);
+    expect([hitters.ranked(), hitters.error]).toEqual([[[0, 4]], 1]);
   });
 
   test("are within their bounds after any merge, through bytes too, and never hold more than twice the capacity", () => {
