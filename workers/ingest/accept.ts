@@ -3,7 +3,7 @@ import { type Rejection, reject } from "../../core/events/rejection.ts";
 import { validateEvent } from "../../core/events/validate.ts";
 import type { EventIds } from "./event-ids.ts";
 import type { IndexedRejection, ParsedEvents } from "./parse.ts";
-import { type EventRange, packMessages, sendMessages } from "./queue-producer.ts";
+import { type EventQueue, type EventRange, packMessages, sendMessages } from "./queue-producer.ts";
 
 /** How long a producer waits when the queue took nothing, s. */
 export const QUEUE_RETRY_AFTER_SECONDS = 2;
@@ -11,7 +11,7 @@ export const QUEUE_RETRY_AFTER_SECONDS = 2;
 /** What accepting needs from the door. */
 export interface Acceptance {
   readonly tenant: string;
-  readonly queue: Pick<Queue, "sendBatch">;
+  readonly queue: EventQueue;
   /** Epoch ms. */
   readonly receivedAt: number;
   readonly ids: EventIds;

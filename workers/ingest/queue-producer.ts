@@ -17,8 +17,13 @@ const MAX_BATCH_BYTES = 250_000;
 const EXPECTED_RATIO = 0.2;
 /** How much of the target the next message aims at, so that rows that pack worse than the last still fit. */
 const FILL = 0.9;
-/** What a consumer and the platform's list of messages should at least be worth, bytes. */
+/** No event packs smaller, whatever the ratio says, bytes. */
 const MIN_BYTES_PER_EVENT = 16;
+
+/** The one method of the queue's binding that is used. */
+export interface EventQueue {
+  sendBatch(messages: Iterable<{ readonly body: EventMessage; readonly contentType: "v8" }>): Promise<unknown>;
+}
 
 /** Rows [from, to) of the events given. */
 export interface EventRange {
@@ -100,7 +105,7 @@ function bytesOf(chunk: Uint8Array): number {
  * @returns the rows that the queue did not take
  */
 export async function sendMessages(
-  queue: Pick<Queue, "sendBatch">,
+  queue: EventQueue,
   packed: readonly PackedMessage[],
   onError: (error: unknown) => void,
 ): Promise<EventRange[]> {
