@@ -61,24 +61,22 @@ export async function readPage<S extends SegmentPlace>(
   const { order } = query;
   const candidates = new Candidates(query, after, limit + 1);
   for (const tail of tails) candidates.addSorted(tail.events);
-  const tailsSeen = earliest(
-    tails.map((tail) => cutOf(tail, limit)),
-    order,
-  );
+  const cuts = tails.map((tail) => cutOf(tail, limit));
   const unread = new UnreadSegments(source, tails);
   let opened = 0;
   for (let group = FIRST_GROUP; ; group = Math.min(2 * group, MAX_GROUP)) {
     const next = await unread.peek();
-    const segmentsSeen = next === undefined ? null : placeBeforeSegment(next, order);
+    const beforeNext = next === undefined ? null : placeBeforeSegment(next, order);
     // Everything up to this place has been seen; null = everything.
-    const seen = earliest([tailsSeen, segmentsSeen], order);
+    const seen = earliest([...cuts, beforeNext], order);
     const certain = candidates.events.filter((event) => seen === null || !isAfter(event, seen, order));
     if (certain.length >= limit) return fullPage(certain, limit, seen, opened);
-    const isSpent = opened >= budget.enough && seen !== null && isAfter(seen, after, order);
-    if (seen !== segmentsSeen || seen === null || isSpent)
-      return { events: certain, next: seen, segmentsOpened: opened };
+    // Opening more would not help when nothing is left, or when it is a tail that tells no more.
+    const isSpent = seen === null || seen !== beforeNext || (opened >= budget.enough && isAfter(seen, after, order));
+    if (isSpent) return { events: certain, next: seen, segmentsOpened: opened };
     if (opened >= budget.most) throw new TooManySegmentsError(seen.timestamp, budget.most);
-    const segments = await unread.take(group);
+    const left = (opened < budget.enough ? budget.enough : budget.most) - opened;
+    const segments = await unread.take(Math.min(group, left));
     await source.open(segments, (batch) => candidates.add(batch));
     opened += segments.length;
   }

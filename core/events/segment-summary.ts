@@ -67,17 +67,13 @@ function listIfShort(values: ReadonlySet<string>, prefix: string, keys: string[]
   return null;
 }
 
+/** By column value, not by row. A dictionary may hold a value that no row uses: then the segment is opened in vain now and then. */
 function distinct(batches: readonly EventBatch[], field: string): ReadonlySet<string> {
   const found = new Set<string>();
   for (const batch of batches) {
-    const { values, index } = batch.column([field]);
-    // A dictionary may hold values that no row uses: those of rows that were dropped as duplicates.
-    const used = new Uint8Array(values.length);
-    for (const code of index) used[code] = 1;
-    values.forEach((value, code) => {
-      if (used[code] !== 1) return;
+    for (const value of batch.column([field]).values) {
       for (const item of Array.isArray(value) ? value : [value]) if (typeof item === "string") found.add(item);
-    });
+    }
   }
   return found;
 }
