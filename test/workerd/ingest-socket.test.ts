@@ -41,8 +41,8 @@ class Producer {
   }
 }
 
-async function upgrade(queue: FakeQueue, headers: Record<string, string>): Promise<Response> {
-  const request = new Request<unknown, IncomingRequestCfProperties>("http://streamflow.test/ws", {
+async function upgrade(queue: FakeQueue, headers: Record<string, string>, query = ""): Promise<Response> {
+  const request = new Request<unknown, IncomingRequestCfProperties>(`http://streamflow.test/ws${query}`, {
     headers: { Upgrade: "websocket", ...headers },
   });
   return await worker.fetch(request, queue.inEnv(), createExecutionContext());
@@ -178,5 +178,21 @@ describe("the upgrade", () => {
     expect(await statusWith({})).toBe(401);
     expect(await statusWith({ Authorization: `Bearer ${viewer}` })).toBe(403);
     expect(await statusWith({ Authorization: `Bearer ${adminKey}`, Upgrade: "h2c" })).toBe(400);
+  });
+
+  test("takes a ticket instead of a header, once", async () => {
+    const queue = new FakeQueue();
+    const { adminKey, id } = await makeTenant();
+    const { data } = await call("POST", "/api/v1/tickets", { key: adminKey });
+    const query = `?ticket=${String(data["ticket"])}`;
+    const response = await upgrade(queue, {}, query);
+    expect(response.status).toBe(101);
+    if (response.webSocket === null) throw new Error("no socket");
+    const producer = new Producer(response.webSocket);
+    producer.send({ type: "event", event: event({ id: "e1" }) });
+    expect(await producer.receives(1)).toMatchObject([{ type: "ack", event_ids: ["e1"] }]);
+    expect(queue.messages.map(({ tenant }) => tenant)).toEqual([id]);
+    expect((await upgrade(queue, {}, query)).status).toBe(401);
+    expect((await upgrade(queue, {}, "?ticket=forged")).status).toBe(401);
   });
 });

@@ -1,13 +1,12 @@
 import { Hono } from "hono";
-import { isKeyActive, requireRole } from "../auth/index.ts";
-import { ApiError, type AppEnv, type Principal } from "../http.ts";
-import { logError } from "../log.ts";
+import { requireRole } from "../auth/index.ts";
+import { ApiError, type AppEnv } from "../http.ts";
 import { readBody } from "./body.ts";
-import { admission, assertOpen, takeEvents } from "./door.ts";
-import { idsFor, randomIds } from "./event-ids.ts";
+import { admission, takeEvents } from "./door.ts";
+import { idsFor } from "./event-ids.ts";
 import { parseBatch, parseJson, parseLines } from "./parse.ts";
 import { batchAnswer, singleAnswer } from "./receipt.ts";
-import { IngestSocket, type SocketDoor } from "./socket.ts";
+import { openSocket, requireProducer } from "./upgrade.ts";
 
 const JSON_TYPE = "application/json";
 const LINES_TYPE = "application/x-ndjson";
@@ -38,25 +37,7 @@ export const ingestRoutes = new Hono<AppEnv>()
       body.release();
     }
   })
-  .get("/ws", requireRole("ingest"), admission(), (c) => {
-    if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
-      throw new ApiError("bad_request", "This path is for WebSockets.", { field: "Upgrade", reason: "missing" });
-    }
-    const { 0: client, 1: server } = new WebSocketPair();
-    serveSocket(server, c.env, c.get("principal"));
-    return new Response(null, { status: 101, webSocket: client });
-  });
-
-function serveSocket(socket: WebSocket, env: Env, { tenant, keyId }: Principal): void {
-  const ids = randomIds();
-  const door: SocketDoor = {
-    isAllowed: () => isKeyActive(env, tenant, keyId),
-    assertOpen: () => assertOpen(env, tenant),
-    take: (parsed, bytes) => takeEvents(env, tenant, parsed, ids, bytes),
-    onError: (error) => logError("ingest_socket", error, { tenant }),
-  };
-  new IngestSocket(socket, door).accept();
-}
+  .get("/ws", requireProducer(), admission(), openSocket);
 
 /** The request's media type, when it is one of `allowed` in UTF-8. @throws ApiError `unsupported_media_type` */
 function mediaType(request: Request, allowed: readonly string[]): string {
