@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { EventBatch } from "../core/events/event-batch.ts";
+import { CorruptBatchError, EventBatch } from "../core/events/event-batch.ts";
 import { alertManagerName, liveHubName, rateControllerName, tenantOf } from "../core/events/names.ts";
 import { Candidates } from "../core/events/candidates.ts";
 import type { StreamEvent } from "../core/events/event.ts";
@@ -9,7 +9,7 @@ import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../core
 import { restorePage } from "../core/windows/id-page.ts";
 import { type Plan, type PlanProblem, planOf } from "../core/windows/plan.ts";
 import { type Effect, type MachineState, ShardMachine } from "../core/windows/shard-machine.ts";
-import { InflateBudget, joinChunks, splitChunks, unpackChunk } from "../storage/chunk.ts";
+import { CorruptChunkError, InflateBudget, joinChunks, splitChunks, unpackChunk } from "../storage/chunk.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
 import { Checkpointer } from "./aggregator/checkpoint.ts";
 import { ChunkLog, type KeptChunk, repack } from "./aggregator/chunk-log.ts";
@@ -55,6 +55,8 @@ export interface ApplyOutcome {
   readonly duplicates: number;
   /** Events put into the late inbox. */
   readonly late: number;
+  /** Ids of messages that cannot be read and never will be; the others were applied. */
+  readonly unreadable: readonly string[];
 }
 
 export interface AggregationInfo {
@@ -147,16 +149,13 @@ export class WindowAggregator extends DurableObject<Env> {
   /**
    * Takes messages: decides which events are new, logs them, counts them, in one transaction. When it returns, all of it is durable.
    * @param careful decode every row first, so that a bad message fails before anything has changed
-   * @throws CorruptChunkError | CorruptBatchError for a message that cannot be read; then nothing of the call was applied
+   * @throws when an event cannot be applied; then nothing of the call was
    */
   async apply(messages: readonly IncomingMessage[], careful = false): Promise<ApplyOutcome> {
     while (this.#late.size > MAX_PENDING_LATE) await this.#resolveLate();
     const now = Date.now();
     // One at a time: inflated text is several times a message's size, and decoded columns again.
-    for (const message of messages) {
-      if (!careful) break;
-      checkRows(EventBatch.fromText(unpackChunk(message.body)));
-    }
+    for (const message of careful ? messages : []) checkRows(this.#decode(message.body));
     const outcome = this.#orAbort(() => this.#applyAll(messages, now));
     await this.#afterChange(now);
     return outcome;
@@ -166,6 +165,15 @@ export class WindowAggregator extends DurableObject<Env> {
   async settle(events: number): Promise<void> {
     this.#applied += events;
     await this.#tellProgress(Date.now(), true);
+  }
+
+  /** Does now what would happen in time: looks up late events, seals everything, writes a checkpoint. */
+  async flush(): Promise<void> {
+    const now = Date.now();
+    await this.#resolveLate();
+    await this.#sealer.seal(true, now);
+    this.#oldestUnsealedAt = null;
+    this.#orAbort(() => this.#checkpoint());
   }
 
   override async alarm(): Promise<void> {
@@ -323,9 +331,14 @@ export class WindowAggregator extends DurableObject<Env> {
     const kept: KeptChunk[] = [];
     const late: { ids: string[]; body: Uint8Array }[] = [];
     const effects: Effect[] = [];
+    const unreadable: string[] = [];
     let duplicates = 0;
-    for (const { body } of messages) {
+    for (const { id, body } of messages) {
       const batch = this.#decode(body);
+      if (batch === undefined) {
+        unreadable.push(id);
+        continue;
+      }
       const offer = this.#machine.offer(batch, (id) => this.#late.has(id));
       duplicates += offer.duplicates;
       this.#applied += batch.length;
@@ -348,15 +361,21 @@ export class WindowAggregator extends DurableObject<Env> {
     }
     this.#commit(kept, effects, now);
     const fresh = kept.reduce((sum, chunk) => sum + chunk.events, 0);
-    return { fresh, duplicates, late: late.reduce((sum, { ids }) => sum + ids.length, 0) };
+    return { fresh, duplicates, late: late.reduce((sum, { ids }) => sum + ids.length, 0), unreadable };
   }
 
-  #decode(body: Uint8Array): EventBatch {
-    const text = unpackChunk(body, this.#budget);
+  /** The events of a message, or undefined when it cannot be read. */
+  #decode(body: Uint8Array): EventBatch | undefined {
     try {
-      return EventBatch.fromText(text);
-    } finally {
-      this.#budget.release(body);
+      const text = unpackChunk(body, this.#budget);
+      try {
+        return EventBatch.fromText(text);
+      } finally {
+        this.#budget.release(body);
+      }
+    } catch (error) {
+      if (error instanceof CorruptChunkError || error instanceof CorruptBatchError) return undefined;
+      throw error;
     }
   }
 
@@ -644,7 +663,8 @@ function allRows(batch: EventBatch): Uint32Array {
 }
 
 /** Builds every event once, so that a column that does not fit fails here. */
-function checkRows(batch: EventBatch): void {
+function checkRows(batch: EventBatch | undefined): void {
+  if (batch === undefined) return;
   for (let row = 0; row < batch.length; row++) batch.event(row);
 }
 

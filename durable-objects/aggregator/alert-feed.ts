@@ -114,7 +114,8 @@ export class AlertFeed {
     if (aggregation === undefined || through === null) return;
     this.#noticed.set(name, Math.max(through, noticed ?? -Infinity));
     aggregation.keepsTime = true;
-    if (noticed !== undefined && through > noticed) this.#waiting.push({ aggregation: name, start: noticed, end: through });
+    if (noticed !== undefined && through > noticed)
+      this.#waiting.push({ aggregation: name, start: noticed, end: through });
   }
 
   #hear(open: readonly string[]): void {
@@ -132,7 +133,8 @@ export class AlertFeed {
   #read({ aggregation: name, start, end }: Notice): ClosedWindow[] {
     const aggregation = this.#machine.aggregations.get(name);
     if (aggregation === undefined) return [];
-    if (end !== undefined) return [{ aggregation: name, version: aggregation.version, start, end, revision: 0, groups: [] }];
+    if (end !== undefined)
+      return [{ aggregation: name, version: aggregation.version, start, end, revision: 0, groups: [] }];
     const window = aggregation.window(start);
     return window === undefined ? [] : [closedWindow(aggregation, window)];
   }

@@ -1,88 +1,171 @@
 import { env } from "cloudflare:workers";
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import type { StreamEvent } from "../../core/events/event.ts";
 import { aggregatorName } from "../../core/events/names.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
-import { ColumnarBuilder } from "../../core/events/event-batch.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
-import { packChunk } from "../../storage/chunk.ts";
+import { event, events, newTenant, packed, T0 } from "./event-messages.ts";
 
-let tenants = 0;
-/** A fresh tenant, so that tests in one file do not share an object. */
 function newAggregator() {
-  const tenant = `agg-${++tenants}`;
-  return {
-    tenant,
-    stub: windowAggregator(env, tenant),
-    object: env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)),
-  };
+  const tenant = newTenant("aggregator");
+  const object = env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0));
+  return { tenant, object, stub: windowAggregator(env, tenant) };
 }
 
-const T0 = Date.parse("2015-05-17T10:00:00Z");
+type Aggregator = ReturnType<typeof newAggregator>["stub"];
 
-function event(id: string, atMs: number, fields: Partial<StreamEvent> = {}): StreamEvent {
-  return {
-    id,
-    type: "web.request",
-    source: "shop",
-    timestamp: atMs,
-    receivedAt: atMs,
-    severity: "low",
-    data: { status: 200 },
-    metadata: {},
-    ...fields,
-  };
-}
-
-function message(id: string, events: readonly StreamEvent[]) {
-  const builder = new ColumnarBuilder();
-  for (const one of events) builder.add(one);
-  return { id, body: packChunk(builder.toText()) };
-}
-
+const message = (list: readonly StreamEvent[]) => ({ id: "m", body: packed(list) });
 const everyWindow = { from: null, to: null, status: "all", groups: {}, limit: 1000, after: null } as const;
+
+async function hourlyCounts(stub: Aggregator): Promise<unknown[]> {
+  const page = await stub.windows("events_1h", everyWindow);
+  return page?.windows.map(({ values }) => values["count"]) ?? [];
+}
+
+async function sealedEvents(tenant: string): Promise<number> {
+  const sql = "select coalesce(sum(events), 0) as events from segment_index where tenant = ?";
+  return (await env.DB.prepare(sql).bind(tenant).first<{ events: number }>())?.events ?? 0;
+}
 
 describe("WindowAggregator", () => {
   test("counts each event id once, however often it comes", async () => {
     const { stub } = newAggregator();
-    const events = Array.from({ length: 100 }, (_, k) => event(`e-${k}`, T0 + k * 1000));
-    expect(await stub.apply([message("m1", events)])).toEqual({ fresh: 100, duplicates: 0, late: 0 });
-    expect(await stub.apply([message("m1", events), message("m2", events.slice(0, 50))])).toEqual({
+    const list = events(100);
+    expect(await stub.apply([message(list)])).toEqual({ fresh: 100, duplicates: 0, late: 0, unreadable: [] });
+    expect(await stub.apply([message(list), message(list.slice(0, 50))])).toEqual({
       fresh: 0,
       duplicates: 150,
       late: 0,
+      unreadable: [],
     });
+    expect(await hourlyCounts(stub)).toEqual([100]);
+  });
+
+  test("has the same numbers and the same tail after an eviction between any two calls", async () => {
+    const { stub, object } = newAggregator();
+    for (let k = 0; k < 10; k++) {
+      await stub.apply([message(events(20, `call-${k}`, T0 + k * 60_000))]);
+      await evictDurableObject(object);
+      expect(await stub.apply([message(events(20, `call-${k}`, T0 + k * 60_000))])).toMatchObject({ fresh: 0 });
+    }
+    expect(await hourlyCounts(stub)).toEqual([200]);
+    const { events: tail } = await stub.readTail(ALL_EVENTS, null, 1000);
+    expect(new Set(tail.map(({ id }) => id)).size).toBe(200);
+  });
+
+  test("seals full segments at once and the remainder once a burst is over, each event once", async () => {
+    const { stub, tenant } = newAggregator();
+    const list = events(2500, "e", T0);
+    for (let k = 0; k < 5; k++) await stub.apply([message(list.slice(k * 500, (k + 1) * 500))]);
+    await expect.poll(async () => (await stub.metrics())["unsealed_events"]).toBe(0);
+    expect(await sealedEvents(tenant)).toBe(2500);
+    expect((await stub.readTail(ALL_EVENTS, null, 5000)).events).toEqual([]);
+  });
+
+  test("an eviction while a segment is being written neither loses nor doubles an event", async () => {
+    const { stub, object, tenant } = newAggregator();
+    for (let k = 0; k < 6; k++) {
+      await stub.apply([message(events(1000, `part-${k}`, T0 + k * 1_000_000))]);
+      await evictDurableObject(object);
+    }
+    await stub.apply([message(events(2000, "last", T0 + 6_000_000))]);
+    await expect.poll(async () => (await stub.metrics())["unsealed_events"], { timeout: 10_000 }).toBe(0);
+    expect(await sealedEvents(tenant)).toBe(8000);
+    expect((await stub.stats()).total_events).toBe(8000);
+  });
+
+  test("the alarm seals what has waited and leaves nothing behind", async () => {
+    const { stub, object, tenant } = newAggregator();
+    await stub.apply([message(events(10))]);
+    expect(await sealedEvents(tenant)).toBe(0);
+    await stub.flush();
+    expect(await sealedEvents(tenant)).toBe(10);
+    await runDurableObjectAlarm(object);
+    expect((await stub.metrics())["unsealed_events"]).toBe(0);
+  });
+
+  test("an event older than the remembered ids is looked up in the store: a copy is dropped, a new one revises its window", async () => {
+    const { stub, object } = newAggregator();
+    const old = events(300, "old", T0);
+    await stub.apply([message(old)]);
+    await stub.apply([message(events(300, "newer", T0 + 3 * 3_600_000))]);
+    await stub.flush();
+    // Checkpointed ids of the old hour are past the horizon: after this the object does not know them.
+    await evictDurableObject(object);
+    const outcome = await stub.apply([message([...old, event("really-new", T0 + 5)])]);
+    expect(outcome).toEqual({ fresh: 0, duplicates: 0, late: 301, unreadable: [] });
+    await expect.poll(async () => (await stub.metrics())["events_late_pending"]).toBe(0);
     const page = await stub.windows("events_1h", everyWindow);
-    expect(page?.windows).toMatchObject([
-      { start: "2015-05-17T10:00:00.000Z", status: "open", values: { count: 100 } },
+    expect(page?.windows.map(({ values, revision, status }) => [values["count"], revision, status])).toEqual([
+      [301, 1, "closed"],
+      [300, 0, "open"],
+    ]);
+    expect((await stub.metrics())["events_duplicate"]).toBe(300);
+  });
+
+  test("an eviction while ids are being looked up ends in the same numbers", async () => {
+    const { stub, object } = newAggregator();
+    const old = events(300, "old", T0);
+    await stub.apply([message(old)]);
+    await stub.apply([message(events(10, "newer", T0 + 3 * 3_600_000))]);
+    await stub.flush();
+    await evictDurableObject(object);
+    for (let k = 0; k < 3; k++) {
+      await stub.apply([message([...old.slice(k * 100), event(`late-${k}`, T0 + k)])]);
+      await evictDurableObject(object);
+    }
+    await stub.flush();
+    expect(await hourlyCounts(stub)).toEqual([303, 10]);
+  });
+
+  test("an aggregation made after the first events marks the windows it came too late for as partial", async () => {
+    const { stub } = newAggregator();
+    await stub.apply([message(events(10, "before", T0))]);
+    const made = await stub.putAggregation(
+      { name: "mine", window: { type: "tumbling", size: "1h" }, measures: { n: { fn: "count" } } },
+      "create",
+    );
+    expect(made).toMatchObject({ ok: true, created: true });
+    await stub.apply([message([event("same-hour", T0 + 60_000), event("next-hour", T0 + 3_600_000)])]);
+    const page = await stub.windows("mine", everyWindow);
+    expect(page?.windows.map(({ partial, values }) => [partial, values["n"]])).toEqual([
+      [true, 1],
+      [false, 1],
     ]);
   });
 
-  test("has the same numbers after an eviction in mid-stream", async () => {
+  test("an aggregation deleted and made again shares nothing with the old one", async () => {
     const { stub, object } = newAggregator();
-    await stub.apply([message("m1", [event("a", T0), event("b", T0 + 1)])]);
+    const definition = {
+      name: "mine",
+      window: { type: "tumbling" as const, size: "1h" },
+      measures: { n: { fn: "count" as const } },
+    };
+    await stub.putAggregation(definition, "create");
+    await stub.apply([message(events(10))]);
+    expect(await stub.deleteAggregation("mine")).toBe("deleted");
+    expect(await stub.windows("mine", everyWindow)).toBeNull();
+    await stub.putAggregation(definition, "create");
     await evictDurableObject(object);
-    expect(await stub.apply([message("m2", [event("b", T0 + 1), event("c", T0 + 2)])])).toEqual({
-      fresh: 1,
-      duplicates: 1,
-      late: 0,
-    });
-    const page = await stub.windows("events_1m", everyWindow);
-    expect(page?.windows.map(({ values }) => values["count"])).toEqual([3]);
-    const { events } = await stub.readTail(ALL_EVENTS, null, 10);
-    expect(events.map(({ id }) => id)).toEqual(["c", "b", "a"]);
+    expect((await stub.windows("mine", everyWindow))?.windows).toEqual([]);
   });
 
-  test("writes what it sealed to the store and forgets it in its tail", async () => {
-    const { stub, tenant } = newAggregator();
-    const events = Array.from({ length: 2500 }, (_, k) => event(`e-${k}`, T0 + k * 10));
-    for (let k = 0; k < 5; k++) await stub.apply([message(`m${k}`, events.slice(k * 500, (k + 1) * 500))]);
-    await expect.poll(async () => (await stub.metrics())["unsealed_events"]).toBe(500);
-    const row = await env.DB.prepare("select sum(events) as events from segment_index where tenant = ?")
-      .bind(tenant)
-      .first<{ events: number }>();
-    expect(row?.events).toBe(2000);
-    expect((await stub.readTail(ALL_EVENTS, null, 5000)).events).toHaveLength(500);
+  test("a message that cannot be read is named, and its neighbours are counted", async () => {
+    const { stub } = newAggregator();
+    const broken = { id: "broken", body: packed(events(5, "x")).slice(0, 40) };
+    expect(await stub.apply([message(events(5, "a")), broken, message(events(5, "b"))])).toEqual({
+      fresh: 10,
+      duplicates: 0,
+      late: 0,
+      unreadable: ["broken"],
+    });
+    expect(await hourlyCounts(stub)).toEqual([10]);
+  });
+
+  test("one object holds one tenant's events only", async () => {
+    const [a, b] = [newAggregator(), newAggregator()];
+    await a.stub.apply([message(events(3))]);
+    expect(await hourlyCounts(b.stub)).toEqual([]);
   });
 });

@@ -6,86 +6,120 @@ import { windowAggregator } from "../../durable-objects/remote.ts";
 import { packChunk, unpackChunk } from "../../storage/chunk.ts";
 import { logError } from "../log.ts";
 
-type Target = ReturnType<typeof windowAggregator>;
-type QueueMessage = Message<unknown>;
+type Target = Pick<ReturnType<typeof windowAggregator>, "apply" | "settle" | "ping">;
+
+/** What consuming needs of its surroundings. */
+export interface ConsumeDeps {
+  /** The object that takes a tenant's events; a new stub each time, because one that has thrown stays broken. */
+  readonly target: (tenant: string) => Target;
+  readonly bury: (letter: unknown) => Promise<unknown>;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+interface Delivery {
+  readonly message: Message;
+  readonly body: EventMessage;
+}
+
+/** The queue handler of event messages. */
+export async function consumeEvents(batch: MessageBatch, env: Env, _ctx: ExecutionContext): Promise<void> {
+  await consume(batch, {
+    target: (tenant) => windowAggregator(env, tenant),
+    bury: (letter) => env.DEAD_LETTERS.send(letter, { contentType: "v8" }),
+    random: Math.random,
+  });
+}
 
 /**
- * Takes event messages from the queue: one call per tenant, and an answer to the queue per message, so that one tenant's or one
- * message's failure never makes another's come again. Redelivery is harmless: events are counted by id.
+ * Takes event messages from the queue: one call per tenant, and an answer to the queue per message, so that neither one tenant's
+ * nor one message's failure makes another's come again. Redelivery is harmless: events are counted by id.
  */
-export async function consumeEvents(batch: MessageBatch, env: Env, _ctx: ExecutionContext): Promise<void> {
-  const byTenant = new Map<string, { message: QueueMessage; body: EventMessage }[]>();
+export async function consume(batch: MessageBatch, deps: ConsumeDeps): Promise<void> {
+  const byTenant = new Map<string, Delivery[]>();
+  const strays: Message[] = [];
   for (const message of batch.messages) {
     const { body } = message;
     if (isProbe(body)) message.ack();
-    else if (!isEventMessage(body) || !TENANT_ID.test(body.tenant)) await bury(message, body, env);
-    else {
-      const group = byTenant.get(body.tenant) ?? [];
-      group.push({ message, body });
-      byTenant.set(body.tenant, group);
-    }
+    else if (!isEventMessage(body) || !TENANT_ID.test(body.tenant)) strays.push(message);
+    else byTenant.set(body.tenant, [...(byTenant.get(body.tenant) ?? []), { message, body }]);
   }
-  await Promise.all([...byTenant].map(([tenant, group]) => consumeTenant(tenant, group, env)));
+  await Promise.all([
+    ...strays.map((message) => answer(message, deps, () => deps.bury(message.body))),
+    ...[...byTenant].map(([tenant, deliveries]) => consumeTenant(tenant, deliveries, deps)),
+  ]);
 }
 
-async function consumeTenant(
-  tenant: string,
-  group: readonly { message: QueueMessage; body: EventMessage }[],
-  env: Env,
-): Promise<void> {
-  // A new stub each time: one that has thrown stays broken.
-  const target = (): Target => windowAggregator(env, tenant);
-  const together = group.filter(({ message }) => message.attempts <= ATTEMPTS_TOGETHER);
-  const alone = group.filter(({ message }) => message.attempts > ATTEMPTS_TOGETHER);
+async function consumeTenant(tenant: string, deliveries: readonly Delivery[], deps: ConsumeDeps): Promise<void> {
+  const together = deliveries.filter(({ message }) => message.attempts <= ATTEMPTS_TOGETHER);
+  const alone = deliveries.filter(({ message }) => message.attempts > ATTEMPTS_TOGETHER);
   if (together.length > 0) {
     try {
-      await target().apply(
-        together.map(({ message, body }) => ({ id: message.id, body: body.body })),
-        false,
-      );
-      for (const { message } of together) settled(message);
+      const incoming = together.map(({ message, body }) => ({ id: message.id, body: body.body }));
+      const { unreadable } = await deps.target(tenant).apply(incoming, false);
+      for (const { message, body } of together) {
+        if (unreadable.includes(message.id))
+          await answer(message, deps, () => buryPoison(body, "cannot be read", deps));
+        else message.ack();
+      }
     } catch (error) {
       logError("consume", error, { tenant, messages: together.length });
-      for (const { message } of together) again(message);
+      for (const { message } of together) again(message, deps);
     }
   }
-  for (const { message, body } of alone) await consumeAlone(message, body, target, env);
+  for (const { message, body } of alone) await answer(message, deps, () => takeAlone(body, message.attempts, deps));
 }
 
-async function consumeAlone(message: QueueMessage, body: EventMessage, target: () => Target, env: Env): Promise<void> {
+/** Acknowledges when `take` succeeds; otherwise the message comes again, later each time. */
+async function answer(message: Message, deps: ConsumeDeps, take: () => Promise<unknown>): Promise<void> {
   try {
-    await target().apply([{ id: message.id, body: body.body }], true);
-    settled(message);
+    await take();
+    message.ack();
   } catch (error) {
-    logError("consume alone", error, { tenant: body.tenant, attempts: message.attempts });
-    // A target that answers nothing at all is in trouble itself: no event is to blame yet.
-    if (message.attempts < ATTEMPTS_BEFORE_SPLIT || !(await isUp(target))) return again(message);
-    const isSolved = await splitAndTry(body, String(error), target, env);
-    if (isSolved) settled(message);
-    else again(message);
+    logError("consume alone", error, { attempts: message.attempts });
+    again(message, deps);
+  }
+}
+
+/** Applies one message by itself. @throws when it has to come again */
+async function takeAlone(body: EventMessage, attempts: number, deps: ConsumeDeps): Promise<void> {
+  const reason = await tryApply(body, deps);
+  if (reason === null) return;
+  if (attempts < ATTEMPTS_BEFORE_SPLIT) throw new Error(reason);
+  await splitAndTry(body, reason, deps);
+}
+
+/** Applies all events of a message but those that fail by themselves, which become dead letters. @throws when the target went away */
+async function splitAndTry(body: EventMessage, reason: string, deps: ConsumeDeps): Promise<void> {
+  const parts = split(body);
+  if (parts === undefined) {
+    await buryPoison(body, reason, deps);
+    return;
+  }
+  for (const part of parts) {
+    const failure = await tryApply(part, deps);
+    if (failure !== null) await splitAndTry(part, failure, deps);
   }
 }
 
 /**
- * Applies all events of a message but those that fail by themselves, which become dead letters.
- * @returns false when the target went away meanwhile: nothing is lost, the message comes again
+ * @returns null when the events were applied, else why not
+ * @throws when the target answers nothing at all: then it is in trouble itself and no event is to blame
  */
-async function splitAndTry(body: EventMessage, reason: string, target: () => Target, env: Env): Promise<boolean> {
-  const parts = split(body);
-  if (parts === undefined) {
-    const letter: PoisonMessage = { v: 1, kind: "poison", message: body, reason };
-    await env.DEAD_LETTERS.send(letter, { contentType: "v8" });
-    await target().settle(body.n);
-    return true;
+async function tryApply(body: EventMessage, deps: ConsumeDeps): Promise<string | null> {
+  try {
+    const { unreadable } = await deps.target(body.tenant).apply([{ id: body.batch, body: body.body }], true);
+    return unreadable.length === 0 ? null : "cannot be read";
+  } catch (error) {
+    await deps.target(body.tenant).ping();
+    return error instanceof Error ? error.message : String(error);
   }
-  for (const part of parts) {
-    try {
-      await target().apply([{ id: part.batch, body: part.body }], true);
-    } catch (error) {
-      if (!(await isUp(target)) || !(await splitAndTry(part, String(error), target, env))) return false;
-    }
-  }
-  return true;
+}
+
+async function buryPoison(body: EventMessage, reason: string, deps: ConsumeDeps): Promise<void> {
+  const letter: PoisonMessage = { v: 1, kind: "poison", message: body, reason };
+  await deps.bury(letter);
+  await deps.target(body.tenant).settle(body.n);
 }
 
 /** The message in two, or undefined when it is one event or cannot be read. */
@@ -103,31 +137,8 @@ function split(body: EventMessage): readonly EventMessage[] | undefined {
   }
 }
 
-/** Sends what is no event message to the dead letters as it is. */
-async function bury(message: QueueMessage, body: unknown, env: Env): Promise<void> {
-  try {
-    await env.DEAD_LETTERS.send(body, { contentType: "v8" });
-    settled(message);
-  } catch (error) {
-    logError("bury", error, {});
-    again(message);
-  }
-}
-
-async function isUp(target: () => Target): Promise<boolean> {
-  try {
-    return (await target().ping()) === true;
-  } catch {
-    return false;
-  }
-}
-
-function settled(message: QueueMessage): void {
-  message.ack();
-}
-
-function again(message: QueueMessage): void {
-  message.retry({ delaySeconds: retryDelaySeconds(message.attempts, Math.random()) });
+function again(message: Message, deps: ConsumeDeps): void {
+  message.retry({ delaySeconds: retryDelaySeconds(message.attempts, deps.random()) });
 }
 
 function isProbe(body: unknown): boolean {
