@@ -8,6 +8,7 @@ export function parseClientFrame(text: string): { ok: true; frame: ClientFrame }
   const value = parseObject(text);
   if (value === null) return refused("A frame must be a JSON object.");
   const { type, topic } = value;
+  if (type === "ping") return { ok: true, frame: { type } };
   if (type !== "subscribe" && type !== "unsubscribe" && type !== "ack") {
     return refused('"type" must be "subscribe", "unsubscribe", "ack" or "ping".');
   }

@@ -10,7 +10,7 @@
  * Not a queue per reader: its size would have to be bounded, and dropping from it leads to the same snapshot.
  */
 
-import { formatSeq, MAX_TOPICS_PER_SOCKET, parseSeq } from "./protocol.ts";
+import { formatSeq, MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
 import type { ClientFrame, ErrorFrame, PublishedFrame, Topic, TopicSnapshot } from "./protocol.ts";
 import { MAX_WAITING_FRAMES, Reader } from "./reader.ts";
 import type { Position } from "./reader.ts";
@@ -81,6 +81,7 @@ export class Hub {
     if (reader === undefined) return;
     if (frame.type === "subscribe") this.#subscribe(reader, frame.topic, frame.after, nowMs);
     else if (frame.type === "unsubscribe") this.#unfollow(reader, frame.topic, nowMs);
+    else if (frame.type === "ping") this.#outbox.push({ to: id, text: PONG_TEXT });
     else this.#ack(reader, frame.topic, frame.seq, nowMs);
   }
 

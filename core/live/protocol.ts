@@ -27,7 +27,8 @@ export type ClientFrame =
   | { readonly type: "subscribe"; readonly topic: Topic; readonly after?: string }
   | { readonly type: "unsubscribe"; readonly topic: Topic }
   /** Says that frames up to `seq` were handled. A client that sends acks is paced by them; one that never does gets at most 4 frames/s. */
-  | { readonly type: "ack"; readonly topic: Topic; readonly seq: string };
+  | { readonly type: "ack"; readonly topic: Topic; readonly seq: string }
+  | { readonly type: "ping" };
 
 export type ServerFrame = SnapshotFrame | DeltaFrame | GapFrame | ErrorFrame | { readonly type: "pong" };
 
@@ -157,6 +158,12 @@ export type DashboardDelta = DashboardSnapshot;
 
 export type TopicSnapshot = AggregationSnapshot | EventsSnapshot | AlertsSnapshot | DashboardSnapshot;
 export type TopicDelta = AggregationDelta | EventsDelta | AlertsDelta | DashboardDelta;
+
+/** Which topics the hub wants to hear of, and until when (epoch ms). */
+export interface Interest {
+  readonly topics: readonly Topic[];
+  readonly untilMs: number;
+}
 
 /** What sources publish to the hub. */
 export type PublishedFrame =

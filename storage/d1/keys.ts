@@ -61,6 +61,18 @@ export async function hasAdminKey(db: D1Database, tenant: string): Promise<boole
   return (await db.prepare(sql).bind(tenant).first()) !== null;
 }
 
+/** Which of these ids are unrevoked keys of the tenant. */
+export async function activeKeyIds(
+  db: D1Database,
+  tenant: string,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const sql =
+    "select id from api_keys where tenant = ? and revoked_at is null and id in (select value from json_each(?))";
+  const { results } = await db.prepare(sql).bind(tenant, JSON.stringify(ids)).all<{ id: string }>();
+  return new Set(results.map((row) => row.id));
+}
+
 /** Every tenant, by id. */
 export async function listTenants(db: D1Database): Promise<TenantRecord[]> {
   return (await db.prepare("select id, name, created_at from tenants order by id").all<TenantRecord>()).results;

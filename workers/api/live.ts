@@ -1,4 +1,70 @@
 import { Hono } from "hono";
-import type { AppEnv } from "../http.ts";
+import { liveHubName } from "../../core/events/names.ts";
+import type { Topic } from "../../core/live/protocol.ts";
+import { authenticate, requireRole } from "../auth/index.ts";
+import { roleAllows } from "../auth/roles.ts";
+import { issueTicket, redeemTicket, TICKET_SECONDS } from "../auth/ticket.ts";
+import { ApiError, ok } from "../http.ts";
+import type { AppContext, AppEnv, Principal } from "../http.ts";
 
-export const liveRoutes = new Hono<AppEnv>();
+/** Seconds after which a tenant with all its sockets in use may try again. */
+const FULL_RETRY_SECONDS = 10;
+
+export const liveRoutes = new Hono<AppEnv>()
+  .post("/api/v1/tickets", requireRole("viewer"), async (c) =>
+    ok(c, { ticket: await issueTicket(c.get("principal"), c.env), expires_in: TICKET_SECONDS }),
+  )
+  .get("/ws/live", (c) => openSocket(c, []))
+  .get("/ws/dashboard", (c) => openSocket(c, ["dashboard:overview", "events", "alerts"]))
+  .get("/ws/metrics", (c) => openSocket(c, ["dashboard:overview", "aggregation:events_1m"]))
+  .get("/ws/alerts", (c) => openSocket(c, ["alerts"]));
+
+/** Opens a socket on the tenant's hub, following `topics` from the start. */
+async function openSocket(c: AppContext, topics: readonly Topic[]): Promise<Response> {
+  if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
+    throw new ApiError("bad_request", "This path is a WebSocket; connect with an Upgrade header.");
+  }
+  assertSameOrigin(c);
+  const principal = await socketPrincipal(c);
+  c.set("principal", principal);
+  if (!roleAllows(principal.role, "viewer")) {
+    throw new ApiError("forbidden", `This needs the role viewer; the credential has ${principal.role}.`);
+  }
+  const response = await connect(c.env, principal, topics);
+  if (response.status === 429) {
+    throw new ApiError("too_many_requests", "All live sockets of this tenant are in use.", null, FULL_RETRY_SECONDS);
+  }
+  if (response.status !== 101) throw new Error(`the live hub answered ${response.status}`);
+  return response;
+}
+
+/**
+ * A browser says which page opens a socket, and no other site's page may: browsers do not protect sockets by CORS.
+ * Host and port are compared, not the scheme, which a proxy that ends TLS before us changes. @throws ApiError `forbidden`
+ */
+function assertSameOrigin(c: AppContext): void {
+  const origin = c.req.header("Origin");
+  if (origin === undefined) return;
+  if (URL.canParse(origin) && new URL(origin).host === new URL(c.req.url).host) return;
+  throw new ApiError("forbidden", "Live sockets are opened from the platform's own pages.");
+}
+
+/** By ticket, or by Bearer header where the client can send one. @throws ApiError `unauthorized` */
+async function socketPrincipal(c: AppContext): Promise<Principal> {
+  const ticket = c.req.query("ticket");
+  if (ticket === undefined) return await authenticate(c.req.raw, c.env);
+  const principal = await redeemTicket(c.env, ticket);
+  if (principal === null) throw new ApiError("unauthorized", "The ticket is not valid, was used, or is too old.");
+  return principal;
+}
+
+/** The hub gets nothing of the client's request but what was checked here. */
+async function connect(env: Env, principal: Principal, topics: readonly Topic[]): Promise<Response> {
+  const url = new URL("https://live-hub/connect");
+  url.searchParams.set("tenant", principal.tenant);
+  url.searchParams.set("key_id", principal.keyId);
+  for (const topic of topics) url.searchParams.append("topic", topic);
+  return await env.LIVE_HUB.getByName(liveHubName(principal.tenant)).fetch(url.href, {
+    headers: { Upgrade: "websocket" },
+  });
+}

@@ -66,9 +66,24 @@ export function requireRole(role: Role): MiddlewareHandler<AppEnv> {
   };
 }
 
-/** Whether a key that once authenticated is still good, by the same cache as requests: what a ticket's redemption asks. */
+/** Whether a key that authenticated before is still good. Uses the same cache as requests. */
 export async function isKeyActive(env: Env, tenant: string, keyId: string, nowMs = Date.now()): Promise<boolean> {
-  return (await principalOfKeyId(env, tenant, keyId, nowMs)) !== null;
+  return (await findPrincipal(env, tenant, keyId, nowMs)) !== null;
+}
+
+/** The principal of a key that authenticated before; null when the key is no longer good. Uses the same cache as requests. */
+export async function findPrincipal(
+  env: Env,
+  tenant: string,
+  keyId: string,
+  nowMs = Date.now(),
+): Promise<Principal | null> {
+  if (keyId === ADMIN_KEY_ID) {
+    if (tenant !== DEFAULT_TENANT || !(await isAdminKeyEnabled(env))) return null;
+    return { tenant, role: "admin", keyId };
+  }
+  const record = await activeKey(env, keyId, nowMs);
+  return record === null || record.tenant !== tenant ? null : principalOf(record);
 }
 
 function bearer(request: Request): string | null {
@@ -95,17 +110,8 @@ async function recognise(credential: string, env: Env, nowMs: number): Promise<I
 async function recogniseToken(token: string, env: Env, nowMs: number): Promise<Identity | null> {
   const claims = await verifyToken(token, env.JWT_SECRET, nowMs);
   if (claims === null) return null;
-  const principal = await principalOfKeyId(env, claims.tenant, claims.keyId, nowMs);
+  const principal = await findPrincipal(env, claims.tenant, claims.keyId, nowMs);
   return principal === null ? null : { principal, by: "token" };
-}
-
-async function principalOfKeyId(env: Env, tenant: string, keyId: string, nowMs: number): Promise<Principal | null> {
-  if (keyId === ADMIN_KEY_ID) {
-    if (tenant !== DEFAULT_TENANT || !(await isAdminKeyEnabled(env))) return null;
-    return { tenant, role: "admin", keyId };
-  }
-  const record = await activeKey(env, keyId, nowMs);
-  return record === null || record.tenant !== tenant ? null : principalOf(record);
 }
 
 async function activeKey(env: Env, id: string, nowMs: number): Promise<KeyRecord | null> {

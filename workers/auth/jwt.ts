@@ -24,7 +24,7 @@ export async function signToken(principal: Principal, secretText: string, nowMs:
     .setAudience(AUDIENCE)
     .setIssuedAt(issuedAt)
     .setExpirationTime(issuedAt + TOKEN_SECONDS)
-    .sign(secret);
+    .sign(requireSecret(secretText));
 }
 
 /** The key id and tenant a token was made for; null for any token that is not exactly ours and in time. */
@@ -52,7 +52,16 @@ export async function verifyToken(
   }
 }
 
-function secretBytes(text: string | undefined): Uint8Array | null {
+/** The signing key; null when it is missing or shorter than HS256 asks for. */
+export function secretBytes(text: string | undefined): Uint8Array | null {
   const bytes = new TextEncoder().encode(text ?? "");
   return bytes.length < MIN_SECRET_BYTES ? null : bytes;
+}
+
+/** The signing key. @throws ApiError `unavailable` when it is missing or short */
+export function requireSecret(text: string | undefined): Uint8Array {
+  const secret = secretBytes(text);
+  if (secret === null)
+    throw new ApiError("unavailable", `JWT_SECRET must be set to at least ${MIN_SECRET_BYTES} bytes.`);
+  return secret;
 }

@@ -12,6 +12,7 @@ describe("what clients send", () => {
     ['{"type":"subscribe","topic":"events","after":null}', { type: "subscribe", topic: "events" }],
     ['{"type":"subscribe","topic":"events","after":7}', { type: "subscribe", topic: "events", after: "7" }],
     ['{"type":"unsubscribe","topic":"dashboard:overview"}', { type: "unsubscribe", topic: "dashboard:overview" }],
+    ['{ "type": "ping" }', { type: "ping" }],
     ['{"type":"ack","topic":"events","seq":"e1.0"}', { type: "ack", topic: "events", seq: "e1.0" }],
   ])("%s is understood", (text, frame) => {
     expect(parseClientFrame(text)).toEqual({ ok: true, frame });
