@@ -2,12 +2,14 @@ import type { FunctionComponent } from "preact";
 import { ConnectionBadge } from "./parts/connection-badge.tsx";
 import { Freshness } from "./parts/freshness.tsx";
 import { Icon, type IconName } from "./parts/icon.tsx";
+import { lazy } from "./parts/lazy.tsx";
 import { ThemeToggle } from "./parts/theme-toggle.tsx";
 import { Wordmark } from "./parts/wordmark.tsx";
 import { Link, path } from "./router.tsx";
 import { Login } from "./screens/login.tsx";
 import { NotFound } from "./screens/not-found.tsx";
 import { Overview } from "./screens/overview.tsx";
+import { openAlerts } from "./stores/alerts.ts";
 import { session, signOut } from "./session/session.ts";
 
 interface Screen {
@@ -17,8 +19,19 @@ interface Screen {
   readonly show: FunctionComponent;
 }
 
-/** Every screen there is; a new one is one more line. */
-const SCREENS: readonly Screen[] = [{ to: "/", name: "Overview", icon: "overview", show: Overview }];
+const Alerts = lazy(async () => (await import("./screens/alerts.tsx")).Alerts);
+const Aggregations = lazy(async () => (await import("./screens/aggregations.tsx")).Aggregations);
+
+/** Every screen there is; a new one is one more line. A screen also owns the paths below its own. */
+const SCREENS: readonly Screen[] = [
+  { to: "/", name: "Overview", icon: "overview", show: Overview },
+  { to: "/alerts", name: "Alerts", icon: "alerts", show: Alerts },
+  { to: "/aggregations", name: "Aggregations", icon: "aggregations", show: Aggregations },
+];
+
+function owns({ to }: Screen, at: string): boolean {
+  return at === to || (to !== "/" && at.startsWith(`${to}/`));
+}
 
 /** The whole page. */
 export function App() {
@@ -26,7 +39,7 @@ export function App() {
 }
 
 function Shell() {
-  const screen = SCREENS.find(({ to }) => to === path.value);
+  const screen = SCREENS.find((one) => owns(one, path.value));
   const Show = screen?.show ?? NotFound;
   const who = session.value;
   return (
@@ -38,9 +51,10 @@ function Shell() {
         <Wordmark />
         <nav class="tabs" aria-label="Screens">
           {SCREENS.map(({ to, name, icon }) => (
-            <Link key={to} to={to} class="tab" current={to === path.value}>
+            <Link key={to} to={to} class="tab" current={to === screen?.to}>
               <Icon name={icon} />
               <span>{name}</span>
+              {to === "/alerts" && openAlerts.value.length > 0 && <span class="count">{openAlerts.value.length}</span>}
             </Link>
           ))}
         </nav>

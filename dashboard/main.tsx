@@ -8,7 +8,7 @@ import { startFeed, stopFeed, watchSurroundings } from "./live/feed.ts";
 import { startRouter } from "./router.tsx";
 import { takeKeyFromAddress } from "./session/fragment.ts";
 import { session, signIn, signOut } from "./session/session.ts";
-import { forgetAlerts } from "./stores/alerts.ts";
+import { forgetAlerts, openAlerts } from "./stores/alerts.ts";
 import { forgetEvents } from "./stores/events.ts";
 import { forgetOverview } from "./stores/overview.ts";
 import { startTheme } from "./theme.ts";
@@ -29,6 +29,11 @@ effect(() => {
 
 effect(() => {
   if (connection.value.phase === "refused") signOut("Your key is no longer valid. Sign in again.");
+});
+
+effect(() => {
+  const open = openAlerts.value.length;
+  document.title = open === 0 ? "StreamFlow" : `(${open}) StreamFlow`;
 });
 
 const key = takeKeyFromAddress();

@@ -13,7 +13,7 @@ export function SeriesTable({ stack, height }: { stack: Stack; height: number })
   const caption = `Events per second up to ${clock((stack.at.at(-1) ?? 0) * 1_000)}`;
   return (
     <div class="series-table">
-      <div class="scroller" style={{ height: `${height}px` }} tabIndex={0} role="region" aria-label={caption}>
+      <div class="scroller" style={{ height: `${height}px` }} tabIndex={0} role="group" aria-label={caption}>
         <table class="table">
           <caption class="visually-hidden">{caption}</caption>
           <thead>

@@ -1,4 +1,5 @@
 import { batch } from "@preact/signals";
+import { takeAggregation } from "../stores/aggregation-windows.ts";
 import { takeAlerts } from "../stores/alerts.ts";
 import { takeEvents } from "../stores/events.ts";
 import { takeOverview } from "../stores/overview.ts";
@@ -46,5 +47,7 @@ function take(topic: string, kind: "snapshot" | "delta", data: unknown): void {
       return takeEvents(kind, data);
     case "alerts":
       return takeAlerts(kind, data);
+    default:
+      return takeAggregation(topic, kind, data);
   }
 }

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { label } from "../format/value.ts";
 import { duration, exact } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
@@ -15,7 +16,8 @@ export function AlertList({ alerts }: { alerts: readonly AlertView[] }) {
   );
 }
 
-function AlertItem({ alert }: { alert: AlertView }) {
+/** One alert; `children` are what can be done about it. */
+export function AlertItem({ alert, children }: { alert: AlertView; children?: ComponentChildren }) {
   const { level, status, ruleName, sinceMs } = alert;
   return (
     <li class="alert" data-status={status} data-level={level}>
@@ -24,7 +26,7 @@ function AlertItem({ alert }: { alert: AlertView }) {
         {ruleName}
       </p>
       <time class="alert-since" dateTime={exact(sinceMs)} title={exact(sinceMs)}>
-        {duration(serverNowMs.value - sinceMs)}
+        {sinceWords(alert, serverNowMs.value)}
       </time>
       <p class="alert-detail">
         <span class="status" data-status={level}>
@@ -32,8 +34,14 @@ function AlertItem({ alert }: { alert: AlertView }) {
         </span>
         {status === "firing" ? "" : `, ${status}`} · {detail(alert)}
       </p>
+      {children}
     </li>
   );
+}
+
+function sinceWords({ status, sinceMs }: AlertView, nowMs: number): string {
+  const length = duration(nowMs - sinceMs);
+  return status === "resolved" ? `${length} ago` : `for ${length}`;
 }
 
 function detail({ group, values }: AlertView): string {

@@ -22,7 +22,7 @@ export function EventDialog({ event, onClose }: { event: EventJson; onClose: () 
             <Icon name="close" />
           </button>
         </header>
-        <pre class="scroller code" tabIndex={0} role="region" aria-label="Event as JSON">
+        <pre class="scroller code" tabIndex={0} role="group" aria-label="Event as JSON">
           {text}
         </pre>
       </div>

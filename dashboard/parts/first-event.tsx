@@ -45,7 +45,7 @@ function Command({ title, text }: { title: string; text: string }) {
         <h3>{title}</h3>
         <CopyButton text={text} what="command" />
       </div>
-      <pre class="scroller code" tabIndex={0} role="region" aria-label={title}>
+      <pre class="scroller code" tabIndex={0} role="group" aria-label={title}>
         {text}
       </pre>
     </div>

@@ -28,6 +28,9 @@ const state = signal<SessionState>({ is: "signed_out", message: null });
 
 export const session = computed(() => state.value);
 
+/** May the viewer change rules and alerts? The server decides; this only hides what would be refused. */
+export const mayEdit = computed(() => state.value.is === "signed_in" && state.value.role !== "viewer");
+
 /** Exchange a key for a token. The outcome is the session's state. */
 export async function signIn(key: string): Promise<void> {
   state.value = { is: "signing_in" };
