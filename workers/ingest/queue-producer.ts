@@ -20,8 +20,9 @@ const FILL = 0.9;
 /** No event packs smaller, whatever the ratio says, bytes. */
 const MIN_BYTES_PER_EVENT = 16;
 
-/** The one method of the queue's binding that is used. */
+/** What is used of the queue's binding. */
 export interface EventQueue {
+  send(message: EventMessage, options: { readonly contentType: "v8" }): Promise<unknown>;
   sendBatch(messages: Iterable<{ readonly body: EventMessage; readonly contentType: "v8" }>): Promise<unknown>;
 }
 
@@ -112,7 +113,7 @@ export async function sendMessages(
   const refused = await Promise.all(
     groupForSending(packed).map(async (group) => {
       try {
-        await queue.sendBatch(group.map(({ message }) => ({ body: message, contentType: "v8" })));
+        await sendGroup(queue, group);
         return [];
       } catch (error) {
         onError(error);
@@ -121,6 +122,13 @@ export async function sendMessages(
     }),
   );
   return refused.flat();
+}
+
+/** One message goes as bytes; `sendBatch` would wrap it in base64 and JSON. */
+async function sendGroup(queue: EventQueue, group: readonly PackedMessage[]): Promise<unknown> {
+  const [first] = group;
+  if (group.length === 1 && first !== undefined) return await queue.send(first.message, { contentType: "v8" });
+  return await queue.sendBatch(group.map(({ message }) => ({ body: message, contentType: "v8" })));
 }
 
 /** Neighbours together, each group within what one `sendBatch` takes. */
