@@ -12,6 +12,7 @@ import { ApiError, errorResponse } from "./http.ts";
 import type { AppContext, AppEnv } from "./http.ts";
 import { ingestRoutes } from "./ingest/routes.ts";
 import { logError } from "./log.ts";
+import { consumeNotifications } from "./notify/index.ts";
 import { countHandled, withCountedQueues } from "./queue-ledger.ts";
 import { requestShell } from "./request.ts";
 
@@ -47,16 +48,23 @@ app.onError((error, c) => errorResponse(c, toApiError(error, c)));
 function toApiError(error: Error, c: AppContext): ApiError {
   if (error instanceof ApiError) return error;
   logError("request_failed", error, { correlation_id: c.get("correlationId") });
-  if ("overloaded" in error || "retryable" in error) {
+  if (isSet(error, "overloaded") || isSet(error, "retryable")) {
     return new ApiError("unavailable", "Part of the platform is busy; try again.", null, 1);
   }
   return new ApiError("internal", "Something went wrong on our side.");
+}
+
+/** What the platform marks on an exception of a Durable Object call. */
+function isSet(error: Error, mark: "overloaded" | "retryable"): boolean {
+  return Object.entries(error).some(([name, value]) => name === mark && value === true);
 }
 
 async function consume(batch: MessageBatch, env: Env, ctx: ExecutionContext): Promise<void> {
   switch (batch.queue) {
     case "streamflow-events":
       return await consumeEvents(batch, env, ctx);
+    case "streamflow-notifications":
+      return await consumeNotifications(batch, env);
     default:
       throw new Error(`no consumer for queue ${batch.queue}`);
   }

@@ -1,8 +1,7 @@
-import { alertManagerName } from "../../core/events/names.ts";
 import type { Topic, TopicSnapshot } from "../../core/live/protocol.ts";
 import { activeKeyIds, hasAdminKey } from "../../storage/d1/keys.ts";
-import type { AlertManager } from "../alert-manager.ts";
-import { type Remote, windowAggregator } from "../remote.ts";
+import { alertManager } from "../alerts/remote.ts";
+import { windowAggregator } from "../remote.ts";
 
 /** What the hub asks of the rest of the platform. */
 export interface LiveSources {
@@ -38,9 +37,4 @@ const BOOTSTRAP_KEY_ID = "admin";
 
 async function isBootstrapEnabled(env: Env, tenant: string): Promise<boolean> {
   return env.STREAMFLOW_MODE === "local" || !(await hasAdminKey(env.DB, tenant));
-}
-
-function alertManager(env: Env, tenant: string): Remote<AlertManager> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as in remote.ts: the stub's own type gives up on recursive JSON
-  return env.ALERT_MANAGER.getByName(alertManagerName(tenant)) as unknown as Remote<AlertManager>;
 }

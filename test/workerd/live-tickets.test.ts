@@ -80,11 +80,11 @@ describe("tickets", () => {
     expect(await listDurableObjectIds(env.LIVE_HUB)).toHaveLength(before);
   });
 
-  test("an ingest key gets none", async () => {
+  test("without a credential there is none; an ingest key's opens no live socket", async () => {
+    expect((await call("POST", "/api/v1/tickets")).status).toBe(401);
     const { adminKey } = await viewer();
     const { key } = await makeKey(adminKey, "ingest");
-    expect((await call("POST", "/api/v1/tickets", { key })).status).toBe(403);
-    expect((await call("POST", "/api/v1/tickets")).status).toBe(401);
+    expect((await upgrade(`/ws/live?ticket=${await ticketOf(key)}`)).status).toBe(403);
   });
 });
 

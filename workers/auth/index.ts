@@ -66,11 +66,6 @@ export function requireRole(role: Role): MiddlewareHandler<AppEnv> {
   };
 }
 
-/** Whether a key that authenticated before is still good. Uses the same cache as requests. */
-export async function isKeyActive(env: Env, tenant: string, keyId: string, nowMs = Date.now()): Promise<boolean> {
-  return (await findPrincipal(env, tenant, keyId, nowMs)) !== null;
-}
-
 /** The principal of a key that authenticated before; null when the key is no longer good. Uses the same cache as requests. */
 export async function findPrincipal(
   env: Env,
