@@ -43,9 +43,12 @@ export function buildBloom(keys: Iterable<string>): Uint8Array {
   const distinct = new Set(keys);
   const filter = new Uint8Array(Math.min(MAX_FILTER_BYTES, Math.ceil((distinct.size * BITS_PER_KEY) / 8)));
   for (const key of distinct) {
-    for (const { hash, mask } of probesOf(key)) {
-      const at = hash % filter.length;
-      filter[at] = (filter[at] ?? 0) | mask;
+    // The bits of `probesOf`, without making its objects: sealing does this for every distinct key.
+    const [first, second] = hashPair(key);
+    for (let k = 0; k < PROBES; k++) {
+      const bit = (first + Math.imul(k, second)) >>> 0;
+      const at = (bit >>> 3) % filter.length;
+      filter[at] = (filter[at] ?? 0) | (1 << (bit & 7));
     }
   }
   return filter;
