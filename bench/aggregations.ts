@@ -47,13 +47,20 @@ export async function countInWindows(
   return sum;
 }
 
-/** Events that are stored, by the platform's own statistics. */
-export async function storedEvents(platform: BenchPlatform): Promise<number> {
-  return Number(field(field(await platform.json("GET", "/api/v1/stats"), "data"), "total_events") ?? 0);
+/** Distinct events that are stored, and how many of them are not in a D1 segment yet, by the platform's own metrics. */
+export async function readProgress(platform: BenchPlatform): Promise<{ stored: number; unsealed: number }> {
+  const text = await platform.text("/metrics");
+  return { stored: sumOf(text, "streamflow_events_stored_total"), unsealed: sumOf(text, "streamflow_unsealed_events") };
 }
 
-/** Events that are not in a D1 segment yet, by the platform's own metrics; null when it does not tell. */
-export async function unsealedEvents(platform: BenchPlatform): Promise<number | null> {
-  const value = /^streamflow_unsealed_events(?:\{[^}]*\})? (\S+)$/m.exec(await platform.text("/metrics"))?.[1];
-  return value === undefined ? null : Number(value);
+/** The sum of a metric over its labels. @throws Error when there is no such metric */
+function sumOf(text: string, name: string): number {
+  const samples = [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))];
+  if (samples.length === 0) throw new Error(`the platform has no metric ${name}`);
+  return samples.reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+/** Events in total, by /api/v1/stats. */
+export async function totalEvents(platform: BenchPlatform): Promise<number> {
+  return Number(field(field(await platform.json("GET", "/api/v1/stats"), "data"), "total_events"));
 }

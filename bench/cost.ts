@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { field } from "../cli/api.ts";
-import { addAggregations, storedEvents, unsealedEvents } from "./aggregations.ts";
+import { addAggregations, readProgress } from "./aggregations.ts";
 import { runLoad } from "./load.ts";
 import { startBenchPlatform } from "./platform.ts";
 import type { BenchPlatform } from "./platform.ts";
@@ -91,12 +91,11 @@ async function settle(platform: BenchPlatform, events: number): Promise<{ reques
   let objectRequests = 0;
   while (performance.now() < deadline) {
     const before = await readCounts(platform);
-    const total = await storedEvents(platform);
-    const unsealed = total >= events ? await unsealedEvents(platform) : Infinity;
+    const { stored, unsealed } = await readProgress(platform);
     const after = await readCounts(platform);
     requests += (after.get("worker_requests") ?? 0) - (before.get("worker_requests") ?? 0);
     objectRequests += (after.get("object_requests") ?? 0) - (before.get("object_requests") ?? 0);
-    if (unsealed === null || unsealed === 0) return { requests, objectRequests };
+    if (stored >= events && unsealed === 0) return { requests, objectRequests };
     await wait(1_000);
   }
   throw new Error(`the platform did not seal ${events} events in ${SETTLE_LIMIT_MS / 1000} s`);

@@ -31,8 +31,13 @@ export interface LoadResult {
   readonly bytesPerEvent: number;
 }
 
+/** Bodies are made before the clock starts, all of them: making one costs as much as the platform needs to parse it. */
+const MAX_BODY_BYTES = 2_000_000_000;
+/** The events' own time passes at this rate. */
+const EVENTS_PER_SECOND_OF_EVENT_TIME = 100_000;
+
 process.once("message", (order: LoadOrder) => {
-  const bodies = new BodyMaker(order.seed, order.batch);
+  const bodies = prepare(order);
   process.send?.("ready");
   process.once("message", () => {
     void drive(order, bodies).then((result) => process.send?.(result, () => process.disconnect()));
@@ -41,18 +46,29 @@ process.once("message", (order: LoadOrder) => {
 
 process.once("disconnect", () => process.exit());
 
-async function drive(order: LoadOrder, bodies: BodyMaker): Promise<LoadResult> {
+/** All bodies of the order, in order; the newest event is about as old as this call. */
+function prepare(order: LoadOrder): readonly Buffer[] {
+  const maker = new BodyMaker(order.seed, order.batch);
+  if (maker.bytesPerEvent * order.events > MAX_BODY_BYTES)
+    throw new RangeError(`${order.events} events do not fit into memory`);
+  const firstMs = Date.now() - (order.events / EVENTS_PER_SECOND_OF_EVENT_TIME) * 1000;
+  return Array.from({ length: order.events / order.batch }, (_, i) =>
+    maker.next(Math.floor(firstMs + ((i * order.batch) / EVENTS_PER_SECOND_OF_EVENT_TIME) * 1000)),
+  );
+}
+
+async function drive(order: LoadOrder, bodies: readonly Buffer[]): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: order.concurrency });
   const cpuBefore = process.cpuUsage();
   const startedAt = performance.now();
-  let [sent, accepted, refused] = [0, 0, 0];
+  let [accepted, refused] = [0, 0];
+  // One iterator for all lanes: each takes the next body when it is free.
+  const queue = bodies.entries();
   const lane = async (): Promise<void> => {
-    while (sent < order.events) {
-      const dueMs = order.ratePerSecond === undefined ? 0 : (sent / order.ratePerSecond) * 1000;
-      sent += order.batch;
+    for (const [i, body] of queue) {
+      const dueMs = order.ratePerSecond === undefined ? 0 : ((i * order.batch) / order.ratePerSecond) * 1000;
       const earlyMs = startedAt + dueMs - performance.now();
       if (earlyMs > 0) await wait(earlyMs);
-      const body = bodies.next(Date.now());
       for (;;) {
         const { status, retryAfterSeconds } = await post(agent, order, body);
         if (status === 200) break;
@@ -67,7 +83,8 @@ async function drive(order: LoadOrder, bodies: BodyMaker): Promise<LoadResult> {
   const seconds = (performance.now() - startedAt) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
   agent.destroy();
-  return { accepted, refused, seconds, cpu: (user + system) / 1e6 / seconds, bytesPerEvent: bodies.bytesPerEvent };
+  const bytes = bodies.reduce((sum, { length }) => sum + length, 0);
+  return { accepted, refused, seconds, cpu: (user + system) / 1e6 / seconds, bytesPerEvent: bytes / order.events };
 }
 
 function post(agent: Agent, order: LoadOrder, body: Buffer): Promise<{ status: number; retryAfterSeconds: number }> {

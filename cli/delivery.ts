@@ -33,8 +33,10 @@ export interface DeliveryTools {
   onRetry?(cause: string, waitMs: number): void;
 }
 
-/** Give up when a batch has not got through for this long. */
+/** Give up when a batch has not got through for this long: a restart or an outage is over by then, or needs a person. */
 export const GIVE_UP_AFTER_MS = 120_000;
+/** The first batch tells soon when there is no platform at this address at all. */
+export const FIRST_GIVE_UP_AFTER_MS = 15_000;
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
 
@@ -52,9 +54,14 @@ type Outcome =
  *
  * 429 and 503 wait as long as Retry-After says; without it, and after network errors and other 5xx, the wait is
  * exponential with full jitter (200 ms doubled up to 10 s). Events that came back as `unavailable` are sent again alone.
- * @throws CliError when the platform refuses the whole request, or after GIVE_UP_AFTER_MS
+ * @param giveUpAfterMs  how long to go on trying
+ * @throws CliError when the platform refuses the whole request, or after giveUpAfterMs
  */
-export async function deliver(events: readonly string[], tools: DeliveryTools): Promise<Receipt> {
+export async function deliver(
+  events: readonly string[],
+  tools: DeliveryTools,
+  giveUpAfterMs = GIVE_UP_AFTER_MS,
+): Promise<Receipt> {
   const startedAt = tools.now();
   let pending = events.map((_, index) => index);
   let accepted = 0;
@@ -71,8 +78,8 @@ export async function deliver(events: readonly string[], tools: DeliveryTools): 
     if ("done" in outcome) return { accepted, rejections: rejections.toSorted((a, b) => a.index - b.index) };
     pending = outcome.again.map((place) => pending[place] ?? place);
     const waitMs = delayMs(attempt, outcome.retryAfterSeconds, tools.random());
-    if (tools.now() - startedAt + waitMs > GIVE_UP_AFTER_MS) {
-      throw new CliError(`Gave up after ${GIVE_UP_AFTER_MS / 1000} s: ${outcome.cause}`);
+    if (tools.now() - startedAt + waitMs > giveUpAfterMs) {
+      throw new CliError(`Gave up after ${Math.round((tools.now() - startedAt) / 1000)} s: ${outcome.cause}`);
     }
     tools.onRetry?.(outcome.cause, waitMs);
     await tools.wait(waitMs);

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { request } from "../api.ts";
-import { deliver } from "../delivery.ts";
+import { FIRST_GIVE_UP_AFTER_MS, GIVE_UP_AFTER_MS, deliver } from "../delivery.ts";
 import { CliError, UsageError, messageOf } from "../errors.ts";
 import type { Command } from "../command.ts";
 import { textOptions } from "../options.ts";
@@ -30,8 +30,8 @@ source, the line and how often that line came before in the file.
   --json                            print a summary as JSON: read, accepted, rejected, unparsed, seconds
 
 Lines that do not parse are reported with their numbers and do not stop it. Refusals for load (429), outages (503) and
-network errors are tried again for up to two minutes. Exit code 0: every line that parses was accepted; 1: some were
-rejected, or it could not go on; 2: wrong usage.
+network errors are tried again for up to two minutes (15 seconds until the first batch is through). Exit code 0: every
+line that parses was accepted; 1: some were rejected, or it could not go on; 2: wrong usage.
 `;
 
 const DEFAULT_BATCH = 500;
@@ -78,7 +78,14 @@ async function shipFile(job: Job): Promise<number> {
   try {
     await shipLines(lines, job.limits, totals, {
       toEvent: lineTranslator(job.format, job.source),
-      deliver: (events) => deliver(events, deliveryTools(job.target, progress)),
+      deliver: (events) => {
+        const isFirst = totals.accepted + totals.rejected === 0;
+        return deliver(
+          events,
+          deliveryTools(job.target, progress),
+          isFirst ? FIRST_GIVE_UP_AFTER_MS : GIVE_UP_AFTER_MS,
+        );
+      },
       onRejected: noteRejection(progress),
       onProgress: ({ accepted }) => progress.show(size === null || size === 0 ? null : bytesRead / size, accepted),
     });
