@@ -22,7 +22,7 @@ export { RateController } from "../durable-objects/rate-controller.ts";
 export { WindowAggregator } from "../durable-objects/window-aggregator.ts";
 
 /** Paths the Worker answers itself; the same list as `run_worker_first` in wrangler.toml. Everything else is the dashboard's. */
-const OWN_PATHS = /^\/(?:(?:api|auth|__local)\/|(?:events|ws|health|ready|metrics)(?:\/|$))/;
+const OWN_PATHS = /^\/(?:api|auth|events|ws|health|ready|metrics|__local)(?:\/|$)/;
 
 const app = new Hono<AppEnv>();
 app.use("*", requestShell());
@@ -35,14 +35,25 @@ app.route("/", aggregationRoutes);
 app.route("/", analyticsRoutes);
 app.route("/", alertRoutes);
 app.route("/", liveRoutes);
-app.notFound(async (c) => {
-  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
-  if (!isRead || OWN_PATHS.test(c.req.path))
-    return errorResponse(c, new ApiError("not_found", "There is nothing here."));
-  c.set("isAsset", true);
-  return await c.env.ASSETS.fetch(c.req.raw);
-});
+app.notFound((c) => (isPage(c) ? dashboardFile(c) : nothing(c)));
 app.onError((error, c) => errorResponse(c, toApiError(error, c)));
+
+function isPage(c: AppContext): boolean {
+  return (c.req.method === "GET" || c.req.method === "HEAD") && !OWN_PATHS.test(c.req.path);
+}
+
+/** A file of the dashboard, with the headers of its `_headers`; any other path is a page of the app, which is `index.html`. */
+async function dashboardFile(c: AppContext): Promise<Response> {
+  const file = await c.env.ASSETS.fetch(c.req.raw);
+  // A file of an older build: the page in its place would be kept for ever under the file's name.
+  if (c.req.path.startsWith("/assets/") && file.headers.get("Content-Type")?.startsWith("text/html")) return nothing(c);
+  c.set("isAsset", true);
+  return file;
+}
+
+function nothing(c: AppContext): Response {
+  return errorResponse(c, new ApiError("not_found", "There is nothing here."));
+}
 
 /** Our own refusals pass; a Durable Object that is moving or full is `unavailable`; the rest is a bug and is logged with its stack. */
 function toApiError(error: Error, c: AppContext): ApiError {
