@@ -7,8 +7,9 @@ import { type SegmentPlace, type SegmentSource, UnreadSegments } from "./segment
  */
 export const LOOKUP_SEGMENTS = 500;
 
-/** Opened at once: an id that carries its time is mostly found in the first. */
-const GROUP = 4;
+/** Opened at first, and doubled each time up to `MAX_GROUP`: an id that carries its time is mostly found at once. */
+const FIRST_GROUP = 2;
+const MAX_GROUP = 20;
 
 export type Lookup = { readonly event: StreamEvent } | { readonly event: null; readonly isComplete: boolean };
 
@@ -24,17 +25,20 @@ export async function findEvent<S extends SegmentPlace>(
 ): Promise<Lookup> {
   const opened = new Set<string>();
   let event: StreamEvent | null = null;
+  let group = FIRST_GROUP;
   for (const source of sources) {
     const unread = new UnreadSegments(source, []);
-    for (let segments = await unread.take(GROUP); segments.length > 0; segments = await unread.take(GROUP)) {
-      const fresh = segments.filter((segment) => !opened.has(nameOf(segment)));
-      if (opened.size + fresh.length > maxSegments) return { event: null, isComplete: false };
-      for (const segment of fresh) opened.add(nameOf(segment));
-      await source.open(fresh, (batch) => {
+    for (let listed = await unread.take(group); listed.length > 0; listed = await unread.take(group)) {
+      const fresh = listed.filter((segment) => !opened.has(nameOf(segment)));
+      const affordable = fresh.slice(0, maxSegments - opened.size);
+      for (const segment of affordable) opened.add(nameOf(segment));
+      await source.open(affordable, (batch) => {
         const row = batch.ids.indexOf(id);
         if (row >= 0) event = batch.event(row);
       });
       if (event !== null) return { event };
+      if (affordable.length < fresh.length) return { event: null, isComplete: false };
+      group = Math.min(2 * group, MAX_GROUP);
     }
   }
   return { event: null, isComplete: true };
