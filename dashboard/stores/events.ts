@@ -29,10 +29,13 @@ export const arrivedSincePause = computed(() =>
 export function takeEvents(kind: "snapshot" | "delta", data: unknown): void {
   const frame = decodeEvents(data);
   const before = latestEvents.value ?? { events: [], arrived: 0 };
-  latestEvents.value =
-    kind === "snapshot"
-      ? { events: frame.events, arrived: before.arrived }
-      : { ...foldEvents(before, frame), arrived: before.arrived + frame.events.length + frame.skipped };
+  if (kind === "snapshot") {
+    latestEvents.value = { events: frame.events, arrived: before.arrived };
+    return;
+  }
+  const known = new Set(before.events.map(({ id }) => id));
+  const fresh = frame.events.filter(({ id }) => !known.has(id)).length;
+  latestEvents.value = { ...foldEvents(before, frame), arrived: before.arrived + fresh + frame.skipped };
 }
 
 /** Hold the table still, or let it go on. */
