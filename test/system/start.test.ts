@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readNote } from "../../scripts/local/running.ts";
 import { freePort, startPlatform, vacated } from "./platform.ts";
 import type { Platform } from "./platform.ts";
+import { post } from "./sample.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -69,11 +70,7 @@ describe("npm start", () => {
   });
 
   test("remembers a key over a restart", async () => {
-    const made = await platform.fetch("/api/v1/keys", {
-      method: "POST",
-      body: JSON.stringify({ name: "shop", role: "ingest" }),
-    });
-    expect(made.status).toBe(200);
+    await post(platform, "/api/v1/keys", { name: "shop", role: "ingest" });
     await platform.restart();
     expect(await (await platform.fetch("/api/v1/keys")).text()).toContain('"shop"');
   });
