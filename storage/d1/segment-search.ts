@@ -91,7 +91,7 @@ export function searchStatement(tenant: string, { query, after, beyond, count }:
     ...filterKeys(query).map((keys) => ({ sql: anyInFilter(keys), values: [] })),
   ];
   const sql = `
-    with every_byte as materialized (select x'${EVERY_BYTE}' as bytes)
+    with every_byte as materialized (select x'${EVERY_BYTE}' as byte_values)
     select shard, incarnation, seq_from, seq_to, events, bytes, min_ts, max_ts
     from segment_index cross join every_byte
     where ${conditions.map((condition) => condition.sql).join(" and ")}
@@ -139,5 +139,5 @@ function anyInFilter(keys: readonly string[]): string {
 
 /** Only numbers that were computed here get into the text. In an empty filter `%` is null, which counts as not found. */
 function probeSql({ hash, mask }: { hash: number; mask: number }): string {
-  return `((instr(bytes, substr(filter, ${hash} % length(filter) + 1, 1)) - 1) & ${mask}) <> 0`;
+  return `((instr(byte_values, substr(filter, ${hash} % length(filter) + 1, 1)) - 1) & ${mask}) <> 0`;
 }
