@@ -53,7 +53,10 @@ export async function countHandled(
     queue: batch.queue,
     metadata: batch.metadata,
     messages: batch.messages.map((message) => watchedMessage(message, acked, retried)),
-    ackAll: () => batch.ackAll(),
+    ackAll: () => {
+      for (const { id } of batch.messages) if (!retried.has(id)) acked.add(id);
+      batch.ackAll();
+    },
     retryAll: (options) => {
       isAllRetried = true;
       batch.retryAll(options);
