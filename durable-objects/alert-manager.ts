@@ -19,8 +19,8 @@ import type {
   RuleView,
 } from "./alerts/answers.ts";
 import { ChannelBook } from "./alerts/channel-book.ts";
-import { drainOutbox } from "./alerts/courier.ts";
 import { AlertDesk } from "./alerts/desk.ts";
+import { FollowUp } from "./alerts/follow-up.ts";
 import { LiveNotices } from "./alerts/live-notices.ts";
 import type { NotificationKey } from "./alerts/outbox.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
@@ -32,53 +32,56 @@ import { windowAggregator } from "./remote.ts";
 /** Open alerts that a snapshot lists, the newest first; then the last resolved ones. */
 const MAX_OPEN_IN_SNAPSHOT = 500;
 const MAX_RESOLVED_IN_SNAPSHOT = 20;
-/** The alarm comes at least this long after what it is to finish was begun: it is for what a failure or an eviction left. */
-const RESUME_AFTER_MS = 5_000;
 
 /**
  * A tenant's rules, channels and alerts. What follows from a change is written with it: notifications into the outbox, from
  * where they go to the queue after the commit or, should that fail, by the alarm.
  */
 export class AlertManager extends DurableObject<Env> {
-  readonly #tenant: string;
   readonly #desk: AlertDesk;
   readonly #channels: ChannelBook;
   readonly #watchList: WatchList;
   readonly #live: LiveNotices;
-  #draining: Promise<void> | undefined;
-  /** Epoch ms for which the alarm is set; null when it is not. */
-  #alarmAt: number | null = null;
+  readonly #followUp: FollowUp;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#tenant = tenantOf(ctx.id.name);
-    createTables(ctx.storage.sql);
-    const settings = new Settings(ctx.storage.sql);
-    this.#desk = new AlertDesk(ctx.storage);
-    this.#channels = new ChannelBook(ctx.storage.sql, this.#tenant, env.ENCRYPTION_KEY);
+    const { storage } = ctx;
+    const tenant = tenantOf(ctx.id.name);
+    createTables(storage.sql);
+    const settings = new Settings(storage.sql);
+    this.#desk = new AlertDesk(storage);
+    this.#channels = new ChannelBook(storage.sql, tenant, env.ENCRYPTION_KEY);
     this.#watchList = new WatchList(settings, this.#desk.rules, async (names) => {
-      await windowAggregator(env, this.#tenant).watchRules(names);
+      await windowAggregator(env, tenant).watchRules(names);
     });
     this.#live = new LiveNotices(async (alerts) => {
-      await env.LIVE_HUB.getByName(liveHubName(this.#tenant)).publish([{ topic: "alerts", data: { alerts } }]);
+      await env.LIVE_HUB.getByName(liveHubName(tenant)).publish([{ topic: "alerts", data: { alerts } }]);
+    });
+    this.#followUp = new FollowUp({
+      tenant,
+      outbox: this.#desk.outbox,
+      watchList: this.#watchList,
+      send: async (messages) => {
+        await env.NOTIFICATIONS.sendBatch(messages.map((body) => ({ body, contentType: "json" })));
+      },
+      setAlarm: async (at) => await storage.setAlarm(at),
+      now: () => Date.now(),
     });
     if (hasNewQueue(env, settings)) this.#desk.outbox.expireLeases(Date.now());
-    void ctx.blockConcurrencyWhile(async () => {
-      this.#alarmAt = await ctx.storage.getAlarm();
-      await this.#arm();
-    });
+    void ctx.blockConcurrencyWhile(async () => await this.#followUp.start(await storage.getAlarm()));
   }
 
   /**
    * Evaluates closed windows, in order of end per aggregation. Repeats are harmless.
-   * @returns how many windows, from the first, need not be told again
+   * @returns `open`: aggregations with open alerts. Of these empty windows must be told too, so that the alerts can end
    * @throws when too many notifications wait: nothing is taken, and the caller must come again
    */
-  async windowsClosed(batch: readonly ClosedWindow[]): Promise<{ acceptedThrough: number }> {
+  async windowsClosed(batch: readonly ClosedWindow[]): Promise<{ open: string[] }> {
     if (this.#desk.outbox.size >= MAX_OUTBOX) throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
     const changed = this.#desk.takeWindows(batch, Date.now());
     await this.#follow(changed);
-    return { acceptedThrough: batch.length };
+    return { open: this.#desk.openAggregations };
   }
 
   /** Makes a rule or replaces one. What that does to open alerts: `settlementOf`. */
@@ -204,14 +207,12 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   /** For the sender: writes an attempt down. */
-  async recordDelivery({ alertId, delivery, retryAt }: DeliveryReport): Promise<void> {
+  recordDelivery({ alertId, delivery, retryAt }: DeliveryReport): void {
     this.ctx.storage.transactionSync(() => this.#desk.outbox.record(alertId, delivery, retryAt));
-    await this.#arm();
   }
 
   override async alarm(): Promise<void> {
-    this.#alarmAt = null;
-    await this.#deliverAll();
+    await this.#followUp.alarm();
   }
 
   #view(rule: StoredRule): RuleView {
@@ -231,56 +232,15 @@ export class AlertManager extends DurableObject<Env> {
   async #rulesChanged(changed: readonly AlertJson[], now: number): Promise<void> {
     this.#watchList.changed(now);
     await this.#follow(changed);
-    await this.#announce();
+    await this.#followUp.announce();
   }
 
   /** What follows a committed change. Only the alarm is waited for: it makes sure of the rest. */
   async #follow(changed: readonly AlertJson[]): Promise<void> {
     if (changed.length > 0) this.ctx.waitUntil(this.#live.tell(changed));
-    const armed = this.#arm();
-    this.ctx.waitUntil(this.#deliverAll());
+    const armed = this.#followUp.arm();
+    this.ctx.waitUntil(this.#followUp.run());
     await armed;
-  }
-
-  /** Puts due notifications on the queue and tells the aggregator what is watched. What fails is repeated by the alarm. */
-  async #deliverAll(): Promise<void> {
-    this.#draining ??= this.#drain().finally(() => {
-      this.#draining = undefined;
-    });
-    await Promise.all([
-      this.#draining.catch((error: unknown) => report("queue notifications", error)),
-      this.#announce(),
-    ]);
-    await this.#arm();
-  }
-
-  async #announce(): Promise<void> {
-    try {
-      await this.#watchList.announce(() => Date.now());
-    } catch (error) {
-      report("watch aggregations", error);
-    }
-  }
-
-  async #drain(): Promise<void> {
-    await drainOutbox({
-      outbox: this.#desk.outbox,
-      tenant: this.#tenant,
-      send: async (messages) => {
-        await this.env.NOTIFICATIONS.sendBatch(messages.map((body) => ({ body, contentType: "json" })));
-      },
-      now: () => Date.now(),
-    });
-  }
-
-  /** Sets the alarm for the next thing that is due, unless it comes earlier anyway. */
-  async #arm(): Promise<void> {
-    const due = [this.#desk.outbox.dueAt, this.#watchList.dueAt].filter((at) => at !== null);
-    if (due.length === 0) return;
-    const at = Math.max(Math.min(...due), Date.now() + RESUME_AFTER_MS);
-    if (this.#alarmAt !== null && this.#alarmAt <= at) return;
-    this.#alarmAt = at;
-    await this.ctx.storage.setAlarm(at);
   }
 }
 
@@ -290,10 +250,4 @@ function hasNewQueue(env: Env, settings: Settings): boolean {
   if (epoch === null || epoch === settings.read("queue_epoch")) return false;
   settings.write("queue_epoch", epoch);
   return true;
-}
-
-function report(what: string, error: unknown): void {
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-  console.error(JSON.stringify({ level: "error", event: "alert_manager_failed", what, reason }));
 }

@@ -4,6 +4,7 @@ import type { ClosedWindow } from "../windows/window-json.ts";
 export interface Cursor {
   readonly version: number;
   readonly end: number;
+  /** -1 when the window was told as empty. */
   readonly revision: number;
   /** Length in ms of the newest window that had groups; 0 before there was one. */
   readonly sizeMs: number;
@@ -36,7 +37,9 @@ export function cursorAt(watermark: number): Cursor {
 /** The cursor after `window` was evaluated. */
 export function moveCursor(cursor: Cursor | null, window: ClosedWindow): Cursor {
   const sizeMs = window.groups.length > 0 ? window.end - window.start : (cursor?.sizeMs ?? 0);
-  return { version: window.version, end: window.end, revision: window.revision, sizeMs };
+  // A late event may yet make a first revision of a window that was told as empty.
+  const revision = window.groups.length > 0 ? window.revision : -1;
+  return { version: window.version, end: window.end, revision, sizeMs };
 }
 
 /** Ends (epoch ms) of the first and the last of some windows. */

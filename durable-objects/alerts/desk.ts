@@ -50,6 +50,11 @@ export class AlertDesk {
     return this.#evaluations.state(aggregation);
   }
 
+  /** Aggregations whose rules have open alerts. */
+  get openAggregations(): string[] {
+    return this.#evaluations.openAggregations;
+  }
+
   /** Evaluates closed windows, in order of end per aggregation; repeats change nothing. */
   takeWindows(batch: readonly ClosedWindow[], nowMs: number): AlertJson[] {
     const states = new Map<string, AggregationState>();

@@ -44,6 +44,13 @@ export class EvaluationStore {
     return open;
   }
 
+  /** Aggregations with pending or firing alerts: these must hear of windows without events too. */
+  get openAggregations(): string[] {
+    return [...this.#states].flatMap(([aggregation, { instances }]) =>
+      [...instances.values()].some(({ size }) => size > 0) ? [aggregation] : [],
+    );
+  }
+
   /** Writes what differs from the state in memory. Call `hold` once the transaction has committed. */
   write(aggregation: string, after: AggregationState): void {
     const before = this.state(aggregation);

@@ -44,16 +44,20 @@ export class Bench {
     const step = takeWindow(this.#rules, this.state, window, { newId: () => `alert-${this.#nextId++}`, room });
     this.state = step.state;
     this.transitions.push(...step.transitions);
-    return step.transitions.map(({ kind, instance }) => `${String(instance.group["instance"] ?? "")} ${kind}`);
+    return step.transitions.map(({ kind, instance }) => `${nameOf(instance.group)} ${kind}`);
   }
 
   /** Open alerts of the one rule, as `instance phase`, sorted. */
   get open(): string[] {
     const instances = this.state.instances.get("rule") ?? new Map();
-    return [...instances.values()].map(({ group, timer }) => `${String(group["instance"])} ${timer.phase}`).sort();
+    return [...instances.values()].map(({ group, timer }) => `${nameOf(group)} ${timer.phase}`).sort();
   }
 
   shown(group: Group): Values | undefined {
     return this.state.instances.get("rule")?.get(groupKey(group))?.values;
   }
+}
+
+function nameOf({ instance }: Group): string {
+  return typeof instance === "string" ? instance : "";
 }

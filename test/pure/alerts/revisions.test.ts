@@ -31,6 +31,15 @@ describe("a revision of the newest window", () => {
     expect(bench.take(windowOf(1, { x: 1, y: 2 }, 1))).toEqual(["y firing"]);
   });
 
+  test("opens an alert in a window that was told as empty", () => {
+    const bench = new Bench(ruleOf("value > 1"));
+    bench.take(windowOf(1, { x: 1 }));
+    bench.take(windowOf(3, {}, 0, 2));
+    expect(bench.take(windowOf(3, { x: 2 }))).toEqual(["x firing"]);
+    expect(bench.take(windowOf(3, {}, 0, 2))).toEqual([]);
+    expect(bench.open).toEqual(["x firing"]);
+  });
+
   test("resolves an alert that a late event refutes", () => {
     const bench = new Bench(ruleOf("value < 5"));
     bench.take(windowOf(1, { x: 1 }));

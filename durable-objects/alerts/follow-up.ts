@@ -1,0 +1,88 @@
+import type { NotificationMessage } from "../../core/alerts/notification-message.ts";
+import { drainOutbox } from "./courier.ts";
+import type { Outbox } from "./outbox.ts";
+import type { WatchList } from "./watch-list.ts";
+
+/** The alarm comes at least this long after what it is to finish was begun: it is for what a failure or an eviction left. */
+const RESUME_AFTER_MS = 5_000;
+
+/** What the work after a commit needs. */
+export interface FollowUpMeans {
+  readonly tenant: string;
+  readonly outbox: Outbox;
+  readonly watchList: WatchList;
+  readonly send: (messages: readonly NotificationMessage[]) => Promise<void>;
+  readonly setAlarm: (at: number) => Promise<void>;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/**
+ * The work that a committed change leaves to do: due notifications onto the queue, and the list of watched aggregations to
+ * the aggregator. What fails, or dies with the object, is done by the alarm.
+ */
+export class FollowUp {
+  readonly #means: FollowUpMeans;
+  #draining: Promise<void> | undefined;
+  /** Epoch ms for which the alarm is set; null when it is not. */
+  #alarmAt: number | null = null;
+
+  constructor(means: FollowUpMeans) {
+    this.#means = means;
+  }
+
+  /** The object has woken. @param alarmAt what the alarm was left at, epoch ms, or null */
+  async start(alarmAt: number | null): Promise<void> {
+    this.#alarmAt = alarmAt;
+    await this.arm();
+  }
+
+  /** Does all that is due, then sets the alarm for what is left. Never throws: failures are reported and stay due. */
+  async run(): Promise<void> {
+    await Promise.all([this.#drain(), this.announce()]);
+    await this.arm();
+  }
+
+  /** Tells the aggregator what is watched, if that is due. */
+  async announce(): Promise<void> {
+    try {
+      await this.#means.watchList.announce(this.#means.now);
+    } catch (error) {
+      report("watch aggregations", error);
+    }
+  }
+
+  /** Sets the alarm for the next thing that is due, unless it comes earlier anyway. */
+  async arm(): Promise<void> {
+    const { outbox, watchList, now, setAlarm } = this.#means;
+    const due = [outbox.dueAt, watchList.dueAt].filter((at) => at !== null);
+    if (due.length === 0) return;
+    const at = Math.max(Math.min(...due), now() + RESUME_AFTER_MS);
+    if (this.#alarmAt !== null && this.#alarmAt <= at) return;
+    this.#alarmAt = at;
+    await setAlarm(at);
+  }
+
+  /** The alarm has come. */
+  async alarm(): Promise<void> {
+    this.#alarmAt = null;
+    await this.run();
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining ??= drainOutbox(this.#means).finally(() => {
+      this.#draining = undefined;
+    });
+    try {
+      await this.#draining;
+    } catch (error) {
+      report("queue notifications", error);
+    }
+  }
+}
+
+function report(what: string, error: unknown): void {
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
+  console.error(JSON.stringify({ level: "error", event: "alert_manager_failed", what, reason }));
+}
