@@ -8,17 +8,14 @@ import type { AlertManager } from "../../durable-objects/alert-manager.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import type { Remote } from "../../durable-objects/remote.ts";
 import worker from "../../workers/index.ts";
-import { consumeNotifications } from "../../workers/notify/index.ts";
 import { call, makeTenant } from "./http-client.ts";
 
 export const MINUTE = 60_000;
 export const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/** Before each test: lets the notifications queue reach its consumer, and nothing reach the network. */
+/** Before each test: the queue has its consumer, and nothing reaches the network. */
 export function wireUp(): void {
-  vi.spyOn(worker, "queue")
-    .mockReset()
-    .mockImplementation(async (batch, env) => await consumeNotifications(batch, env));
+  vi.spyOn(worker, "queue").mockReset();
   vi.spyOn(globalThis, "fetch")
     .mockReset()
     .mockImplementation(async () => new Response("ok"));
