@@ -48,7 +48,12 @@ export function heard(before: ConnectionState, frame: HeardFrame, context: StepC
   if (verdict.do === "skip") return unchanged(state);
   const next = { ...state, topics: { ...state.topics, [frame.topic]: verdict.place } };
   if (verdict.do === "ask") return { state: next, actions: [ask(frame.topic, verdict.place)] };
-  return { state: next, actions: [{ type: "apply", kind: frame.type, topic: frame.topic, data: frame.data }] };
+  const { topic, seq, data } = frame;
+  // A reader that acks is sent as much as it can take; one that never does is held back to a few frames a second.
+  return {
+    state: next,
+    actions: [{ type: "apply", kind: frame.type, topic, data }, send({ type: "ack", topic, seq })],
+  };
 }
 
 /** The server dropped frames for this reader: only a snapshot makes the numbers right again. */
@@ -80,10 +85,14 @@ export function subscribe(state: ConnectionState, topic: string, context: StepCo
 export function unsubscribe(state: ConnectionState, topic: string): Step {
   const { [topic]: gone, ...topics } = state.topics;
   if (gone === undefined) return unchanged(state);
-  const actions: ConnectionAction[] = isOpen(state) ? [{ type: "send", message: { type: "unsubscribe", topic } }] : [];
+  const actions: ConnectionAction[] = isOpen(state) ? [send({ type: "unsubscribe", topic })] : [];
   return { state: { ...state, topics }, actions };
 }
 
 function ask(topic: string, place: TopicPlace): ConnectionAction {
-  return { type: "send", message: subscribeRequest(topic, place) };
+  return send(subscribeRequest(topic, place));
+}
+
+function send(message: Extract<ConnectionAction, { type: "send" }>["message"]): ConnectionAction {
+  return { type: "send", message };
 }

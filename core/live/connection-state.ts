@@ -44,7 +44,11 @@ export type ConnectionAction =
   | { readonly type: "open"; readonly attempt: number; readonly ticket: string }
   | {
       readonly type: "send";
-      readonly message: SubscribeRequest | { type: "unsubscribe"; topic: string } | { type: "ping" };
+      readonly message:
+        | SubscribeRequest
+        | { type: "unsubscribe"; topic: string }
+        | { type: "ack"; topic: string; seq: string }
+        | { type: "ping" };
     }
   | { readonly type: "close" }
   | { readonly type: "apply"; readonly kind: "snapshot" | "delta"; readonly topic: string; readonly data: unknown };

@@ -1,3 +1,5 @@
+import { parseSeq } from "./protocol.ts";
+
 /** What one reader knows of one topic's place in the stream. */
 export interface TopicPlace {
   /** Sequence of the last frame applied, `<epoch>.<n>`; null before the first snapshot. */
@@ -58,14 +60,7 @@ export function judgeDelta(place: TopicPlace, seq: string, nowMs: number): Frame
 
 /** How many frames `to` is ahead of `from`; null when they are of different epochs or not sequences at all. */
 export function stepsBetween(from: string, to: string): number | null {
-  const a = splitSeq(from);
-  const b = splitSeq(to);
-  if (a === null || b === null || a.epoch !== b.epoch) return null;
-  return b.n - a.n;
-}
-
-function splitSeq(seq: string): { epoch: string; n: number } | null {
-  const dot = seq.lastIndexOf(".");
-  const n = Number(seq.slice(dot + 1));
-  return dot < 1 || !Number.isSafeInteger(n) ? null : { epoch: seq.slice(0, dot), n };
+  const a = parseSeq(from);
+  const b = parseSeq(to);
+  return a === null || b === null || a.epoch !== b.epoch ? null : b.n - a.n;
 }

@@ -18,6 +18,7 @@ import {
   type Step,
   type StepContext,
 } from "./connection-state.ts";
+import { CLOSE_REVOKED } from "./protocol.ts";
 
 /** Call `step` with a tick this often; a gap far longer than this means that the machine slept. */
 export const TICK_MS = 250;
@@ -32,8 +33,6 @@ const HIDDEN_CLOSE_MS = 60_000;
 const CLOCK_JUMP_MS = 10_000;
 /** A connection that lived this long ends the count of failures; a shorter one would let a crashing server be hammered. */
 const PROVEN_AFTER_MS = 5_000;
-/** Close code of a key that was revoked or a token that ran out. */
-const CLOSE_UNAUTHORIZED = 4401;
 
 const PING = { type: "send", message: { type: "ping" } } as const;
 
@@ -96,7 +95,7 @@ function opened(state: ConnectionState, context: StepContext): Step {
 
 function closed(state: ConnectionState, code: number, context: StepContext): Step {
   if (state.phase !== "opening" && !isOpen(state)) return unchanged(state);
-  return lose({ ...state, renew: state.renew || code === CLOSE_UNAUTHORIZED }, context);
+  return lose({ ...state, renew: state.renew || code === CLOSE_REVOKED }, context);
 }
 
 /** The connection is gone: wait, a random while, then try again. */

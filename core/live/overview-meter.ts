@@ -10,7 +10,13 @@ const TOP = 10;
 const MAX_TYPES_PER_SECOND = 20;
 /** Values told apart per path; later ones are not counted until older ones leave. */
 const MAX_VALUES = 2000;
-const FACETS: readonly (readonly string[])[] = [["type"], ["source"], ["severity"], ["data", "status"], ["data", "path"]];
+const FACETS: readonly (readonly string[])[] = [
+  ["type"],
+  ["source"],
+  ["severity"],
+  ["data", "status"],
+  ["data", "path"],
+];
 
 /** What the overview shows of the last minutes, by receive time. Held in memory only: after a restart it begins anew. */
 export class OverviewMeter {

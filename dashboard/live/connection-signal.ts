@@ -10,10 +10,10 @@ export const TOPICS: readonly string[] = [OVERVIEW, "events", "alerts"];
 /** The connection as it stands. Only live/feed.ts writes it. */
 export const connection = signal<ConnectionState>(createConnection(TOPICS, Date.now()));
 
-/** Are the overview's numbers as new as they can be: connected, and nothing asked for that has not come? */
+/** Are the overview's numbers as new as they can be: connected, and not waiting for a snapshot? */
 export const isFresh = computed(() => {
   const { phase, topics } = connection.value;
-  return phase === "live" && topics[OVERVIEW]?.waiting === "nothing";
+  return phase === "live" && topics[OVERVIEW]?.waiting !== "snapshot";
 });
 
 /** Has anything been received since the page was opened? */

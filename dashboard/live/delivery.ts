@@ -6,6 +6,8 @@ import { takeOverview } from "../stores/overview.ts";
 
 /** Numbers that change faster than this cannot be read, and painting them costs a core. */
 const DELIVER_EVERY_MS = 250;
+/** Topics send their frames one after the other; what belongs to one change is shown together. */
+const GATHER_MS = 15;
 
 export interface QueuedFrame {
   readonly topic: string;
@@ -17,11 +19,11 @@ let queue: QueuedFrame[] = [];
 let deliveredAtMs = 0;
 let timer: ReturnType<typeof setTimeout> | null = null;
 
-/** Put a frame into its store: at once when the last delivery was long enough ago, otherwise with the next one. */
+/** Put a frame into its store: at once, or nearly, when the last delivery was long enough ago; otherwise with the next one. */
 export function queueFrame(frame: QueuedFrame): void {
   const waiting = frame.kind === "snapshot" ? queue.filter((earlier) => earlier.topic !== frame.topic) : queue;
   queue = [...waiting, frame];
-  timer ??= setTimeout(deliver, Math.max(0, deliveredAtMs + DELIVER_EVERY_MS - performance.now()));
+  timer ??= setTimeout(deliver, Math.max(GATHER_MS, deliveredAtMs + DELIVER_EVERY_MS - performance.now()));
 }
 
 /** Drop what waits: the viewer has signed out. */

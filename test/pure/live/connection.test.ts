@@ -72,6 +72,10 @@ function sent(actions: readonly ConnectionAction[]): unknown[] {
   return actions.flatMap((action) => (action.type === "send" ? [action.message] : []));
 }
 
+function applied(kind: "snapshot" | "delta", seq: string): ConnectionAction {
+  return { type: "apply", kind, topic: "alerts", data: `${kind} ${seq}` };
+}
+
 describe("connecting", () => {
   test("goes through ticket and handshake, then subscribes to every topic", () => {
     const bench = new Bench(["alerts", "events"]);
@@ -275,8 +279,16 @@ describe("frames in order", () => {
     const bench = new Bench();
     bench.connect();
     expect(bench.delta("a.4")).toEqual([]);
-    expect(bench.snapshot("a.4")).toHaveLength(1);
-    expect(bench.delta("a.5")).toEqual([{ type: "apply", kind: "delta", topic: "alerts", data: "delta a.5" }]);
+    expect(bench.snapshot("a.4")).toContainEqual(applied("snapshot", "a.4"));
+    expect(bench.delta("a.5")).toContainEqual(applied("delta", "a.5"));
+  });
+
+  test("what was applied is acknowledged, what was left out is not", () => {
+    const bench = new Bench();
+    bench.connect();
+    expect(sent(bench.snapshot("a.4"))).toEqual([{ type: "ack", topic: "alerts", seq: "a.4" }]);
+    expect(sent(bench.delta("a.5"))).toEqual([{ type: "ack", topic: "alerts", seq: "a.5" }]);
+    expect(sent(bench.delta("a.5"))).toEqual([]);
   });
 
   test("a repeated or old delta is applied once", () => {
@@ -294,7 +306,7 @@ describe("frames in order", () => {
     bench.snapshot("a.4");
     expect(sent(bench.delta("a.9"))).toEqual([{ type: "subscribe", topic: "alerts", after: "a.4" }]);
     expect(bench.delta("a.10")).toEqual([]);
-    expect(bench.delta("a.5")).toHaveLength(1);
+    expect(bench.delta("a.5")).toContainEqual(applied("delta", "a.5"));
   });
 
   test("a new epoch asks to resume too, and the snapshot that answers is taken", () => {
@@ -303,7 +315,7 @@ describe("frames in order", () => {
     bench.snapshot("a.4");
     expect(sent(bench.delta("b.5"))).toEqual([{ type: "subscribe", topic: "alerts", after: "a.4" }]);
     bench.snapshot("b.5");
-    expect(bench.delta("b.6")).toHaveLength(1);
+    expect(bench.delta("b.6")).toContainEqual(applied("delta", "b.6"));
   });
 
   test("a resume that is not answered within 3 s becomes a request for a snapshot", () => {
@@ -321,7 +333,7 @@ describe("frames in order", () => {
     bench.snapshot("a.2", "events");
     expect(sent(bench.hear({ type: "gap", topic: "events" }))).toEqual([{ type: "subscribe", topic: "events" }]);
     expect(bench.delta("a.3", "events")).toEqual([]);
-    expect(bench.delta("a.5")).toHaveLength(1);
+    expect(bench.delta("a.5")).toContainEqual(applied("delta", "a.5"));
     expect(sent(bench.hear({ type: "gap", topic: null }))).toHaveLength(2);
   });
 
