@@ -2,41 +2,12 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { toEventJson } from "../../core/events/json.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
-import type { StreamEvent } from "../../core/events/event.ts";
-import { uuidv7 } from "../../core/events/uuid.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { writeSegments } from "../../storage/d1/segment-store.ts";
 import { event, packed } from "./event-messages.ts";
 import { bruteForce, makeEvent, makeSegment } from "./event-store.ts";
+import { T0, tenantWithEvents } from "./event-tenant.ts";
 import { type Answer, call, makeKey, makeTenant } from "./http-client.ts";
-
-const T0 = Date.UTC(2026, 10, 22, 10);
-
-/** Sixty events a minute apart, of which the first forty are sealed, in two segments, and the rest are the object's tail. */
-async function tenantWithEvents(): Promise<{ id: string; key: string; events: StreamEvent[] }> {
-  const { id, adminKey } = await makeTenant();
-  const events = Array.from({ length: 60 }, (_, i) =>
-    event(`e-${i}`, T0 + i * 60_000, {
-      type: i % 2 === 0 ? "order.placed" : "page.view",
-      source: `shop-${i % 3}`,
-      severity: i % 10 === 0 ? "critical" : "low",
-      user_id: `u${i % 5}`,
-      session_id: `s${i % 7}`,
-      correlation_id: `c${i}`,
-      tags: [`t${i % 4}`, "all"],
-    }),
-  );
-  const stub = windowAggregator(env, id);
-  for (const [from, to, seal] of [
-    [0, 20, true],
-    [20, 40, true],
-    [40, 60, false],
-  ] as const) {
-    await stub.apply([{ id: `m${from}`, body: packed(events.slice(from, to)) }]);
-    if (seal) await stub.flush();
-  }
-  return { id, key: (await makeKey(adminKey, "viewer")).key, events };
-}
 
 const idsOf = (answer: Answer): string[] => eventsOf(answer).map((one) => String(one["id"]));
 function eventsOf(answer: Answer): Record<string, unknown>[] {
@@ -44,6 +15,9 @@ function eventsOf(answer: Answer): Record<string, unknown>[] {
   return Array.isArray(events) ? events : [];
 }
 const get = (key: string, query: string): Promise<Answer> => call("GET", `/api/v1/events?${query}`, { key });
+
+/** When event i of `tenantWithEvents` happened. */
+const at = (i: number): string => new Date(T0 + i * 60_000).toISOString();
 
 describe("GET /api/v1/events", () => {
   test("the newest come first, sealed and unsealed alike, as they were sent", async () => {
@@ -56,7 +30,6 @@ describe("GET /api/v1/events", () => {
 
   test("every filter picks what it should, alone, as a list and together", async () => {
     const { key, events } = await tenantWithEvents();
-    const at = (i: number): string => new Date(T0 + i * 60_000).toISOString();
     const cases: [string, Parameters<typeof bruteForce>[1]][] = [
       ["type=order.placed", { ...ALL_EVENTS, types: ["order.placed"] }],
       ["source=shop-0,shop-2", { ...ALL_EVENTS, sources: ["shop-0", "shop-2"] }],
@@ -229,77 +202,5 @@ describe("POST /api/v1/events/query", () => {
     const answer = await call("POST", "/api/v1/events/query", { key: adminKey, json });
     expect(answer.status).toBe(400);
     expect(answer.body["details"]).toMatchObject({ field });
-  });
-});
-
-describe("GET /events/{id}", () => {
-  test("an event is found in the tail and in any segment", async () => {
-    const { key, events } = await tenantWithEvents();
-    for (const i of [0, 25, 39, 40, 59]) {
-      const answer = await call("GET", `/events/e-${i}`, { key });
-      expect(answer.status).toBe(200);
-      expect(answer.data).toEqual(toEventJson(events[i] ?? makeEvent("none", 0)));
-    }
-    expect((await call("GET", "/events/e-60", { key })).status).toBe(404);
-  });
-
-  test("a UUIDv7 is found by its time, near it, or wherever it is", async () => {
-    const { id, adminKey } = await makeTenant();
-    const at = [T0, T0 + 1_000, T0 + 100 * 86_400_000];
-    const ids = at.map((_, i) => uuidv7(T0, new Uint8Array(16).fill(i)));
-    for (const [i, timestamp] of at.entries()) {
-      const key = { tenant: id, shard: 0, incarnation: "old", seqFrom: i };
-      await writeSegments(env.DB, [await makeSegment(key, [makeEvent(ids[i] ?? "", timestamp)])], T0);
-    }
-    for (const wanted of ids)
-      expect((await call("GET", `/events/${wanted}`, { key: adminKey })).data["id"]).toBe(wanted);
-  });
-
-  test("beyond the budget the answer is 503 and how to go on, not a false 404; with a time range it is found", async () => {
-    const { id, adminKey } = await makeTenant();
-    const segments = Array.from({ length: 502 }, (_, i) =>
-      makeSegment({ tenant: id, shard: 0, incarnation: "old", seqFrom: i }, [makeEvent(`line-${i}`, T0 + i * 1_000)]),
-    );
-    await writeSegments(env.DB, await Promise.all(segments), T0);
-    expect((await call("GET", "/events/line-501", { key: adminKey })).status).toBe(200);
-    const unknown = await call("GET", "/events/line-0", { key: adminKey });
-    expect(unknown.status).toBe(503);
-    expect(String(unknown.body["message"])).toContain("?from=");
-    expect((await call("GET", `/events/line-0?from=${T0}&to=${T0 + 1_000}`, { key: adminKey })).status).toBe(200);
-    expect((await call("GET", `/events/line-0?from=${T0 + 400_000}`, { key: adminKey })).status).toBe(404);
-  });
-
-  test("what cannot be an id or a parameter is refused", async () => {
-    const { adminKey } = await makeTenant();
-    for (const path of ["/events/a%20b", `/events/${"x".repeat(65)}`, "/events/e-1?from=x", "/events/e-1?type=a"]) {
-      expect((await call("GET", path, { key: adminKey })).status).toBe(400);
-    }
-  });
-});
-
-describe("GET /api/v1/stats", () => {
-  test("counts what was stored, once", async () => {
-    const { id, key, events } = await tenantWithEvents();
-    await windowAggregator(env, id).apply([{ id: "again", body: packed(events.slice(0, 30)) }]);
-    const { data } = await call("GET", "/api/v1/stats", { key });
-    expect(data).toMatchObject({
-      total_events: 60,
-      events_by_type: { "order.placed": 30, "page.view": 30 },
-      events_by_source: { "shop-0": 20, "shop-1": 20, "shop-2": 20 },
-      oldest_event: new Date(T0).toISOString(),
-      newest_event: new Date(T0 + 59 * 60_000).toISOString(),
-    });
-    expect(Number(data["storage_size_bytes"])).toBeGreaterThan(0);
-  });
-
-  test("a tenant without events has zeros and nulls", async () => {
-    const { adminKey } = await makeTenant();
-    expect((await call("GET", "/api/v1/stats", { key: adminKey })).data).toMatchObject({
-      total_events: 0,
-      events_by_type: {},
-      events_by_source: {},
-      oldest_event: null,
-      newest_event: null,
-    });
   });
 });
