@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { build } from "./local/build.ts";
 import { drain } from "./local/drain.ts";
-import { claimState, releaseState, updateNote } from "./local/running.ts";
+import { awaitPredecessor, claimState, markStopping, releaseState, updateNote } from "./local/running.ts";
 import { ensureSecrets } from "./local/secrets.ts";
 import { ROOT, SetupError, prepareState, readSettings } from "./local/settings.ts";
 import type { Settings } from "./local/settings.ts";
@@ -14,6 +14,8 @@ import type { Host } from "./local/supervise.ts";
 const DRAIN_LIMIT_MS = 20_000;
 /** Under npm one Ctrl-C arrives twice, from the terminal and from npm; only a later one means "now". */
 const SECOND_SIGNAL_AFTER_MS = 500;
+
+const ORPHAN_CHECK_MS = 250;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -31,13 +33,15 @@ main().catch((error: unknown) => {
 async function main(): Promise<void> {
   const settings = readSettings(process.env);
   prepareState(settings.state);
+  await awaitPredecessor(settings.state, say);
   await expectFreePort(settings);
   const secrets = ensureSecrets(join(ROOT, ".dev.vars"), process.env);
-  const note = { pid: process.pid, host: 0, workerd: 0, url: urlOf(settings), admin_key: secrets.ADMIN_KEY };
+  const admin_key = secrets.ADMIN_KEY;
+  const note = { pid: process.pid, host: 0, workerd: 0, url: urlOf(settings), admin_key, stopping: false };
   claimState(settings.state, note);
   process.once("exit", () => releaseState(settings.state));
 
-  const stopped = stopSignal();
+  const stopped = stopSignal(() => markStopping(settings.state));
   const built = await Promise.race([build(say), stopped.first]);
   if (built === undefined) return;
   const launch = launchHost(
@@ -73,22 +77,40 @@ async function stop(host: Host, url: string, adminKey: string): Promise<void> {
   say("Stopped.");
 }
 
-/** The first SIGTERM, SIGINT or SIGHUP resolves `first`; a later one ends everything at once. */
-function stopSignal(): { first: Promise<undefined>; atOnce: () => void } {
+/**
+ * The first SIGTERM, SIGINT or SIGHUP resolves `first`; a later one ends everything at once.
+ *
+ * So does the end of npm: it runs this script under a shell, and a signal to npm ends the shell and npm, but never
+ * reaches this process.
+ */
+function stopSignal(onFirst: () => void): { first: Promise<undefined>; atOnce: () => void } {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   let firstAt: number | undefined;
   const stopped = { first: promise, atOnce: (): void => undefined };
+  const begin = (): void => {
+    onFirst();
+    resolve(undefined);
+  };
   const onSignal = (): void => {
     const now = performance.now();
     if (firstAt === undefined) {
       firstAt = now;
-      resolve(undefined);
+      begin();
     } else if (now - firstAt > SECOND_SIGNAL_AFTER_MS) {
       stopped.atOnce();
       process.exit(1);
     }
   };
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, onSignal);
+  const parent = process.ppid;
+  if (process.env["npm_lifecycle_event"] !== undefined) {
+    const watch = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(watch);
+      begin();
+    }, ORPHAN_CHECK_MS);
+    watch.unref();
+  }
   return stopped;
 }
 

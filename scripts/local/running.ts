@@ -1,7 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { linkSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { SetupError, readIfPresent } from "./settings.ts";
+
+const POLL_MS = 50;
 
 /** The note a running platform keeps in its state directory, mode 600. `streamflow` finds the platform by it. */
 export interface Running {
@@ -13,6 +16,8 @@ export interface Running {
   readonly workerd: number;
   readonly url: string;
   readonly admin_key: string;
+  /** True once it has been told to stop. */
+  readonly stopping: boolean;
 }
 
 /** Where the note lies. */
@@ -33,26 +38,50 @@ export function readNote(state: string): Running | undefined {
 
 function toRunning(value: unknown): Running | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { pid, host, workerd, url, admin_key } = Object.fromEntries(Object.entries(value));
+  const { pid, host, workerd, url, admin_key, stopping } = Object.fromEntries(Object.entries(value));
   if (typeof pid !== "number" || typeof host !== "number" || typeof workerd !== "number") return undefined;
   if (typeof url !== "string" || typeof admin_key !== "string") return undefined;
-  return { pid, host, workerd, url, admin_key };
+  return { pid, host, workerd, url, admin_key, stopping: stopping === true };
+}
+
+/** An orphan notices within half a second that it is one; see start.ts. */
+const ORPHAN_GRACE_MS = 2_000;
+/** Longer than a drain may take. */
+const STOPPING_LIMIT_MS = 30_000;
+
+/**
+ * Waits for a platform that is just stopping on this state.
+ *
+ * Two platforms on one state would each have their own queue and would break each other's databases.
+ * @param say  told when there is something to wait for
+ * @throws SetupError when one is running and not about to stop
+ */
+export async function awaitPredecessor(state: string, say: (line: string) => void): Promise<void> {
+  const startedAt = performance.now();
+  let told = false;
+  for (;;) {
+    const note = readNote(state);
+    if (note === undefined || note.pid === process.pid || !isRunning(note.pid, "start")) return;
+    const waited = performance.now() - startedAt;
+    if (waited > (note.stopping ? STOPPING_LIMIT_MS : ORPHAN_GRACE_MS)) {
+      throw new SetupError(
+        `StreamFlow already runs on this state (${state}): ${note.url}, process ${note.pid}. Stop it first.`,
+      );
+    }
+    if (note.stopping && !told) say(`Waiting for the StreamFlow that is stopping (process ${note.pid})…`);
+    told ||= note.stopping;
+    await wait(POLL_MS);
+  }
 }
 
 /**
- * Takes the state directory for this process.
+ * Takes the state directory for this process. What a killed platform has left running is killed, because it holds the
+ * port and the files.
  *
- * Two platforms on one state would each have their own queue and would break each other's databases. A note left by a
- * killed platform does not block: whatever of it still runs is killed first, because it holds the port and the files.
- * @throws SetupError when another platform is running on this state
+ * @throws SetupError when another start was quicker
  */
 export function claimState(state: string, note: Running): void {
   const old = readNote(state);
-  if (old !== undefined && old.pid !== note.pid && isRunning(old.pid, "start")) {
-    throw new SetupError(
-      `StreamFlow already runs on this state (${state}): ${old.url}, process ${old.pid}. Stop it first.`,
-    );
-  }
   if (old !== undefined) {
     if (old.host > 0 && isRunning(old.host, "host")) process.kill(old.host, "SIGKILL");
     if (old.workerd > 0 && isRunning(old.workerd, "workerd")) process.kill(old.workerd, "SIGKILL");
@@ -77,6 +106,12 @@ function createExclusively(state: string, note: Running): void {
 /** Rewrites the note of this process. */
 export function updateNote(state: string, note: Running): void {
   writeFileSync(notePath(state), JSON.stringify(note), { mode: 0o600 });
+}
+
+/** Says in this process's own note that it is about to end. */
+export function markStopping(state: string): void {
+  const note = readNote(state);
+  if (note?.pid === process.pid) updateNote(state, { ...note, stopping: true });
 }
 
 /** Removes the note if it is this process's own. */

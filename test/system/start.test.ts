@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -97,6 +98,15 @@ describe("npm start", () => {
     await platform.restart();
   });
 
+  test("waits for the platform that is just stopping on the same state", async () => {
+    const stopping = platform.stop();
+    const next = await startPlatform({ port: Number(new URL(platform.url).port), state: platform.state });
+    expect(await stopping).toBe(0);
+    expect((await next.fetch("/health")).status).toBe(200);
+    await next.dispose();
+    await platform.restart();
+  });
+
   test("stops on SIGTERM with exit code 0 and leaves nothing running", async () => {
     const note = readNote(platform.state);
     expect(await platform.stop("SIGTERM")).toBe(0);
@@ -105,6 +115,25 @@ describe("npm start", () => {
     expect(readNote(platform.state)).toBeUndefined();
     expect(platform.output).toContain("The queue is empty.");
   });
+});
+
+test("npm, told to stop, ends only when everything it started has ended", async () => {
+  const [port, state] = [await freePort(), mkdtempSync(join(tmpdir(), "streamflow-"))];
+  const npm = spawn("npm", ["start"], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: String(port), STREAMFLOW_STATE: state },
+  });
+  const ended = once(npm, "exit");
+  let output = "";
+  npm.stdout.on("data", (chunk: Buffer) => void (output += chunk.toString()));
+  await expect.poll(() => output, { timeout: 60_000 }).toContain("StreamFlow is running.");
+  const note = readNote(state);
+  npm.kill("SIGTERM");
+  expect((await ended)[0]).toBe(0);
+  expect(output).toContain("The queue is empty.");
+  expect([note?.pid, note?.host, note?.workerd].filter((pid) => isAlive(pid ?? 0))).toEqual([]);
+  await vacated(port);
+  rmSync(state, { recursive: true });
 });
 
 describe("npm start says what is wrong", () => {

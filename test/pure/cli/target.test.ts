@@ -10,7 +10,7 @@ const state = mkdtempSync(join(tmpdir(), "streamflow-target-"));
 afterAll(() => rmSync(state, { recursive: true }));
 writeFileSync(
   join(state, "running.json"),
-  JSON.stringify({ pid: 1, host: 2, workerd: 3, url: "http://127.0.0.1:4001/", admin_key: "noted" }),
+  JSON.stringify({ pid: 1, host: 2, workerd: 3, url: "http://127.0.0.1:4001/", admin_key: "noted", stopping: false }),
 );
 
 function resolve(args: string[], env: Record<string, string> = {}) {
