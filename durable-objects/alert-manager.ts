@@ -208,7 +208,9 @@ export class AlertManager extends DurableObject<Env> {
 
   /** For the sender: writes an attempt down. */
   recordDelivery({ alertId, delivery, retryAt }: DeliveryReport): void {
-    this.ctx.storage.transactionSync(() => this.#desk.outbox.record(alertId, delivery, retryAt));
+    const { outbox } = this.#desk;
+    const hasReleased = this.ctx.storage.transactionSync(() => outbox.record(alertId, delivery, retryAt));
+    if (hasReleased) this.ctx.waitUntil(this.#followUp.run());
   }
 
   override async alarm(): Promise<void> {

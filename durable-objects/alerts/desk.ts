@@ -19,7 +19,7 @@ import { uuidv7 } from "../../core/events/uuid.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import { AlertLog } from "./alert-log.ts";
 import { EvaluationStore } from "./evaluation-store.ts";
-import { Outbox } from "./outbox.ts";
+import { messageIdOf, Outbox } from "./outbox.ts";
 import { RuleBook } from "./rule-book.ts";
 import type { StoredRule } from "./rule-book.ts";
 
@@ -194,7 +194,7 @@ export class AlertDesk {
     this.log.write(chapter);
     if (entry.kind !== "firing" && entry.kind !== "resolved") return alert;
     const body = notificationBody(`alert.${entry.kind}`, nowMs, { alert, window, values });
-    const messageId = `msg_${record.id}_${entry.kind}`;
+    const messageId = messageIdOf(record.id, entry.kind);
     for (const channelId of record.channels) {
       this.outbox.add({ messageId, channelId, alertId: record.id, body }, nowMs);
     }

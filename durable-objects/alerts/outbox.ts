@@ -32,6 +32,15 @@ export interface Delivery {
 const FIRST_LEASE_MS = 30_000;
 const MAX_LEASE_MS = 3_600_000;
 
+/** An alert's end is not told before its beginning is settled: a receiver that heard them the other way round would keep it open. */
+const NOT_HELD_BACK = `not exists (select 1 from outbox as earlier where earlier.message_id = 'msg_' || outbox.alert_id || '_firing'
+  and earlier.channel_id = outbox.channel_id and earlier.message_id <> outbox.message_id)`;
+
+/** The webhook-id of an alert's beginning or end. */
+export function messageIdOf(alertId: string, kind: "firing" | "resolved"): string {
+  return `msg_${alertId}_${kind}`;
+}
+
 /**
  * Notifications that are not known to be delivered, in the transaction that made them.
  *
@@ -51,7 +60,8 @@ export class Outbox {
 
   /** Epoch ms at which the next notification must be queued, or null. */
   get dueAt(): number | null {
-    return this.#sql.exec<{ due: number | null }>("select min(due_at) as due from outbox").one().due;
+    const query = `select min(due_at) as due from outbox where ${NOT_HELD_BACK}`;
+    return this.#sql.exec<{ due: number | null }>(query).one().due;
   }
 
   add({ messageId, channelId, alertId, body }: Notification, nowMs: number): void {
@@ -72,7 +82,7 @@ export class Outbox {
 
   due(nowMs: number, limit: number): (NotificationKey & { readonly sends: number })[] {
     const rows = this.#sql.exec<{ message_id: string; channel_id: string; sends: number }>(
-      "select message_id, channel_id, sends from outbox where due_at <= ? order by due_at limit ?",
+      `select message_id, channel_id, sends from outbox where due_at <= ? and ${NOT_HELD_BACK} order by due_at limit ?`,
       nowMs,
       limit,
     );
@@ -99,8 +109,12 @@ export class Outbox {
     return row === undefined ? null : { alertId: row.alert_id, body: row.body, attempt: row.attempts + 1 };
   }
 
-  /** Writes an attempt down. Unless there will be another, that settles the notification. @param retryAt epoch ms */
-  record(alertId: string, delivery: Delivery, retryAt: number | null): void {
+  /**
+   * Writes an attempt down. Unless there will be another, that settles the notification.
+   * @param retryAt epoch ms
+   * @returns true when another notification waited for this one and may be queued now
+   */
+  record(alertId: string, delivery: Delivery, retryAt: number | null): boolean {
     const { messageId, channelId, attempt } = delivery;
     if (retryAt === null) {
       this.#sql.exec("delete from outbox where message_id = ? and channel_id = ?", messageId, channelId);
@@ -112,6 +126,10 @@ export class Outbox {
     const { n } = this.#sql.exec<{ n: number }>(next, alertId).one();
     this.#sql.exec("insert into deliveries (alert_id, n, body) values (?, ?, ?)", alertId, n, JSON.stringify(delivery));
     this.#sql.exec("delete from deliveries where alert_id = ? and n <= ?", alertId, n - MAX_DELIVERIES_PER_ALERT);
+    const messageIdOfEnd = messageIdOf(alertId, "resolved");
+    return (
+      retryAt === null && messageId !== messageIdOfEnd && this.find({ messageId: messageIdOfEnd, channelId }) !== null
+    );
   }
 
   deliveries(alertId: string): Delivery[] {

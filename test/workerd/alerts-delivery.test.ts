@@ -22,6 +22,26 @@ describe("receivers that do not take it", () => {
       ]);
   });
 
+  test("the end of an alert waits until its beginning is delivered", async () => {
+    const tenant = await newTenant();
+    const receiver = listen(tenant, (nth) => new Response(null, { status: nth === 0 ? 503 : 200 }));
+    await addRule(tenant);
+    await tenant.manager.windowsClosed([minute(0, { web: 50 })]);
+    await expect.poll(() => receiver.types).toEqual(["alert.firing"]);
+    await tenant.manager.windowsClosed([minute(1, { web: 1 })]);
+    await expect
+      .poll(() => receiver.types, { timeout: 20_000 })
+      .toEqual(["alert.firing", "alert.firing", "alert.resolved"]);
+  });
+
+  test("an alert that fired and ended while nobody looked is told in that order", async () => {
+    const tenant = await newTenant();
+    const receiver = listen(tenant);
+    await addRule(tenant);
+    await tenant.manager.windowsClosed([minute(0, { web: 50 }), minute(1, { web: 1 })]);
+    await expect.poll(() => receiver.types).toEqual(["alert.firing", "alert.resolved"]);
+  });
+
   test.each([
     ["a refusal", () => new Response("no", { status: 400 }), 400, "answered 400: no"],
     [
