@@ -21,8 +21,11 @@ export const MAX_SOCKETS_PER_TENANT = 1_000;
 const CHECK_EVERY_MS = 20_000;
 /** Interest lasts longer than that, so that one check that fails costs nothing. */
 const INTEREST_MS = 60_000;
-/** RFC 6455 section 7.4.1: message too big. */
+/** RFC 6455 section 7.4.1. */
+const CLOSE_NORMAL = 1000;
 const CLOSE_TOO_BIG = 1009;
+/** They only say how a connection ended, and may not be sent (same section). */
+const CODES_NEVER_SENT: ReadonlySet<number> = new Set([1005, 1006, 1015]);
 
 /** Kept with each socket while the hub sleeps. At most 32 topics of 140 characters: far below the platform's 16 KB. */
 interface Attachment {
@@ -123,8 +126,10 @@ export class LiveHub extends DurableObject<Env> {
     return this.#flush();
   }
 
-  override webSocketClose(socket: WebSocket): void {
+  override webSocketClose(socket: WebSocket, code: number, reason: string): void {
     this.#leave(socket);
+    // The other side of the closing handshake; without it the client sees an abnormal end (1006).
+    socket.close(CODES_NEVER_SENT.has(code) ? CLOSE_NORMAL : code, reason);
   }
 
   override webSocketError(socket: WebSocket): void {

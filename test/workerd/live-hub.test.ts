@@ -203,6 +203,16 @@ describe("a live socket", () => {
     expect(await socket.frame(2)).toEqual({ type: "pong" });
   });
 
+  test("that closes is answered with its own code, awake or asleep", async () => {
+    const scene = await stage();
+    const [first, second] = [await openLive(scene.key.key), await openLive(scene.key.key)];
+    first.close();
+    expect((await first.closing()).code).toBe(1000);
+    await evictDurableObject(scene.hub, { webSockets: "hibernate" });
+    second.close();
+    expect((await second.closing()).code).toBe(1000);
+  });
+
   test("beyond the tenant's limit is refused with 429", async () => {
     const scene = await stage();
     const opened = await Promise.all(Array.from({ length: 20 }, () => openLive(scene.key.key)));
