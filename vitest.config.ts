@@ -5,6 +5,8 @@ const migrations = await readD1Migrations("migrations/d1");
 
 export default defineConfig({
   test: {
+    // The product's own log lines; a test that is about them reads them itself.
+    onConsoleLog: (line) => !line.startsWith('{"level":'),
     projects: [
       { test: { name: "pure", include: ["test/pure/**/*.test.ts"], environment: "node", testTimeout: 30_000 } },
       {
@@ -22,9 +24,23 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], setupFiles: ["test/workerd/setup.ts"], testTimeout: 30_000 },
+        test: {
+          name: "workerd",
+          include: ["test/workerd/**/*.test.ts"],
+          setupFiles: ["test/workerd/setup.ts"],
+          testTimeout: 30_000,
+        },
       },
-      { test: { name: "system", include: ["test/system/**/*.test.ts"], environment: "node", testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
+      {
+        test: {
+          name: "system",
+          include: ["test/system/**/*.test.ts"],
+          environment: "node",
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

@@ -651,9 +651,11 @@ interface Saved {
 
 /** True when two definitions put the same events into the same windows, groups and measures. */
 function countsAlike(a: Definition, b: Definition): boolean {
-  const counting = ({ filter, window, group_by, measures, max_groups }: Definition) =>
-    JSON.stringify([filter, window, group_by, Object.entries(measures), max_groups]);
   return counting(a) === counting(b);
+}
+
+function counting({ filter, window, group_by, measures, max_groups }: Definition): string {
+  return JSON.stringify([filter, window, group_by, Object.entries(measures), max_groups]);
 }
 
 const isDue = (at: number | null, now: number): boolean => at !== null && at <= now;

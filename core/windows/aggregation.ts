@@ -1,6 +1,7 @@
 import type { Prepared } from "../aggregates/accumulator.ts";
 import type { JsonValue } from "../events/event.ts";
 import type { BatchView, Grouping } from "./batch-view.ts";
+import { finiteOrNull } from "./finite.ts";
 import type { Plan, PlannedMeasure } from "./plan.ts";
 import type { Source } from "./sources.ts";
 import { advanceWatermark } from "./watermark.ts";
@@ -119,14 +120,13 @@ export class Aggregation {
   }
 
   toJSON(): AggregationState {
-    const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
     return {
       id: this.id,
       version: this.version,
-      watermark: finite(this.watermark),
+      watermark: finiteOrNull(this.watermark),
       lateEvents: this.lateEvents,
       filterErrors: this.filterErrors,
-      partialBefore: finite(this.partialBefore),
+      partialBefore: finiteOrNull(this.partialBefore),
       duplicatesBefore: this.duplicatesBefore,
     };
   }

@@ -1,3 +1,4 @@
+import { finiteOrNull } from "./finite.ts";
 import { type IdGroup, IdMemory } from "./id-memory.ts";
 import { MAX_SOURCES, type Source, type Sources } from "./sources.ts";
 import { BUCKET_MS, bucketOf } from "./stored-spans.ts";
@@ -98,10 +99,9 @@ export class Deduplicator {
   }
 
   toJSON(): DeduplicatorState {
-    const finite = (value: number) => (Number.isFinite(value) ? value : null);
     return {
-      newestReceived: finite(this.#newestReceived),
-      assignedForgottenThrough: finite(this.#assignedForgottenThrough),
+      newestReceived: finiteOrNull(this.#newestReceived),
+      assignedForgottenThrough: finiteOrNull(this.#assignedForgottenThrough),
     };
   }
 

@@ -82,19 +82,20 @@ export interface Timing {
   readonly idleTimeoutMs: number;
 }
 
+function durationMs(text: string): number {
+  const parsed = parseDuration(text);
+  if (parsed === null) throw new RangeError(`not a duration: ${text}`);
+  return parsed;
+}
+
 /** @throws RangeError when the definition was not valid */
 export function timingOf(definition: Definition): Timing {
-  const ms = (text: string): number => {
-    const parsed = parseDuration(text);
-    if (parsed === null) throw new RangeError(`not a duration: ${text}`);
-    return parsed;
-  };
   return {
-    sizeMs: ms(definition.window.size),
-    offsetMs: ms(definition.window.offset ?? "0s") % ms(definition.window.size),
-    outOfOrdernessMs: ms(definition.out_of_orderness ?? "10s"),
-    allowedLatenessMs: ms(definition.allowed_lateness ?? "1h"),
-    idleTimeoutMs: ms(definition.idle_timeout ?? "30s"),
+    sizeMs: durationMs(definition.window.size),
+    offsetMs: durationMs(definition.window.offset ?? "0s") % durationMs(definition.window.size),
+    outOfOrdernessMs: durationMs(definition.out_of_orderness ?? "10s"),
+    allowedLatenessMs: durationMs(definition.allowed_lateness ?? "1h"),
+    idleTimeoutMs: durationMs(definition.idle_timeout ?? "30s"),
   };
 }
 

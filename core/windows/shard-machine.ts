@@ -4,6 +4,7 @@ import { BatchView } from "./batch-view.ts";
 import { type Candidate, Deduplicator, type DeduplicatorState } from "./deduplicator.ts";
 import { FINGERPRINT_WORDS, fingerprint } from "./fingerprint.ts";
 import { type IdGroup, IdMemory } from "./id-memory.ts";
+import { finiteOrNull } from "./finite.ts";
 import type { Plan } from "./plan.ts";
 import { type Source, type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
@@ -173,7 +174,7 @@ export class ShardMachine {
       aggregations: [...this.aggregations.values()].map((aggregation) => aggregation.toJSON()),
       stats: this.stats.toJSON(),
       duplicates: this.duplicates,
-      idleAsOf: Number.isFinite(this.idleAsOf) ? this.idleAsOf : null,
+      idleAsOf: finiteOrNull(this.idleAsOf),
     };
   }
 

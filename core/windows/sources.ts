@@ -1,3 +1,4 @@
+import { finiteOrNull } from "./finite.ts";
 import { StoredSpans } from "./stored-spans.ts";
 
 /** Sources tracked apart; the rest share one entry (DESIGN.md, Watermark). */
@@ -18,8 +19,6 @@ export interface Source {
 
 /** JSON form, for checkpoints: [name, newest, lastReceived, stored edges, forgottenThrough]; null stands for −Infinity. */
 export type SourceState = readonly [string, number | null, number | null, readonly number[], number | null];
-
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 /** All sources of a shard. Index 0 is the shared entry of those beyond the limit. */
 export class Sources {
@@ -58,10 +57,10 @@ export class Sources {
   toJSON(): SourceState[] {
     return this.#list.map((source) => [
       source.name,
-      finite(source.newest),
-      finite(source.lastReceived),
+      finiteOrNull(source.newest),
+      finiteOrNull(source.lastReceived),
       source.stored.toJSON(),
-      finite(source.forgottenThrough),
+      finiteOrNull(source.forgottenThrough),
     ]);
   }
 

@@ -84,7 +84,8 @@ export class Sealer {
 
   async #run(all: boolean, nowMs: number): Promise<void> {
     const until = this.#log.nextSeq;
-    while (this.isDue() || (all && this.#log.unsealedEvents > 0 && this.#state.sealedThrough < until)) {
+    const isWanted = (): boolean => this.isDue() || (all && this.#state.sealedThrough < until);
+    while (isWanted()) {
       const segments = this.#state.inFlight.length > 0 ? await this.#rebuild() : await this.#next(all);
       if (segments.length === 0) return;
       const through = segments.at(-1)?.seqTo ?? this.#state.sealedThrough;
