@@ -21,7 +21,9 @@ describe("rows written per event", () => {
     const total = 60_000;
     for (let from = 0; from < total; from += 500) {
       // A thousand events a second, two messages a second.
-      const list = Array.from({ length: 500 }, (_, k) => event(`e-${from + k}`, T0 + from + k, { user_id: `u${k % 50}` }));
+      const list = Array.from({ length: 500 }, (_, k) =>
+        event(`e-${from + k}`, T0 + from + k, { user_id: `u${k % 50}` }),
+      );
       await shard.apply([{ id: "m", body: packed(list) }]);
     }
     await sealed(shard);
@@ -47,7 +49,10 @@ describe("rows written per event", () => {
     const total = 2000;
     for (let from = 0; from < total; from += 4) {
       // Four messages a call is what a consumer gets that is called as soon as it is free; more only make it cheaper.
-      const messages = Array.from({ length: 4 }, (_, k) => ({ id: `m${k}`, body: packed([event(`e-${from + k}`, T0 + from + k)]) }));
+      const messages = Array.from({ length: 4 }, (_, k) => ({
+        id: `m${k}`,
+        body: packed([event(`e-${from + k}`, T0 + from + k)]),
+      }));
       await shard.apply(messages);
     }
     await shard.flush();
