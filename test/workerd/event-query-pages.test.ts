@@ -59,6 +59,9 @@ const queries: fc.Arbitrary<EventQuery> = fc
 const seals = fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 15, size: "max" });
 const limits = fc.oneof(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 40 }));
 
+/** Every run talks to D1, so looking for a smaller counterexample could take far longer than the test may. */
+const SHRINK_AT_MOST = { interruptAfterTimeLimit: 15_000 };
+
 describe("pages of an event query", () => {
   test("every filter, order and page size gives what a plain scan of all events gives", async () => {
     await fc.assert(
@@ -76,7 +79,7 @@ describe("pages of an event query", () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 60, ...SHRINK_AT_MOST },
     );
   });
 
@@ -104,7 +107,7 @@ describe("pages of an event query", () => {
         expect(new Set(seen).size).toBe(seen.length);
         expect(seen.filter((id) => !id.startsWith("new"))).toEqual(expected);
       }),
-      { numRuns: 40 },
+      { numRuns: 40, ...SHRINK_AT_MOST },
     );
   });
 
@@ -115,7 +118,7 @@ describe("pages of an event query", () => {
         const { ids } = await readAll(shard, query, limit, { enough: 1, most: 1_000 });
         expect(ids).toEqual(bruteForce(log, query).map(({ id }) => id));
       }),
-      { numRuns: 40 },
+      { numRuns: 40, ...SHRINK_AT_MOST },
     );
   });
 
