@@ -43,10 +43,6 @@ export class Hub {
     this.#table = new TopicTable(epoch);
   }
 
-  get readerCount(): number {
-    return this.#readers.size;
-  }
-
   /** Adds a socket. @param restored the state of one that outlived the last life of the hub */
   join(id: string, nowMs: number, restored: ReaderState = { acks: false, topics: [] }): void {
     const reader = new Reader(id, restored.acks, nowMs);
