@@ -36,12 +36,18 @@ export class FakeQueue {
     });
   }
 
+  async send(body: unknown): Promise<QueueSendResponse> {
+    return await this.sendBatch([{ body }]);
+  }
+
   /** This test's environment with the queue in place of the real one. */
   inEnv(): Env {
-    return {
-      ...env,
-      EVENTS: { ...env.EVENTS, sendBatch: (list: Iterable<MessageSendRequest>) => this.sendBatch(list) },
+    const queue: Queue = {
+      metrics: () => env.EVENTS.metrics(),
+      send: (body) => this.send(body),
+      sendBatch: (list) => this.sendBatch(list),
     };
+    return { ...env, EVENTS: queue };
   }
 }
 

@@ -44,24 +44,24 @@ function refused({ reason, message, retryAfterSeconds }: Refusal): ApiError {
   return new ApiError(code, message, { reason }, retryAfterSeconds);
 }
 
-/** Middleware: turns a request away before its body is read, and puts the rate limit headers on every answer. */
+/** Middleware: turns a request away before its body is read, and sees to the rate limit headers on every answer. */
 export function admission(): MiddlewareHandler<AppEnv> {
   return async function admissionMiddleware(c, next) {
     const { tenant } = c.get("principal");
     try {
       await assertOpen(c.env, tenant);
-    } catch (error) {
+    } finally {
       setRateLimitHeaders(c, tenant);
-      throw error;
     }
     await next();
-    // A 101 carries its socket, which a copy with other headers would lose.
-    if (c.res.status !== 101) setRateLimitHeaders(c, tenant);
   };
 }
 
-/** Reset is in epoch seconds, as the X-RateLimit headers of other APIs have it. */
-function setRateLimitHeaders(c: AppContext, tenant: string): void {
+/**
+ * Sets the headers of the answer to come: each header set on an answer that is made already would copy it.
+ * Reset is in epoch seconds, as the X-RateLimit headers of other APIs have it.
+ */
+export function setRateLimitHeaders(c: AppContext, tenant: string): void {
   const state = quota().state(tenant);
   if (state === null) return;
   c.header("X-RateLimit-Limit", String(state.limit));

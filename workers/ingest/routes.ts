@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, type AppEnv } from "../http.ts";
 import { readBody } from "./body.ts";
-import { admission, takeEvents } from "./door.ts";
+import { admission, setRateLimitHeaders, takeEvents } from "./door.ts";
 import { idsFor } from "./event-ids.ts";
 import { parseBatch, parseJson, parseLines } from "./parse.ts";
 import { batchAnswer, singleAnswer } from "./receipt.ts";
@@ -19,7 +19,9 @@ export const ingestRoutes = new Hono<AppEnv>()
     const body = await readBody(c.req.raw);
     try {
       const parsed = { values: [parseJson(body.text)], indexes: null, unparsed: [] };
-      return singleAnswer(c, await takeEvents(c.env, tenant, parsed, ids, body.bytes));
+      const receipt = await takeEvents(c.env, tenant, parsed, ids, body.bytes);
+      setRateLimitHeaders(c, tenant);
+      return singleAnswer(c, receipt);
     } finally {
       body.release();
     }
@@ -32,6 +34,7 @@ export const ingestRoutes = new Hono<AppEnv>()
     try {
       const parsed = type === LINES_TYPE ? parseLines(body.text) : parseBatch(body.text);
       const receipt = await takeEvents(c.env, tenant, parsed, ids, body.bytes);
+      setRateLimitHeaders(c, tenant);
       return batchAnswer(c, receipt, c.req.query("results") === "all");
     } finally {
       body.release();

@@ -131,6 +131,9 @@ describe("sending", () => {
     const sent: number[] = [];
     const errors: unknown[] = [];
     const queue = {
+      async send(message: EventMessage): Promise<void> {
+        await this.sendBatch([{ body: message }]);
+      },
       async sendBatch(messages: Iterable<{ readonly body: EventMessage }>): Promise<void> {
         const sizes = [...messages].map(({ body }) => body.body.length);
         if (sizes.includes(90_000)) throw new Error("Too Many Requests");
