@@ -26,7 +26,11 @@ export const healthRoutes = new Hono<AppEnv>()
     const shard = windowAggregator(c.env, tenant);
     // Requests without a credential belong to nobody; the operator sees them.
     const requests = requestMetrics(tenant === DEFAULT_TENANT ? [tenant, ""] : [tenant]);
-    const families = [...requests, ...shardMetrics(await shard.metrics()), ...aggregationMetrics(await shard.listAggregations())];
+    const families = [
+      ...requests,
+      ...shardMetrics(await shard.metrics()),
+      ...aggregationMetrics(await shard.listAggregations()),
+    ];
     return c.body(renderMetrics(families), 200, { "Content-Type": METRICS_CONTENT_TYPE });
   })
   .post("/__local/drain", async (c) => {
