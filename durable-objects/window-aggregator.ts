@@ -2,8 +2,9 @@ import { DurableObject } from "cloudflare:workers";
 import { CorruptBatchError, EventBatch } from "../core/events/event-batch.ts";
 import { alertManagerName, liveHubName, rateControllerName, tenantOf } from "../core/events/names.ts";
 import { Candidates } from "../core/events/candidates.ts";
-import type { StreamEvent } from "../core/events/event.ts";
+import { fittingEvents } from "../core/events/page-bytes.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
+import type { Tail } from "../core/events/segments.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../core/windows/definition.ts";
 import { restorePage } from "../core/windows/id-page.ts";
@@ -192,15 +193,13 @@ export class WindowAggregator extends DurableObject<Env> {
     }
   }
 
-  /** The unsealed events of a query, in its order. The store has everything before `sealedThrough`. */
-  readTail(
-    query: EventQuery,
-    after: Cursor | null,
-    limit: number,
-  ): { events: readonly StreamEvent[]; sealedThrough: number; incarnation: string } {
+  /** The unsealed events of a query, in its order, as many as one call can carry. The store has everything before `sealedThrough`. */
+  readTail(query: EventQuery, after: Cursor | null, limit: number): Omit<Tail, "shard"> {
     const candidates = new Candidates(query, after, limit);
     for (const chunk of this.#log.chunks) candidates.add(this.#log.batch(chunk));
-    return { events: candidates.events, sealedThrough: this.#sealer.sealedThrough, incarnation: this.#incarnation };
+    const events = fittingEvents(candidates.events);
+    const isCut = events.length < candidates.events.length;
+    return { events, isCut, sealedThrough: this.#sealer.sealedThrough, incarnation: this.#incarnation };
   }
 
   stats(): StatsResult {
