@@ -87,7 +87,7 @@ function uplotOptions({ element, height, series, onPoint }: PlotOptions): uPlot.
       grid: { stroke: cssColour(element, "--line"), width: 1 },
       ticks: { show: false },
       size: 48,
-      space: 36,
+      space: 28,
       incrs: [
         1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2.5e3, 5e3, 1e4, 2e4, 2.5e4, 5e4, 1e5, 2e5, 5e5, 1e6,
       ],

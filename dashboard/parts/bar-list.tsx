@@ -44,7 +44,9 @@ export function BarList({ entries, whole, rows, emptyText, toneOf, markOf }: Bar
                   {name}
                 </span>
                 <span class="bar-count">{full(count)}</span>
-                <span class="bar-share">{percent(count, whole)}</span>
+                <span class="bar-share" title={`of ${full(whole)} events`}>
+                  {percent(count, whole)}
+                </span>
               </li>
             );
           })}

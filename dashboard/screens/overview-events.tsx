@@ -1,10 +1,10 @@
-import { counted } from "../format/number.ts";
+import { counted, full } from "../format/number.ts";
 import { EventTable } from "../parts/event-table.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
-import { arrivedSincePause, isPaused, shownEvents, togglePause } from "../stores/events.ts";
+import { arrivedSincePause, isPaused, shownEvents, togglePause, type ShownEvents } from "../stores/events.ts";
 import { chartStack } from "../stores/overview.ts";
 
 const ROWS = 12;
@@ -13,7 +13,6 @@ const ROWS = 12;
 export function EventsPanel() {
   const latest = shownEvents.value;
   const hasEvents = latest !== null && latest.events.length > 0;
-  const note = isPaused.value ? `paused, ${counted(arrivedSincePause.value, "new one")}` : "as they arrive";
   const actions = hasEvents && (
     <button type="button" class="button button-quiet" aria-pressed={isPaused.value} onClick={togglePause}>
       <Icon name={isPaused.value ? "play" : "pause"} />
@@ -21,7 +20,7 @@ export function EventsPanel() {
     </button>
   );
   return (
-    <Panel title="Latest events" note={note} place="place-events" actions={actions}>
+    <Panel title="Latest events" note={noteOf(latest)} place="place-events" actions={actions}>
       <div class="events-box">
         {latest === null && <SkeletonRows count={ROWS} />}
         {latest !== null && !hasEvents && <Empty why="Events show up here as they arrive." />}
@@ -29,6 +28,11 @@ export function EventsPanel() {
       </div>
     </Panel>
   );
+}
+
+function noteOf(shown: ShownEvents | null): string {
+  if (isPaused.value) return `paused, ${counted(arrivedSincePause.value, "new one")}`;
+  return shown !== null && shown.came > ROWS ? `newest ${ROWS} of ${full(shown.came)}, each second` : "as they arrive";
 }
 
 function slotOf(type: string): number {

@@ -7,12 +7,12 @@ import { AlertsPanel } from "./overview-alerts.tsx";
 import { hasHeard, isFresh } from "../live/connection-signal.ts";
 import { FirstEvent } from "../parts/first-event.tsx";
 import { Panel } from "../parts/panel.tsx";
-import { latestEvents } from "../stores/events.ts";
+import { shownEvents } from "../stores/events.ts";
 import { overview } from "../stores/overview.ts";
 
 /** Is everything all right now? Before the first event: how do I send one? */
 export function Overview() {
-  const isEmpty = useComputed(() => overview.value?.totals.events === 0 && latestEvents.value?.events.length === 0);
+  const isEmpty = useComputed(() => overview.value?.totals.events === 0 && shownEvents.value?.events.length === 0);
   return (
     <div class="overview" data-fresh={isFresh.value || !hasHeard.value}>
       <Tiles />

@@ -47,13 +47,16 @@ export const eventsLastHour = computed(() => facet("severity").reduce((sum, [, c
 /** Colour slots of types, kept while they are shown so that a type never changes its colour under the reader. */
 let slots: ReadonlyMap<string, number> = new Map();
 
-/** The chart's series: kept colours, stable order. */
-export const chartStack = computed<Stack>(() =>
-  stackSeconds(seconds.value, lastSecond.value, CHART_SECONDS, (names) => {
+const isKnown = computed(() => overview.value !== null);
+
+/** The chart's series: kept colours, stable order. It changes once a second, when a second is complete, not with every frame. */
+export const chartStack = computed<Stack>(() => {
+  const counts = isKnown.value ? seconds.peek() : new Map();
+  return stackSeconds(counts, lastSecond.value, CHART_SECONDS, (names) => {
     slots = assignSlots(slots, names);
     return slots;
-  }),
-);
+  });
+});
 
 /** The most frequent values of a field in the last hour, with their counts. */
 export function facet(path: string): readonly FacetEntry[] {
