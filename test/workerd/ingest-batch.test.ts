@@ -249,6 +249,11 @@ describe("a bad body is refused whole, and the next one is taken", () => {
     },
   );
 
+  test("a thousand small ones at once are all taken", async () => {
+    const answers = await Promise.all(Array.from({ length: 1_000 }, () => send("/events", event())));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+  });
+
   test("more large bodies than an isolate can hold are told to come back, and nothing is left held", async () => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => send("/events/batch", bodyOf(9_000_000))));
     const refused = answers.filter(({ status }) => status !== 200);

@@ -70,7 +70,8 @@ export function setRateLimitHeaders(c: AppContext, tenant: string): void {
 }
 
 /**
- * Accepts events and books them. Called by every door.
+ * Accepts events and books them. Called by every door. Goes on when the producer hangs up meanwhile: what the queue took is
+ * counted, and what the request holds is given back.
  * @param bytes about how many bytes of JSON the events came as
  */
 export async function takeEvents(
@@ -80,7 +81,7 @@ export async function takeEvents(
   ids: EventIds,
   bytes: number,
 ): Promise<Receipt> {
-  const receipt = await acceptEvents(parsed, {
+  const accepting = acceptEvents(parsed, {
     tenant,
     queue: env.EVENTS,
     receivedAt: Date.now(),
@@ -89,6 +90,8 @@ export async function takeEvents(
     bytes,
     onQueueError: (error) => logError("queue_send", error, { tenant }),
   });
+  waitUntil(accepting);
+  const receipt = await accepting;
   quota().settle(quotaCall(env, tenant), receipt.accepted.length, bytes);
   return receipt;
 }
