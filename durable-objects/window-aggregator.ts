@@ -3,19 +3,22 @@ import { CorruptBatchError, EventBatch } from "../core/events/event-batch.ts";
 import { alertManagerName, liveHubName, rateControllerName, tenantOf } from "../core/events/names.ts";
 import { Candidates } from "../core/events/candidates.ts";
 import { fittingEvents } from "../core/events/page-bytes.ts";
-import type { Cursor, EventQuery } from "../core/events/query.ts";
+import { toEventJson } from "../core/events/json.ts";
+import { readPage } from "../core/events/page.ts";
+import { ALL_EVENTS, type Cursor, type EventQuery } from "../core/events/query.ts";
 import type { Tail } from "../core/events/segments.ts";
-import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
+import type { EventsSnapshot, Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../core/windows/definition.ts";
 import { restorePage } from "../core/windows/id-page.ts";
 import { type Plan, type PlanProblem, planOf } from "../core/windows/plan.ts";
 import { type Effect, type MachineState, ShardMachine } from "../core/windows/shard-machine.ts";
 import { CorruptChunkError, InflateBudget, joinChunks, splitChunks, unpackChunk } from "../storage/chunk.ts";
+import { segmentSource } from "../storage/d1/segment-reader.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
 import { Checkpointer } from "./aggregator/checkpoint.ts";
 import { ChunkLog, type KeptChunk, repack } from "./aggregator/chunk-log.ts";
 import { LateInbox } from "./aggregator/late-resolver.ts";
-import { LiveFeed } from "./aggregator/live-feed.ts";
+import { LATEST_EVENTS, LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import {
   type RangeQuery,
   queryRange,
@@ -94,6 +97,8 @@ export class WindowAggregator extends DurableObject<Env> {
   /** Events taken from the queue since the object began, duplicates included. */
   #applied: number;
   #checkpointEntry: number;
+  /** Where the checkpoint before the last one was. */
+  #trimmableEntry: number;
   #oldestUnsealedAt: number | null = null;
   #sealRetryAt: number | null = null;
   #outageSince: number | null = null;
@@ -112,6 +117,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#incarnation = meta?.incarnation ?? crypto.randomUUID().slice(0, 8);
     this.#applied = meta?.applied ?? 0;
     this.#checkpointEntry = meta?.checkpointEntry ?? 0;
+    this.#trimmableEntry = meta?.trimmableEntry ?? 0;
     this.#checkpointer = new Checkpointer(this.#tables, meta?.storedIds ?? 0);
     this.#machine = new ShardMachine(
       meta?.machine,
@@ -128,12 +134,16 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#sealer = new Sealer(this.#tables, this.#log, env.DB, owner);
     this.#late = new LateInbox(this.#tables, env.DB, owner);
     const onError = (what: string) => (error: unknown) => this.#report(what, error);
-    this.#live = new LiveFeed(this.#machine, {
-      publish: (frames) => env.LIVE_HUB.getByName(liveHubName(this.#tenant)).publish(frames),
-      later: (work, delayMs) => setTimeout(work, delayMs),
-      now: () => Date.now(),
-      onError: onError("publish"),
-    });
+    this.#live = new LiveFeed(
+      this.#machine,
+      {
+        publish: (frames) => env.LIVE_HUB.getByName(liveHubName(this.#tenant)).publish(frames),
+        later: (work, delayMs) => setTimeout(work, delayMs),
+        now: () => Date.now(),
+        onError: onError("publish"),
+      },
+      this.#tables.readMeta("watch") as Watch | undefined,
+    );
     this.#alerts = new AlertFeed(
       this.#tables,
       this.#machine,
@@ -309,12 +319,16 @@ export class WindowAggregator extends DurableObject<Env> {
     return aggregation === undefined ? null : queryRange(aggregation, this.#tables, query);
   }
 
-  snapshot(topic: Topic): TopicSnapshot | null {
+  async snapshot(topic: Topic): Promise<TopicSnapshot | null> {
+    // An object that woke to be asked has seen no event yet; the store has the latest.
+    if (topic === "events" && !this.#live.hasEvents && this.#machine.stats.total > 0) return await this.#storedEvents();
     return this.#live.snapshot(topic);
   }
 
-  watch({ topics, untilMs }: { topics: readonly string[]; untilMs: number }): void {
-    this.#live.watch(topics, untilMs);
+  /** Kept: an object that is evicted while nothing comes must still know who waits for what comes next. */
+  watch(watch: Watch): void {
+    this.#tables.writeMeta("watch", watch);
+    this.#live.watch(watch);
   }
 
   watchRules(aggregations: readonly string[]): void {
@@ -324,6 +338,13 @@ export class WindowAggregator extends DurableObject<Env> {
   /** Answers when the object is up. */
   ping(): true {
     return true;
+  }
+
+  async #storedEvents(): Promise<EventsSnapshot> {
+    const request = { query: ALL_EVENTS, after: null, limit: LATEST_EVENTS };
+    const tail = { shard: 0, ...this.readTail(ALL_EVENTS, null, LATEST_EVENTS + 1) };
+    const page = await readPage(request, [tail], segmentSource(this.env.DB, this.#tenant, ALL_EVENTS, null));
+    return { events: page.events.map(toEventJson) };
   }
 
   #applyAll(messages: readonly IncomingMessage[], now: number): ApplyOutcome {
@@ -412,12 +433,13 @@ export class WindowAggregator extends DurableObject<Env> {
         continue;
       }
       const batches = splitChunks(logged.body).map((chunk) => EventBatch.fromText(unpackChunk(chunk)));
+      for (const batch of batches) this.#live.recall(batch, allRows(batch));
       if (logged.entry > this.#checkpointEntry) {
         for (const batch of batches) {
           this.#machine.remember(batch);
           this.#alerts.note(this.#machine.fold(batch, allRows(batch)));
-          this.#live.note(batch, allRows(batch));
         }
+        this.#applied += logged.events;
         this.#checkpointer.noteLogged(logged.events, logged.body.length, logged.at);
       }
       this.#log.recover(logged, batches, unsealedFrom);
@@ -428,6 +450,7 @@ export class WindowAggregator extends DurableObject<Env> {
   #checkpoint(): void {
     this.#checkpointer.write(this.#machine);
     this.#alerts.checkpoint();
+    this.#trimmableEntry = this.#checkpointEntry;
     this.#checkpointEntry = this.#log.lastEntry;
     this.#saveMeta();
     this.#trim();
@@ -437,6 +460,7 @@ export class WindowAggregator extends DurableObject<Env> {
     const saved: Saved = {
       incarnation: this.#incarnation,
       checkpointEntry: this.#checkpointEntry,
+      trimmableEntry: this.#trimmableEntry,
       nextSeq: this.#log.nextSeq,
       applied: this.#applied,
       storedIds: this.#checkpointer.storedIds,
@@ -445,9 +469,12 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#tables.writeMeta("machine", saved);
   }
 
-  /** Log rows go only up to what is both sealed and checkpointed. */
+  /**
+   * Log rows go only up to what is both sealed and checkpointed, one checkpoint later than they could: what live readers see of the
+   * last minutes is read back from them after an eviction.
+   */
   #trim(): void {
-    const through = Math.min(this.#checkpointEntry, this.#log.sealedEntry);
+    const through = Math.min(this.#trimmableEntry, this.#log.sealedEntry);
     if (through > 0) this.#tables.trimLog(through);
   }
 
@@ -642,6 +669,7 @@ export interface StatsResult {
 interface Saved {
   readonly incarnation: string;
   readonly checkpointEntry: number;
+  readonly trimmableEntry: number;
   readonly nextSeq: number;
   readonly applied: number;
   readonly storedIds: number;

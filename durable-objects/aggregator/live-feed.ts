@@ -16,10 +16,17 @@ import type { WindowState } from "../../core/windows/window-state.ts";
 
 /** Frames are coalesced to four a second. */
 const FRAME_INTERVAL_MS = 250;
-const LATEST_EVENTS = 50;
+/** Events in the snapshot of the latest ones. */
+export const LATEST_EVENTS = 50;
 const EVENTS_PER_FRAME = 20;
-/** Windows (one per group) in one frame; the newest are preferred. */
+/** Windows (one per group) in one frame, newest first. A single window of more groups than this is cut. */
 const WINDOWS_PER_FRAME = 200;
+
+/** Who watches what, for how long (epoch ms). */
+export interface Watch {
+  readonly topics: readonly string[];
+  readonly untilMs: number;
+}
 
 export interface LiveFeedDeps {
   readonly publish: (frames: readonly PublishedFrame[]) => Promise<void>;
@@ -42,20 +49,31 @@ export class LiveFeed {
   #lastFrameAt = 0;
   #isScheduled = false;
 
-  constructor(machine: ShardMachine, deps: LiveFeedDeps) {
+  constructor(machine: ShardMachine, deps: LiveFeedDeps, watch: Watch | undefined) {
     this.#machine = machine;
     this.#deps = deps;
+    if (watch !== undefined) this.watch(watch);
   }
 
-  watch(topics: readonly string[], untilMs: number): void {
+  get hasEvents(): boolean {
+    return this.#latest.length > 0;
+  }
+
+  watch({ topics, untilMs }: Watch): void {
     this.#topics = new Set(topics);
     this.#watchedUntil = untilMs;
   }
 
+  /** Notes events that were just counted. */
   note(batch: EventBatch, rows: Uint32Array): void {
+    this.recall(batch, rows);
+    this.#unsentEvents += rows.length;
+  }
+
+  /** Takes up events from before a restart: readers have had them. */
+  recall(batch: EventBatch, rows: Uint32Array): void {
     if (rows.length === 0) return;
     this.#meter.add(batch, rows);
-    this.#unsentEvents += rows.length;
     const added = [...rows.subarray(-LATEST_EVENTS)].map((row) => ({ batch, row }));
     this.#latest = [...this.#latest, ...added].slice(-LATEST_EVENTS);
   }
@@ -80,6 +98,7 @@ export class LiveFeed {
       this.#lastFrameAt = this.#deps.now();
       const frames = this.#frames();
       if (frames.length > 0) this.#deps.publish(frames).catch(this.#deps.onError);
+      if (this.#changed.size > 0) this.schedule();
     }, wait);
   }
 
@@ -92,7 +111,7 @@ export class LiveFeed {
     return {
       name: aggregation.plan.definition.name,
       watermark: watermarkOf(aggregation),
-      windows: newestFirst(aggregation, aggregation.windows.values()),
+      windows: newestFirst(aggregation, new Set(aggregation.windows.values())),
     };
   }
 
@@ -103,10 +122,10 @@ export class LiveFeed {
   #frames(): PublishedFrame[] {
     const frames: PublishedFrame[] = [];
     for (const [aggregation, windows] of this.#changed) {
-      const data = { watermark: watermarkOf(aggregation), windows: newestFirst(aggregation, windows) };
-      frames.push({ topic: topicOf(aggregation), data });
+      const shown = newestFirst(aggregation, windows);
+      frames.push({ topic: topicOf(aggregation), data: { watermark: watermarkOf(aggregation), windows: shown } });
+      if (windows.size === 0) this.#changed.delete(aggregation);
     }
-    this.#changed.clear();
     if (this.#topics.has("events") && this.#unsentEvents > 0) {
       const events = this.#newest(Math.min(this.#unsentEvents, EVENTS_PER_FRAME));
       frames.push({ topic: "events", data: { events, skipped: this.#unsentEvents - events.length } });
@@ -148,12 +167,13 @@ export function watermarkOf(aggregation: Aggregation): number | null {
   return Number.isFinite(aggregation.watermark) ? aggregation.watermark : null;
 }
 
-function newestFirst(aggregation: Aggregation, windows: Iterable<WindowState>): WindowJson[] {
-  const sorted = [...windows].sort((a, b) => b.start - a.start);
+/** Takes from `windows`, newest first, as many as one frame may hold; what is left waits for the next one. */
+function newestFirst(aggregation: Aggregation, windows: Set<WindowState>): WindowJson[] {
   const shown: WindowJson[] = [];
-  for (const window of sorted) {
-    if (shown.length >= WINDOWS_PER_FRAME) break;
+  for (const window of [...windows].sort((a, b) => b.start - a.start)) {
+    if (shown.length > 0 && shown.length + window.groups.size > WINDOWS_PER_FRAME) break;
     shown.push(...windowJson(aggregation, window));
+    windows.delete(window);
   }
   return shown.slice(0, WINDOWS_PER_FRAME);
 }

@@ -1,9 +1,10 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { StreamEvent } from "../../core/events/event.ts";
 import { aggregatorName } from "../../core/events/names.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
+import { LiveHub } from "../../durable-objects/live-hub.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { event, events, newTenant, packed, T0 } from "./event-messages.ts";
 
@@ -167,5 +168,27 @@ describe("WindowAggregator", () => {
     const [a, b] = [newAggregator(), newAggregator()];
     await a.stub.apply([message(events(3))]);
     expect(await hourlyCounts(b.stub)).toEqual([]);
+  });
+});
+
+describe("live, over evictions", () => {
+  test("an object that was evicted still knows who waits, and tells the hub of the next event", async () => {
+    const { stub, object } = newAggregator();
+    await stub.apply([message(events(3))]);
+    await stub.watch({ topics: ["events", "dashboard:overview"], untilMs: Date.now() + 60_000 });
+    await evictDurableObject(object);
+    const publish = vi.spyOn(LiveHub.prototype, "publish");
+    await stub.apply([message([event("after", T0 + 10_000)])]);
+    const frame = { topic: "events", data: { events: [expect.objectContaining({ id: "after" })], skipped: 0 } };
+    await expect.poll(() => publish.mock.calls.flatMap(([frames]) => frames)).toContainEqual(frame);
+    publish.mockRestore();
+  });
+
+  test("the latest events are still there when everything is sealed, checkpointed and evicted", async () => {
+    const { stub, object } = newAggregator();
+    await stub.apply([message(events(3))]);
+    for (let k = 0; k < 3; k++) await stub.flush();
+    await evictDurableObject(object);
+    expect(await stub.snapshot("events")).toMatchObject({ events: [{ id: "e-2" }, { id: "e-1" }, { id: "e-0" }] });
   });
 });
