@@ -120,6 +120,7 @@ describe("the dashboard in a real browser", () => {
     await row.waitFor();
     expect(await row.innerText()).toContain("<img src=x");
     await row.getByRole("button").click();
+    await page.getByRole("dialog").waitFor();
     expect(await page.locator("dialog pre").innerText()).toContain("<script>");
     await page.keyboard.press("Escape");
     await expect.poll(() => page.locator("dialog").count()).toBe(0);
