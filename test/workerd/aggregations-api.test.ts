@@ -51,6 +51,11 @@ beforeAll(async () => {
   await seed();
 });
 
+async function counts(query: string): Promise<number> {
+  const { data } = await get(`/api/v1/aggregations/by_status/windows?${query}`);
+  return (data["windows"] as unknown[]).length;
+}
+
 describe("the windows of an aggregation", () => {
   test("come by start, then group, and groups keep their JSON type", async () => {
     const { data } = await get("/api/v1/aggregations/by_status/windows");
@@ -79,8 +84,6 @@ describe("the windows of an aggregation", () => {
   });
 
   test("can be narrowed by time, status and group", async () => {
-    const counts = async (query: string): Promise<number> =>
-      ((await get(`/api/v1/aggregations/by_status/windows?${query}`)).data["windows"] as unknown[]).length;
     expect(await counts("group.data.status=404")).toBe(3);
     expect(await counts(`group.data.status=${encodeURIComponent('"404"')}`)).toBe(1);
     expect(await counts(`from=${new Date(T0 + HOUR).toISOString()}&to=${T0 + 2 * HOUR}`)).toBe(2);
