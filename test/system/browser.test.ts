@@ -156,6 +156,10 @@ describe("the dashboard in a real browser", () => {
     await expect.poll(() => stat(page, "alerts-open"), { timeout: 15_000 }).toBe("1");
     await page.locator(".place-alerts").getByText("Too many errors").waitFor();
     expect(await page.title()).toBe("(1) StreamFlow");
+    await page
+      .getByRole("status")
+      .filter({ hasText: "New error alert: Too many errors" })
+      .waitFor({ state: "attached" });
 
     await page.getByRole("link", { name: "Alerts" }).click();
     await page.getByRole("button", { name: "Acknowledge Too many errors" }).click();
