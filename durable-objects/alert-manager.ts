@@ -1,7 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AlertJson } from "../core/alerts/alert.ts";
 import type { Hand } from "../core/alerts/alert-life.ts";
-import type { ChannelJson, WebhookTarget } from "../core/alerts/channel.ts";
+import { hearsAcknowledgements } from "../core/alerts/channel.ts";
+import type { ChannelJson, ChannelTarget } from "../core/alerts/channel.ts";
 import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
@@ -23,6 +24,7 @@ import { AlertDesk } from "./alerts/desk.ts";
 import { FollowUp } from "./alerts/follow-up.ts";
 import { LiveNotices } from "./alerts/live-notices.ts";
 import type { NotificationKey } from "./alerts/outbox.ts";
+import { PushKeys } from "./alerts/push-keys.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
 import { createTables, Settings } from "./alerts/tables.ts";
 import { MissingKeyError } from "./alerts/vault.ts";
@@ -40,6 +42,7 @@ const MAX_RESOLVED_IN_SNAPSHOT = 20;
 export class AlertManager extends DurableObject<Env> {
   readonly #desk: AlertDesk;
   readonly #channels: ChannelBook;
+  readonly #pushKeys: PushKeys;
   readonly #watchList: WatchList;
   readonly #live: LiveNotices;
   readonly #followUp: FollowUp;
@@ -52,6 +55,7 @@ export class AlertManager extends DurableObject<Env> {
     const settings = new Settings(storage.sql);
     this.#desk = new AlertDesk(storage);
     this.#channels = new ChannelBook(storage.sql, tenant, env.ENCRYPTION_KEY);
+    this.#pushKeys = new PushKeys(settings, tenant, env.ENCRYPTION_KEY);
     this.#watchList = new WatchList(settings, this.#desk.rules, async (names) => {
       await windowAggregator(env, tenant).watchRules(names);
     });
@@ -124,15 +128,26 @@ export class AlertManager extends DurableObject<Env> {
     return true;
   }
 
-  /** Makes a channel; its secret can never be read again. */
-  async addChannel({ spec, target }: ChannelDraft): Promise<ChannelAnswer> {
+  /** Makes a channel; its secrets can never be read again. */
+  async addChannel({ name, target: draft }: ChannelDraft): Promise<ChannelAnswer> {
     const id = crypto.randomUUID();
     try {
+      const target = draft.type === "push" ? { ...draft, vapid: await this.#pushKeys.keys() } : draft;
       const sealed = await this.#channels.seal(id, target);
       if (this.#channels.size >= MAX_CHANNELS) return { ok: false, reason: "too_many" };
-      return { ok: true, channel: this.#channels.add({ id, ...spec, target, sealed, createdAt: Date.now() }) };
+      return { ok: true, channel: this.#channels.add({ id, name, target, sealed, createdAt: Date.now() }) };
     } catch (error) {
       if (error instanceof MissingKeyError) return { ok: false, reason: "no_encryption_key" };
+      throw error;
+    }
+  }
+
+  /** What a browser subscribes to push messages with, base64url. Null when there is no encryption key to keep its private half. */
+  async pushKey(): Promise<string | null> {
+    try {
+      return (await this.#pushKeys.keys()).publicKey;
+    } catch (error) {
+      if (error instanceof MissingKeyError) return null;
       throw error;
     }
   }
@@ -150,7 +165,7 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   /** For the sender alone: where a channel's messages go. Null when there is no such channel or it cannot be decrypted. */
-  async channelTarget(id: string): Promise<WebhookTarget | null> {
+  async channelTarget(id: string): Promise<ChannelTarget | null> {
     return await this.#channels.target(id);
   }
 
@@ -171,7 +186,8 @@ export class AlertManager extends DurableObject<Env> {
     if (record === null) return { ok: false, reason: "not_found" };
     if (record.status === "acknowledged") return { ok: true, alert: this.#desk.json(record) };
     if (record.status !== "firing") return { ok: false, reason: "not_firing" };
-    const alert = this.#desk.acknowledge(record, hand, Date.now());
+    const hearers = record.channels.filter((channel) => hearsAcknowledgements(this.#channels.typeOf(channel) ?? ""));
+    const alert = this.#desk.acknowledge(record, hand, hearers, Date.now());
     await this.#follow([alert]);
     return { ok: true, alert };
   }

@@ -92,34 +92,6 @@ export function alertJson(record: AlertRecord, instance?: Instance): AlertJson {
   };
 }
 
-/** What a webhook posts, beside its type and time. `values` and `window` are those that made the alert change. */
-export interface NotificationData {
-  readonly alert: AlertJson;
-  readonly values: Values;
-  readonly window: WindowTime;
-}
-
-/** The body of a webhook as JSON text; it is signed, so it is written once and kept. @param atMs epoch ms of the change */
-export function notificationBody(
-  type: "alert.firing" | "alert.resolved",
-  atMs: number,
-  data: NotificationData,
-): string {
-  const { alert, values, window } = data;
-  const { rule, group, ...rest } = alert;
-  return JSON.stringify({
-    type,
-    timestamp: rfc3339(atMs),
-    data: {
-      alert: rest,
-      rule,
-      values,
-      group,
-      window: { start: rfc3339(window.start), end: rfc3339(window.end) },
-    },
-  });
-}
-
 export function rfc3339(atMs: number): string {
   return new Date(atMs).toISOString();
 }

@@ -1,62 +1,193 @@
 import { z } from "zod";
+import { pagerDutyConfig, pagerDutyUrl, shownPagerDuty } from "./channels/pagerduty.ts";
+import type { PagerDutyTarget } from "./channels/pagerduty.ts";
+import { pushConfig, shownPush } from "./channels/push.ts";
+import type { PushTarget } from "./channels/push.ts";
+import { shownSlack, SLACK_HOSTS, slackConfig } from "./channels/slack.ts";
+import type { SlackTarget } from "./channels/slack.ts";
+import { shownSms, smsConfig, smsUrl } from "./channels/sms.ts";
+import type { SmsTarget } from "./channels/sms.ts";
+import { shownWebhook, webhookConfig } from "./channels/webhook.ts";
+import type { WebhookTarget } from "./channels/webhook.ts";
+import { judgeTarget } from "./target-guard.ts";
+import type { TargetParts } from "./target-guard.ts";
 
 /** The kinds of channel that this version can send to. */
-export const CHANNEL_TYPES: readonly string[] = ["webhook"];
+export const CHANNEL_TYPES = ["webhook", "slack", "pagerduty", "sms", "push"] as const;
+export type ChannelType = (typeof CHANNEL_TYPES)[number];
 
-/** Decoded bytes of a signing secret: 128 bits at least, and no more than Standard Webhooks allows. */
-export const MIN_SECRET_BYTES = 16;
-export const MAX_SECRET_BYTES = 64;
-export const MAX_URL_CHARS = 2_000;
+const name = z.string().trim().min(1).max(200);
+const variant = <Type extends ChannelType, Config extends z.ZodType>(type: Type, config: Config) =>
+  z.strictObject({ name, type: z.literal(type), config });
 
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
-function isSecret(text: string): boolean {
-  const base64 = text.replace(/^whsec_/, "");
-  if (!BASE64.test(base64)) return false;
-  const bytes = (base64.length / 4) * 3 - (base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0);
-  return bytes >= MIN_SECRET_BYTES && bytes <= MAX_SECRET_BYTES;
-}
-
-/** The body of `POST /api/v1/channels`. Whether the URL may be called is `judgeTarget`'s business. */
-export const channelSchema = z.strictObject({
-  name: z.string().trim().min(1).max(200),
-  type: z.string().refine((type) => CHANNEL_TYPES.includes(type), {
-    message: `is not supported yet: this version sends to ${CHANNEL_TYPES.join(", ")}`,
-  }),
-  config: z.strictObject({
-    url: z.string().min(1).max(MAX_URL_CHARS),
-    secret: z
-      .string()
-      .refine(isSecret, {
-        message: `must be whsec_ and base64 of ${MIN_SECRET_BYTES} to ${MAX_SECRET_BYTES} random bytes (Standard Webhooks)`,
-      })
-      .optional(),
-    allow_private_targets: z.boolean().optional(),
-  }),
-});
+/** The body of `POST /api/v1/channels`. Whether an address may be called is `judgeAddress`'s business. */
+export const channelSchema = z.discriminatedUnion(
+  "type",
+  [
+    variant("webhook", webhookConfig),
+    variant("slack", slackConfig),
+    variant("pagerduty", pagerDutyConfig),
+    variant("sms", smsConfig),
+    variant("push", pushConfig),
+  ],
+  {
+    error: ({ code }) =>
+      code === "invalid_union" ? `is not supported: this version sends to ${CHANNEL_TYPES.join(", ")}` : undefined,
+  },
+);
 
 /** A channel as its user wrote it, valid. */
 export type ChannelSpec = z.infer<typeof channelSchema>;
 
-/** Where a webhook goes and how it is signed: what is encrypted at rest. */
-export interface WebhookTarget {
-  readonly url: string;
-  /** `whsec_` and base64, or base64 alone. */
-  readonly secret: string;
-  readonly allowPrivateTargets: boolean;
-}
+/** Where messages go and what proves who sends them: what is encrypted at rest. */
+export type ChannelTarget = WebhookTarget | SlackTarget | PagerDutyTarget | SmsTarget | PushTarget;
 
-/** A channel as it may be shown: without its secret, and without the URL's query, where tokens hide. */
+/** A target before the alert manager has added the tenant's own push keys. */
+export type DraftTarget = Exclude<ChannelTarget, PushTarget> | Omit<PushTarget, "vapid">;
+
+/** A channel as it may be shown: without its secrets. */
 export interface ChannelJson {
   readonly id: string;
   readonly name: string;
   readonly type: string;
-  readonly config: { readonly url: string; readonly secret_set: true; readonly allow_private_targets: boolean };
+  readonly config: Readonly<Record<string, string | boolean>>;
   readonly created_at: string;
 }
 
-/** A URL for people to recognise, its query hidden. */
-export function shownUrl(url: string): string {
-  const query = url.search(/[?#]/);
-  return query === -1 ? url : `${url.slice(0, query)}?…`;
+/**
+ * The target that a valid channel asks for.
+ * @param dashboard origin of the platform, for links
+ * @param newSecret a signing secret for a webhook that brings none
+ */
+export function targetOf(spec: ChannelSpec, dashboard: string, newSecret: () => string): DraftTarget {
+  switch (spec.type) {
+    case "webhook": {
+      const { url, secret = newSecret(), allow_private_targets: allowPrivateTargets = false } = spec.config;
+      return { type: "webhook", url, secret, allowPrivateTargets };
+    }
+    case "slack": {
+      const { url, allow_private_targets: allowPrivateTargets = false } = spec.config;
+      return { type: "slack", url, allowPrivateTargets, dashboard };
+    }
+    case "pagerduty": {
+      const { routing_key: routingKey, region, api_url: apiUrl = null } = spec.config;
+      return { type: "pagerduty", routingKey, region, apiUrl, dashboard };
+    }
+    case "sms": {
+      const { account_sid: accountSid, auth_token: authToken, to, api_url: apiUrl = null } = spec.config;
+      const { from, messaging_service_sid: service = "" } = spec.config;
+      const sender = from === undefined ? { MessagingServiceSid: service } : { From: from };
+      return { type: "sms", accountSid, authToken, sender, to, apiUrl, dashboard };
+    }
+    case "push": {
+      const { endpoint, keys, allow_private_targets: allowPrivateTargets = false } = spec.config;
+      const subject = spec.config.subject ?? (dashboard.startsWith("https:") ? dashboard : null);
+      return { type: "push", endpoint, ...keys, subject, allowPrivateTargets, dashboard };
+    }
+  }
+}
+
+/** What may be shown of a channel's configuration. */
+export function shownConfig(target: DraftTarget): ChannelJson["config"] {
+  switch (target.type) {
+    case "webhook":
+      return shownWebhook(target);
+    case "slack":
+      return shownSlack(target);
+    case "pagerduty":
+      return shownPagerDuty(target);
+    case "sms":
+      return shownSms(target);
+    case "push":
+      return shownPush(target);
+  }
+}
+
+/** The field of `config` in which a channel's address stands. */
+export const ADDRESS_FIELDS = {
+  webhook: "url",
+  slack: "url",
+  pagerduty: "api_url",
+  sms: "api_url",
+  push: "endpoint",
+} as const satisfies Record<ChannelType, string>;
+
+/** Where a channel's messages are posted. */
+export function addressOf(target: DraftTarget): string {
+  switch (target.type) {
+    case "webhook":
+    case "slack":
+      return target.url;
+    case "pagerduty":
+      return pagerDutyUrl(target);
+    case "sms":
+      return smsUrl(target);
+    case "push":
+      return target.endpoint;
+  }
+}
+
+/** Whether the channel asks for an address that exists in local mode only. */
+export function wantsPrivate(target: DraftTarget): boolean {
+  return "apiUrl" in target ? target.apiUrl !== null : target.allowPrivateTargets;
+}
+
+/**
+ * Judges the parsed address of a channel, when it is made and again before each post.
+ * @param isLocal STREAMFLOW_MODE is `local`: private targets are called where the channel asks for them
+ * @returns why it must not be called, or null when it may be
+ */
+export function judgeAddress(target: DraftTarget, url: TargetParts, isLocal: boolean): string | null {
+  if (wantsPrivate(target) && isLocal) return judgeTarget(url, true);
+  return judgeTarget(url, false) ?? elsewhere(target, url);
+}
+
+/** Providers have hosts of their own; what is meant for them goes nowhere else. */
+function elsewhere(target: DraftTarget, { hostname }: TargetParts): string | null {
+  if (target.type === "slack" && !SLACK_HOSTS.has(hostname)) return `must be at ${[...SLACK_HOSTS].join(" or ")}`;
+  if ("apiUrl" in target && target.apiUrl !== null) return "exists only in local mode";
+  return null;
+}
+
+/** Texts that must not be shown or logged, whoever repeats them. */
+export function secretsOf(target: ChannelTarget): string[] {
+  switch (target.type) {
+    case "webhook":
+      return [target.secret, target.secret.replace(/^whsec_/, ""), ...queryOf(target.url)];
+    case "slack":
+      return pathOf(target.url);
+    case "pagerduty":
+      return [target.routingKey];
+    case "sms":
+      return [target.authToken];
+    case "push":
+      return [target.auth, target.vapid.privateKey, ...pathOf(target.endpoint)];
+  }
+}
+
+/** Replaces a channel's secrets in a text, such as the answer of a receiver that repeats what it was sent. */
+export function redacted(text: string, target: ChannelTarget): string {
+  let shown = text;
+  for (const secret of secretsOf(target)) if (secret.length >= 8) shown = shown.replaceAll(secret, "[secret]");
+  return shown;
+}
+
+function queryOf(url: string): string[] {
+  const query = url.indexOf("?");
+  if (query === -1) return [];
+  const values = url
+    .slice(query + 1)
+    .split(/[&#]/)
+    .map((pair) => pair.slice(pair.indexOf("=") + 1));
+  return [url.slice(query + 1), ...values];
+}
+
+function pathOf(url: string): string[] {
+  const path = url.replace(/^[^/]*\/\/[^/]*\//, "");
+  return [path, ...path.split(/[/?&=]/).filter((part) => part.length >= 16)];
+}
+
+/** Whether a channel of this type is told of acknowledgements: only where they stop something. */
+export function hearsAcknowledgements(type: string): boolean {
+  return type === "pagerduty";
 }

@@ -1,6 +1,6 @@
 import type { AlertJson } from "../../core/alerts/alert.ts";
 import type { HistoryEntry } from "../../core/alerts/alert-life.ts";
-import type { ChannelJson, ChannelSpec, WebhookTarget } from "../../core/alerts/channel.ts";
+import type { ChannelJson, ChannelTarget, DraftTarget } from "../../core/alerts/channel.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
 import type { Delivery } from "./outbox.ts";
 import type { StoredRule } from "./rule-book.ts";
@@ -35,8 +35,8 @@ export type RuleAnswer =
 
 /** A channel to make; its target was judged by the caller. */
 export interface ChannelDraft {
-  readonly spec: Pick<ChannelSpec, "name" | "type">;
-  readonly target: WebhookTarget;
+  readonly name: string;
+  readonly target: DraftTarget;
 }
 
 export type ChannelAnswer =
@@ -69,7 +69,7 @@ export type Claim =
       readonly attempt: number;
       readonly body: string;
       /** Null when the channel is gone or cannot be decrypted any more. */
-      readonly target: WebhookTarget | null;
+      readonly target: ChannelTarget | null;
     };
 
 /** An attempt, and when the next one follows: epoch ms, null when there is none. */

@@ -1,13 +1,12 @@
-import { shownUrl } from "../../core/alerts/channel.ts";
-import type { ChannelJson, WebhookTarget } from "../../core/alerts/channel.ts";
+import { shownConfig } from "../../core/alerts/channel.ts";
+import type { ChannelJson, ChannelTarget } from "../../core/alerts/channel.ts";
 import { seal, unseal } from "./vault.ts";
 
 type Row = {
   id: string;
   name: string;
   type: string;
-  shown_url: string;
-  allow_private: number;
+  shown: string;
   sealed: ArrayBuffer;
   created_at: number;
 };
@@ -16,8 +15,7 @@ type Row = {
 export interface SealedChannel {
   readonly id: string;
   readonly name: string;
-  readonly type: string;
-  readonly target: WebhookTarget;
+  readonly target: ChannelTarget;
   readonly sealed: Uint8Array;
   /** Epoch ms. */
   readonly createdAt: number;
@@ -29,7 +27,7 @@ export class ChannelBook {
   readonly #tenant: string;
   readonly #encryptionKey: string;
   /** Decrypted targets, so that a storm of alerts does not decrypt each time. At most MAX_CHANNELS. */
-  readonly #targets = new Map<string, WebhookTarget>();
+  readonly #targets = new Map<string, ChannelTarget>();
 
   constructor(sql: SqlStorage, tenant: string, encryptionKey: string) {
     this.#sql = sql;
@@ -45,24 +43,28 @@ export class ChannelBook {
     return this.#sql.exec("select 1 from channels where id = ?", id).toArray().length > 0;
   }
 
+  /** @returns null when there is no such channel */
+  typeOf(id: string): string | null {
+    return this.#sql.exec<{ type: string }>("select type from channels where id = ?", id).toArray()[0]?.type ?? null;
+  }
+
   /** Newest first, without secrets. */
   list(): ChannelJson[] {
     return this.#sql.exec<Row>("select * from channels order by created_at desc, id").toArray().map(channelJson);
   }
 
   /** @throws MissingKeyError */
-  async seal(id: string, target: WebhookTarget): Promise<Uint8Array> {
+  async seal(id: string, target: ChannelTarget): Promise<Uint8Array> {
     return await seal(JSON.stringify(target), this.#context(id), this.#encryptionKey);
   }
 
-  add({ id, name, type, target, sealed, createdAt }: SealedChannel): ChannelJson {
+  add({ id, name, target, sealed, createdAt }: SealedChannel): ChannelJson {
     const row = this.#sql.exec<Row>(
-      "insert into channels (id, name, type, shown_url, allow_private, sealed, created_at) values (?, ?, ?, ?, ?, ?, ?) returning *",
+      "insert into channels (id, name, type, shown, sealed, created_at) values (?, ?, ?, ?, ?, ?) returning *",
       id,
       name,
-      type,
-      shownUrl(target.url),
-      target.allowPrivateTargets ? 1 : 0,
+      target.type,
+      JSON.stringify(shownConfig(target)),
       sealed,
       createdAt,
     );
@@ -75,14 +77,15 @@ export class ChannelBook {
   }
 
   /** Where a channel's messages go. @returns null when there is no such channel or its target cannot be decrypted any more */
-  async target(id: string): Promise<WebhookTarget | null> {
+  async target(id: string): Promise<ChannelTarget | null> {
     const known = this.#targets.get(id);
     if (known !== undefined) return known;
-    const row = this.#sql.exec<{ sealed: ArrayBuffer }>("select sealed from channels where id = ?", id).toArray()[0];
+    const query = "select type, sealed from channels where id = ?";
+    const row = this.#sql.exec<{ type: string; sealed: ArrayBuffer }>(query, id).toArray()[0];
     if (row === undefined) return null;
     const text = await unseal(new Uint8Array(row.sealed), this.#context(id), this.#encryptionKey);
     if (text === null) return null;
-    const target: WebhookTarget = JSON.parse(text);
+    const target: ChannelTarget = { type: row.type, ...JSON.parse(text) };
     // The channel may have been deleted while it was being decrypted.
     if (this.has(id)) this.#targets.set(id, target);
     return target;
@@ -98,7 +101,7 @@ function channelJson(row: Row): ChannelJson {
     id: row.id,
     name: row.name,
     type: row.type,
-    config: { url: row.shown_url, secret_set: true, allow_private_targets: row.allow_private === 1 },
+    config: JSON.parse(row.shown),
     created_at: new Date(row.created_at).toISOString(),
   };
 }

@@ -8,12 +8,14 @@ import {
 import type { AggregationState, RuleTransition } from "../../core/alerts/aggregation-rules.ts";
 import { afterAcknowledgement, afterEnding, afterTransition } from "../../core/alerts/alert-life.ts";
 import type { Chapter, Hand } from "../../core/alerts/alert-life.ts";
-import { alertJson, notificationBody } from "../../core/alerts/alert.ts";
-import type { AlertJson, AlertRecord, EndReason, NotificationData } from "../../core/alerts/alert.ts";
+import { alertJson } from "../../core/alerts/alert.ts";
+import type { AlertJson, AlertRecord, EndReason } from "../../core/alerts/alert.ts";
 import { cursorAt } from "../../core/alerts/cursor.ts";
 import { groupKey } from "../../core/alerts/group.ts";
 import type { Instance } from "../../core/alerts/instance.ts";
 import { MAX_OPEN_PER_TENANT } from "../../core/alerts/limits.ts";
+import { notificationBody } from "../../core/alerts/notification.ts";
+import type { NotificationData, NotificationKind } from "../../core/alerts/notification.ts";
 import { settlementOf } from "../../core/alerts/rule.ts";
 import { uuidv7 } from "../../core/events/uuid.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
@@ -113,11 +115,18 @@ export class AlertDesk {
     return changed;
   }
 
-  /** @param record a firing alert */
-  acknowledge(record: AlertRecord, hand: Hand, nowMs: number): AlertJson {
+  /**
+   * @param record a firing alert
+   * @param hearers ids of those of its channels that are told
+   */
+  acknowledge(record: AlertRecord, hand: Hand, hearers: readonly string[], nowMs: number): AlertJson {
     const chapter = afterAcknowledgement(record, hand, nowMs);
-    this.#storage.transactionSync(() => this.log.write(chapter));
-    return this.json(chapter.record);
+    const alert = this.json(chapter.record);
+    this.#storage.transactionSync(() => {
+      this.log.write(chapter);
+      this.#tell("acknowledged", hearers, { alert, window: record.window, values: record.values }, nowMs);
+    });
+    return alert;
   }
 
   /** Ends an open alert by hand. Should its condition hold in a later window, that is a new alert. */
@@ -193,12 +202,15 @@ export class AlertDesk {
     }
     this.log.write(chapter);
     if (entry.kind !== "firing" && entry.kind !== "resolved") return alert;
-    const body = notificationBody(`alert.${entry.kind}`, nowMs, { alert, window, values });
-    const messageId = messageIdOf(record.id, entry.kind);
-    for (const channelId of record.channels) {
-      this.outbox.add({ messageId, channelId, alertId: record.id, body }, nowMs);
-    }
+    this.#tell(entry.kind, record.channels, { alert, window, values }, nowMs);
     return alert;
+  }
+
+  #tell(kind: NotificationKind, channels: readonly string[], data: NotificationData, nowMs: number): void {
+    const body = notificationBody(kind, nowMs, data);
+    const alertId = data.alert.id;
+    const messageId = messageIdOf(alertId, kind);
+    for (const channelId of channels) this.outbox.add({ messageId, channelId, alertId, body }, nowMs);
   }
 
   #refreshed(states: ReadonlyMap<string, AggregationState>): AlertJson[] {

@@ -1,8 +1,9 @@
 import { MAX_DELIVERIES_PER_ALERT } from "../../core/alerts/limits.ts";
+import type { NotificationKind } from "../../core/alerts/notification.ts";
 
 /** One notification for one channel. */
 export interface NotificationKey {
-  /** `msg_<alert id>_firing` or `…_resolved`: the webhook-id, by which a receiver drops repeats. */
+  /** `msg_<alert id>_firing`, `…_acknowledged` or `…_resolved`: the webhook-id, by which a receiver drops repeats. */
   readonly messageId: string;
   readonly channelId: string;
 }
@@ -32,12 +33,18 @@ export interface Delivery {
 const FIRST_LEASE_MS = 30_000;
 const MAX_LEASE_MS = 3_600_000;
 
-/** An alert's end is not told before its beginning is settled: a receiver that heard them the other way round would keep it open. */
+/**
+ * An alert's end is not told before its beginning and its acknowledgement are settled: a receiver that heard them the other
+ * way round would keep it open.
+ */
 const NOT_HELD_BACK = `not exists (select 1 from outbox as earlier where earlier.message_id = 'msg_' || outbox.alert_id || '_firing'
-  and earlier.channel_id = outbox.channel_id and earlier.message_id <> outbox.message_id)`;
+  and earlier.channel_id = outbox.channel_id and earlier.message_id <> outbox.message_id)
+  and (outbox.message_id <> 'msg_' || outbox.alert_id || '_resolved'
+    or not exists (select 1 from outbox as earlier where earlier.message_id = 'msg_' || outbox.alert_id || '_acknowledged'
+      and earlier.channel_id = outbox.channel_id))`;
 
-/** The webhook-id of an alert's beginning or end. */
-export function messageIdOf(alertId: string, kind: "firing" | "resolved"): string {
+/** The webhook-id of what happened to an alert. */
+export function messageIdOf(alertId: string, kind: NotificationKind): string {
   return `msg_${alertId}_${kind}`;
 }
 
@@ -126,10 +133,14 @@ export class Outbox {
     const { n } = this.#sql.exec<{ n: number }>(next, alertId).one();
     this.#sql.exec("insert into deliveries (alert_id, n, body) values (?, ?, ?)", alertId, n, JSON.stringify(delivery));
     this.#sql.exec("delete from deliveries where alert_id = ? and n <= ?", alertId, n - MAX_DELIVERIES_PER_ALERT);
-    const messageIdOfEnd = messageIdOf(alertId, "resolved");
-    return (
-      retryAt === null && messageId !== messageIdOfEnd && this.find({ messageId: messageIdOfEnd, channelId }) !== null
-    );
+    return retryAt === null && this.#isWaitedFor(alertId, { messageId, channelId });
+  }
+
+  #isWaitedFor(alertId: string, { messageId, channelId }: NotificationKey): boolean {
+    const end = messageIdOf(alertId, "resolved");
+    if (messageId === end) return false;
+    const later = messageId === messageIdOf(alertId, "firing") ? [messageIdOf(alertId, "acknowledged"), end] : [end];
+    return later.some((waiting) => this.find({ messageId: waiting, channelId }) !== null);
   }
 
   deliveries(alertId: string): Delivery[] {

@@ -2,7 +2,7 @@ const SCHEMA = [
   // Each table is its own primary key where it can be, so that a row written is one row billed.
   `create table if not exists settings (key text primary key, value text not null) without rowid`,
   `create table if not exists rules (id text primary key, spec text not null, measures text not null, created_at integer not null, updated_at integer not null) without rowid`,
-  `create table if not exists channels (id text primary key, name text not null, type text not null, shown_url text not null, allow_private integer not null, sealed blob not null, created_at integer not null) without rowid`,
+  `create table if not exists channels (id text primary key, name text not null, type text not null, shown text not null, sealed blob not null, created_at integer not null) without rowid`,
   `create table if not exists positions (aggregation text primary key, body text not null) without rowid`,
   `create table if not exists instances (rule_id text not null, page integer not null, body text not null, primary key (rule_id, page)) without rowid`,
   `create table if not exists previous_values (aggregation text not null, window_end integer not null, page integer not null, body text not null, primary key (aggregation, window_end, page)) without rowid`,
@@ -14,9 +14,19 @@ const SCHEMA = [
   `create table if not exists deliveries (alert_id text not null, n integer not null, body text not null, primary key (alert_id, n)) without rowid`,
 ];
 
+/** Until there were other channels than webhooks, what is shown of one stood in two columns. */
+const FROM_WEBHOOKS_ONLY = [
+  `alter table channels rename column shown_url to shown`,
+  `update channels set shown = json_object('url', shown, 'secret_set', json('true'), 'allow_private_targets', json(iif(allow_private, 'true', 'false')))`,
+  `alter table channels drop column allow_private`,
+];
+
 /** Makes the AlertManager's tables. What each holds: docs/storage.md. */
 export function createTables(sql: SqlStorage): void {
   for (const statement of SCHEMA) sql.exec(statement);
+  const hasOldChannels =
+    sql.exec("select 1 from pragma_table_info('channels') where name = 'shown_url'").toArray().length > 0;
+  if (hasOldChannels) for (const statement of FROM_WEBHOOKS_ONLY) sql.exec(statement);
 }
 
 /** Small facts about the object itself, as JSON. */

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { MAX_CHANNELS } from "../../core/alerts/limits.ts";
 import { seal, unseal } from "../../durable-objects/alerts/vault.ts";
 import worker from "../../workers/index.ts";
-import { postWebhook } from "../../workers/notify/webhook.ts";
+import { sendOnce } from "../../workers/notify/send.ts";
 import { addRule, listen, newTenant, SECRET, wireUp } from "./alerts-bench.ts";
 import { call } from "./http-client.ts";
 
@@ -45,6 +45,7 @@ describe("channels", () => {
       expect(text).not.toContain("sesame");
     }
     expect(await tenant.manager.channelTarget(String(made.data["id"]))).toEqual({
+      type: "webhook",
       url,
       secret: SECRET,
       allowPrivateTargets: false,
@@ -145,11 +146,16 @@ describe("secrets at rest", () => {
 });
 
 describe("one post", () => {
-  const target = { url: "https://hooks.example.com/x", secret: SECRET, allowPrivateTargets: false };
+  const target = {
+    type: "webhook" as const,
+    url: "https://hooks.example.com/x",
+    secret: SECRET,
+    allowPrivateTargets: false,
+  };
   const message = { id: "msg_1", body: "{}" };
 
   test("follows no redirect and carries a time limit", async () => {
-    await postWebhook(target, message, "production");
+    await sendOnce(target, message, "production");
     expect(vi.mocked(fetch).mock.calls).toMatchObject([
       [new URL(target.url), { method: "POST", redirect: "manual", signal: expect.any(AbortSignal) }],
     ]);
@@ -157,10 +163,10 @@ describe("one post", () => {
 
   test("asks again whether its target may be called", async () => {
     const changed = { ...target, url: "http://127.0.0.1/", allowPrivateTargets: true };
-    const result = await postWebhook(changed, message, "production");
+    const result = await sendOnce(changed, message, "production");
     expect(result).toMatchObject({ attempted: { kind: "refused" }, error: "the target must be https" });
     expect(fetch).not.toHaveBeenCalled();
-    expect((await postWebhook(changed, message, "local")).attempted).toMatchObject({ kind: "answered", status: 200 });
+    expect((await sendOnce(changed, message, "local")).attempted).toMatchObject({ kind: "answered", status: 200 });
   });
 
   test.each([
@@ -168,7 +174,7 @@ describe("one post", () => {
     [new Error("connection refused"), "no answer: connection refused"],
   ])("tells that nobody answered: %s", async (error, expected) => {
     vi.mocked(fetch).mockRejectedValueOnce(error);
-    expect(await postWebhook(target, message, "production")).toMatchObject({
+    expect(await sendOnce(target, message, "production")).toMatchObject({
       attempted: { kind: "unanswered" },
       error: expected,
     });
@@ -187,7 +193,7 @@ describe("one post", () => {
       },
     });
     vi.mocked(fetch).mockResolvedValueOnce(new Response(endless, { status: 500 }));
-    const { error } = await postWebhook(target, message, "production");
+    const { error } = await sendOnce(target, message, "production");
     expect(error).toBe(`answered 500: ${"a".repeat(200)}`);
     expect(isCancelled).toBe(true);
     expect(sent).toBeLessThan(200_000);

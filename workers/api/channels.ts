@@ -1,29 +1,41 @@
 import { Hono } from "hono";
-import { rfc3339 } from "../../core/alerts/alert.ts";
-import { channelSchema } from "../../core/alerts/channel.ts";
-import type { ChannelSpec } from "../../core/alerts/channel.ts";
+import {
+  ADDRESS_FIELDS,
+  addressOf,
+  channelSchema,
+  judgeAddress,
+  targetOf,
+  wantsPrivate,
+} from "../../core/alerts/channel.ts";
+import type { DraftTarget } from "../../core/alerts/channel.ts";
 import { MAX_CHANNELS } from "../../core/alerts/limits.ts";
-import { judgeTarget } from "../../core/alerts/target-guard.ts";
+import { testBody } from "../../core/alerts/notification.ts";
 import type { ChannelAnswer } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, ok, readJson } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
-import { newSecret, postWebhook } from "../notify/webhook.ts";
+import { importPushKey } from "../notify/push-encryption.ts";
+import { sendOnce } from "../notify/send.ts";
+import { newSecret } from "../notify/sign.ts";
 import { badFields, parseBody } from "./schema-errors.ts";
 
 export const channelRoutes = new Hono<AppEnv>()
   .post("/api/v1/channels", requireRole("editor"), async (c) => {
     const spec = parseBody(channelSchema, await readJson(c));
-    const url = checkTarget(c, spec);
-    const secret = spec.config.secret ?? newSecret();
-    const target = { url, secret, allowPrivateTargets: spec.config.allow_private_targets === true };
-    const answer = await manager(c).addChannel({ spec: { name: spec.name, type: spec.type }, target });
-    const channel = channelOf(answer);
-    if (spec.config.secret !== undefined) return ok(c, channel, "The channel is ready.", 201);
-    return ok(c, { ...channel, secret }, "The signing secret is shown only now.", 201);
+    const target = await checked(c, targetOf(spec, new URL(c.req.url).origin, newSecret));
+    const channel = channelOf(await manager(c).addChannel({ name: spec.name, target }));
+    if (target.type !== "webhook" || (spec.type === "webhook" && spec.config.secret !== undefined)) {
+      return ok(c, channel, "The channel is ready.", 201);
+    }
+    return ok(c, { ...channel, secret: target.secret }, "The signing secret is shown only now.", 201);
   })
   .get("/api/v1/channels", requireRole("viewer"), async (c) => ok(c, { channels: await manager(c).listChannels() }))
+  .get("/api/v1/channels/push-key", requireRole("viewer"), async (c) => {
+    const key = await manager(c).pushKey();
+    if (key === null) throw noEncryptionKey();
+    return ok(c, { public_key: key });
+  })
   .delete("/api/v1/channels/:id", requireRole("editor"), async (c) => {
     const id = c.req.param("id");
     const removal = await manager(c).deleteChannel(id);
@@ -40,12 +52,8 @@ async function sendTest(c: AppContext, id: string): Promise<Record<string, unkno
   const target = await manager(c).channelTarget(id);
   if (target === null)
     throw noUsableKey("The channel's secret cannot be read: ENCRYPTION_KEY has changed since it was made.");
-  const body = JSON.stringify({
-    type: "alert.test",
-    timestamp: rfc3339(Date.now()),
-    data: { channel: { id, name: channel.name }, message: "A test from StreamFlow: this channel works." },
-  });
-  const result = await postWebhook(target, { id: `msg_test_${crypto.randomUUID()}`, body }, c.env.STREAMFLOW_MODE);
+  const message = { id: `msg_test_${crypto.randomUUID()}`, body: testBody(channel, Date.now()) };
+  const result = await sendOnce(target, message, c.env.STREAMFLOW_MODE);
   return {
     delivered: result.error === null,
     status: result.attempted.kind === "answered" ? result.attempted.status : null,
@@ -54,25 +62,49 @@ async function sendTest(c: AppContext, id: string): Promise<Record<string, unkno
   };
 }
 
-/** The URL in the parser's own writing, which is the one that was judged. @throws ApiError `bad_request` */
-function checkTarget(c: AppContext, { config }: ChannelSpec): string {
-  const wantsPrivate = config.allow_private_targets === true;
-  if (wantsPrivate && c.env.STREAMFLOW_MODE !== "local") {
-    throw badFields([{ field: "config.allow_private_targets", message: "exists only in local mode" }]);
+/**
+ * Checks where a channel's messages would go.
+ * @returns the target, its address in the parser's own writing, which is the one that was judged
+ * @throws ApiError `bad_request`
+ */
+async function checked(c: AppContext, target: DraftTarget): Promise<DraftTarget> {
+  const isLocal = c.env.STREAMFLOW_MODE === "local";
+  if (wantsPrivate(target) && !isLocal) {
+    const name = "apiUrl" in target ? "api_url" : "allow_private_targets";
+    throw badFields([{ field: `config.${name}`, message: "exists only in local mode" }]);
   }
-  const url = URL.parse(config.url);
+  const field = `config.${ADDRESS_FIELDS[target.type]}`;
+  const url = URL.parse(addressOf(target));
+  if (url === null) throw badFields([{ field, message: "must be a URL" }]);
+  const refusal = judgeAddress(target, url, isLocal);
+  if (refusal !== null) throw badFields([{ field, message: refusal }]);
   const own = new URL(c.req.url).hostname;
-  const refusal = url === null ? "must be a URL" : judgeTarget(url, wantsPrivate);
-  if (url === null || refusal !== null) throw badFields([{ field: "config.url", message: refusal ?? "must be a URL" }]);
-  if (!wantsPrivate && url.hostname === own)
-    throw badFields([{ field: "config.url", message: "must not be this platform" }]);
-  return url.href;
+  if (!wantsPrivate(target) && url.hostname === own) throw badFields([{ field, message: "must not be this platform" }]);
+  switch (target.type) {
+    case "webhook":
+    case "slack":
+      return { ...target, url: url.href };
+    case "push":
+      await checkPushKey(target.p256dh);
+      return { ...target, endpoint: url.href };
+    case "pagerduty":
+    case "sms":
+      return target;
+  }
+}
+
+async function checkPushKey(p256dh: string): Promise<void> {
+  try {
+    await importPushKey(p256dh);
+  } catch {
+    throw badFields([{ field: "config.keys.p256dh", message: "must be a public key on the curve P-256" }]);
+  }
 }
 
 function channelOf(answer: ChannelAnswer): Extract<ChannelAnswer, { ok: true }>["channel"] {
   if (answer.ok) return answer.channel;
   if (answer.reason === "no_encryption_key") {
-    throw noUsableKey("Secrets cannot be kept: ENCRYPTION_KEY must be set to at least 32 characters.");
+    throw noEncryptionKey();
   }
   throw new ApiError("conflict", `A tenant may have ${MAX_CHANNELS} channels; delete one first.`, {
     max_channels: MAX_CHANNELS,
@@ -81,6 +113,10 @@ function channelOf(answer: ChannelAnswer): Extract<ChannelAnswer, { ok: true }>[
 
 function manager(c: AppContext): ReturnType<typeof alertManager> {
   return alertManager(c.env, c.get("principal").tenant);
+}
+
+function noEncryptionKey(): ApiError {
+  return noUsableKey("Secrets cannot be kept: ENCRYPTION_KEY must be set to at least 32 characters.");
 }
 
 function noUsableKey(message: string): ApiError {

@@ -5,8 +5,8 @@ import type { NotificationMessage } from "../../core/alerts/notification-message
 import type { Claim } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { log, logError } from "../log.ts";
-import { postWebhook } from "./webhook.ts";
-import type { WebhookAttempt } from "./webhook.ts";
+import { sendOnce } from "./send.ts";
+import type { SendAttempt } from "./send.ts";
 
 /** When the object that knows what to send cannot be asked, the queue tries this often; then its outbox takes over again. */
 const MAX_CLAIM_ATTEMPTS = 10;
@@ -60,9 +60,9 @@ async function attempt(notification: NotificationMessage, env: Env): Promise<Dec
   return decision;
 }
 
-async function send(claim: Extract<Claim, { settled: false }>, messageId: string, env: Env): Promise<WebhookAttempt> {
+async function send(claim: Extract<Claim, { settled: false }>, messageId: string, env: Env): Promise<SendAttempt> {
   if (claim.target !== null) {
-    return await postWebhook(claim.target, { id: messageId, body: claim.body }, env.STREAMFLOW_MODE);
+    return await sendOnce(claim.target, { id: messageId, body: claim.body }, env.STREAMFLOW_MODE);
   }
   const error = "the channel was deleted, or ENCRYPTION_KEY has changed since it was made";
   return { attempted: { kind: "refused", error }, latencyMs: 0, error };

@@ -1,0 +1,105 @@
+import { Buffer } from "node:buffer";
+import { addressOf, judgeAddress, redacted } from "../../core/alerts/channel.ts";
+import type { ChannelTarget } from "../../core/alerts/channel.ts";
+import type { ChannelRequest } from "../../core/alerts/channels/request.ts";
+import type { Attempted } from "../../core/alerts/delivery.ts";
+import { requestOf } from "./request.ts";
+import type { ChannelMessage } from "./sign.ts";
+
+/** A receiver that needs longer should answer first and work later. */
+const TIMEOUT_MS = 5_000;
+/** Bytes of an answer that are read: enough to drain an ordinary one so that the connection can be used again. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+/** Characters of a refusing answer that are kept for people to read. */
+const MAX_SHOWN_ANSWER_CHARS = 200;
+/** Characters that are read of it, so that a secret on the edge of what is kept is still recognised as one. */
+const MAX_READ_ANSWER_CHARS = 4_096;
+
+/** What an attempt came to, and for people: how long it took and why it failed. */
+export interface SendAttempt {
+  readonly attempted: Attempted;
+  readonly latencyMs: number;
+  readonly error: string | null;
+}
+
+/**
+ * Sends a message to a channel once. Never throws for what a receiver does or how a channel is configured.
+ * @param mode STREAMFLOW_MODE: private targets are called in `local` only, whatever the channel says
+ */
+export async function sendOnce(target: ChannelTarget, message: ChannelMessage, mode: string): Promise<SendAttempt> {
+  const url = URL.parse(addressOf(target));
+  const refusal = url === null ? "is not a URL" : judgeAddress(target, url, mode === "local");
+  if (url === null || refusal !== null) return refused(`the target ${refusal ?? ""}`);
+  const startedAt = Date.now();
+  let request: ChannelRequest;
+  try {
+    request = await requestOf(target, message, startedAt);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return refused(`the message could not be made: ${redacted(reason, target)}`);
+  }
+  const { attempted, error } = await post(url, request, target);
+  return { attempted, latencyMs: Date.now() - startedAt, error };
+}
+
+function refused(error: string): SendAttempt {
+  return { attempted: { kind: "refused", error }, latencyMs: 0, error };
+}
+
+async function post(
+  url: URL,
+  request: ChannelRequest,
+  target: ChannelTarget,
+): Promise<Pick<SendAttempt, "attempted" | "error">> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: headersOf(request),
+      body: request.body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    const answer = await readSome(response);
+    const { status } = response;
+    const attempted = { kind: "answered" as const, status, retryAfter: response.headers.get("Retry-After") };
+    return { attempted, error: response.ok ? null : describe(status, redacted(answer, target)) };
+  } catch (error) {
+    const reason = redacted(describeFailure(error), target);
+    return { attempted: { kind: "unanswered", error: reason }, error: reason };
+  }
+}
+
+function headersOf({ headers, credentials }: ChannelRequest): Record<string, string> {
+  const all = { "user-agent": "StreamFlow-Webhooks/1", ...headers };
+  if (credentials === undefined) return all;
+  const basic = Buffer.from(`${credentials.user}:${credentials.password}`).toString("base64");
+  return { ...all, authorization: `Basic ${basic}` };
+}
+
+/** Reads an answer up to the limit and drops the rest. @returns its beginning */
+async function readSome(response: Response): Promise<string> {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    bytes += part.value.length;
+    if (text.length < MAX_READ_ANSWER_CHARS) text += decoder.decode(part.value, { stream: true });
+    if (bytes > MAX_ANSWER_BYTES) {
+      await reader.cancel();
+      break;
+    }
+  }
+  return text.slice(0, MAX_READ_ANSWER_CHARS);
+}
+
+function describe(status: number, answer: string): string {
+  if (status >= 300 && status < 400) return `answered ${status}; redirects are not followed`;
+  return answer === "" ? `answered ${status}` : `answered ${status}: ${answer.slice(0, MAX_SHOWN_ANSWER_CHARS)}`;
+}
+
+function describeFailure(error: unknown): string {
+  if (error instanceof DOMException && error.name === "TimeoutError") return `no answer within ${TIMEOUT_MS / 1000} s`;
+  return error instanceof Error ? `no answer: ${error.message}` : "no answer";
+}
