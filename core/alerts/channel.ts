@@ -184,7 +184,7 @@ function queryOf(url: string): string[] {
 
 function pathOf(url: string): string[] {
   const path = url.replace(/^[^/]*\/\/[^/]*\//, "");
-  return [path, ...path.split(/[/?&=]/).filter((part) => part.length >= 16)];
+  return [path, path.slice(path.indexOf("/") + 1), ...path.split(/[/?&=]/).filter((part) => part.length >= 16)];
 }
 
 /** Whether a channel of this type is told of acknowledgements: only where they stop something. */

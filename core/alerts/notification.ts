@@ -68,6 +68,7 @@ export function readNotification(body: string): Notification {
 export interface Notice {
   /** `Firing (error): too many 404s`. */
   readonly title: string;
+  /** What the title does not say. */
   readonly text: string;
   readonly level: Level;
 }
@@ -86,7 +87,10 @@ export function noticeOf(notification: Notification): Notice {
   }
   const { alert, rule } = notification.data;
   const title = `${VERBS[notification.type]} (${alert.level}): ${rule.name}`;
-  return { title, text: alert.message, level: alert.level };
+  // An alert's message begins with its rule's name, which the title has already.
+  const name = `${rule.name}: `;
+  const text = alert.message.startsWith(name) ? alert.message.slice(name.length) : alert.message;
+  return { title, text, level: alert.level };
 }
 
 /** The dashboard's page of alerts. @param dashboard origin of the platform, without a slash at its end */

@@ -81,7 +81,7 @@ function payloadOf(
   }
   const { alert, rule, values, group, window } = notification.data;
   return {
-    summary: cut(text, MAX_SUMMARY_CHARS),
+    summary: cut(alert.message, MAX_SUMMARY_CHARS),
     ...common,
     component: rule.name,
     class: "alert",

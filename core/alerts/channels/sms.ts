@@ -85,9 +85,7 @@ export function renderSms(target: SmsTarget, notification: Notification): Channe
 /** A message of one segment, with a link if it still fits. */
 export function smsText(notification: Notification, dashboard: string): string {
   const { title, text } = noticeOf(notification);
-  // An alert's text begins with its rule's name, which the title has already.
-  const name = notification.type === "alert.test" ? "" : `${notification.data.rule.name}: `;
-  const whole = `${title}: ${text.startsWith(name) ? text.slice(name.length) : text}`;
+  const whole = `${title}: ${text}`;
   const linked = `${whole} ${alertsPage(dashboard)}`;
   return fits(linked) ? linked : shortened(whole);
 }

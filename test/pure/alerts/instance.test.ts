@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { notificationBody, alertMessage } from "../../../core/alerts/alert.ts";
+import { alertMessage } from "../../../core/alerts/alert.ts";
 import { afterAcknowledgement, afterEnding, afterTransition } from "../../../core/alerts/alert-life.ts";
 import { groupKey } from "../../../core/alerts/group.ts";
 import { packInstances, packPages, shownValues, unpackInstances } from "../../../core/alerts/instance.ts";
 import type { Instance } from "../../../core/alerts/instance.ts";
 import { MAX_SHOWN_VALUES_CHARS } from "../../../core/alerts/limits.ts";
+import { notificationBody } from "../../../core/alerts/notification.ts";
 import { ruleSchema } from "../../../core/alerts/rule.ts";
 import { alertJson } from "../../../core/alerts/alert.ts";
 
@@ -116,7 +117,7 @@ test("a webhook's body has the shape of the contract", () => {
   const fire = { kind: "firing" as const, reason: null, instance, window: instance.window, values: instance.values };
   const alert = alertJson(afterTransition(null, fire, rule, 1_000).record);
   const body: unknown = JSON.parse(
-    notificationBody("alert.firing", 1_000, { alert, window: instance.window, values: instance.values }),
+    notificationBody("firing", 1_000, { alert, window: instance.window, values: instance.values }),
   );
   expect(body).toEqual({
     type: "alert.firing",

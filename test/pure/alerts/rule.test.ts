@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { channelSchema, shownUrl } from "../../../core/alerts/channel.ts";
+import { channelSchema } from "../../../core/alerts/channel.ts";
+import { shownUrl } from "../../../core/alerts/channels/webhook.ts";
 import { compileCondition } from "../../../core/alerts/condition.ts";
 import { MAX_CHANNELS_PER_RULE, MAX_LABELS } from "../../../core/alerts/limits.ts";
 import { patienceOf, ruleSchema, settlementOf } from "../../../core/alerts/rule.ts";
