@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { base64 } from "./base64.ts";
+import { emailConfig, emailTarget, shownEmail } from "./channels/email.ts";
+import type { EmailTarget } from "./channels/email.ts";
 import { pagerDutyConfig, pagerDutyUrl, shownPagerDuty } from "./channels/pagerduty.ts";
 import type { PagerDutyTarget } from "./channels/pagerduty.ts";
 import { pushConfig, shownPush } from "./channels/push.ts";
@@ -13,7 +16,7 @@ import { judgeTarget } from "./target-guard.ts";
 import type { TargetParts } from "./target-guard.ts";
 
 /** The kinds of channel that this version can send to. */
-export const CHANNEL_TYPES = ["webhook", "slack", "pagerduty", "sms", "push"] as const;
+export const CHANNEL_TYPES = ["webhook", "slack", "pagerduty", "sms", "push", "email"] as const;
 export type ChannelType = (typeof CHANNEL_TYPES)[number];
 
 const name = z.string().trim().min(1).max(200);
@@ -29,6 +32,7 @@ export const channelSchema = z.discriminatedUnion(
     variant("pagerduty", pagerDutyConfig),
     variant("sms", smsConfig),
     variant("push", pushConfig),
+    variant("email", emailConfig),
   ],
   {
     error: ({ code }) =>
@@ -40,7 +44,7 @@ export const channelSchema = z.discriminatedUnion(
 export type ChannelSpec = z.infer<typeof channelSchema>;
 
 /** Where messages go and what proves who sends them: what is encrypted at rest. */
-export type ChannelTarget = WebhookTarget | SlackTarget | PagerDutyTarget | SmsTarget | PushTarget;
+export type ChannelTarget = WebhookTarget | SlackTarget | PagerDutyTarget | SmsTarget | PushTarget | EmailTarget;
 
 /** A target before the alert manager has added the tenant's own push keys. */
 export type DraftTarget = Exclude<ChannelTarget, PushTarget> | Omit<PushTarget, "vapid">;
@@ -50,7 +54,7 @@ export interface ChannelJson {
   readonly id: string;
   readonly name: string;
   readonly type: string;
-  readonly config: Readonly<Record<string, string | boolean>>;
+  readonly config: Readonly<Record<string, string | number | boolean>>;
   readonly created_at: string;
 }
 
@@ -84,6 +88,8 @@ export function targetOf(spec: ChannelSpec, dashboard: string, newSecret: () => 
       const subject = spec.config.subject ?? (dashboard.startsWith("https:") ? dashboard : null);
       return { type: "push", endpoint, ...keys, subject, allowPrivateTargets, dashboard };
     }
+    case "email":
+      return emailTarget(spec.config, dashboard);
   }
 }
 
@@ -100,6 +106,8 @@ export function shownConfig(target: DraftTarget): ChannelJson["config"] {
       return shownSms(target);
     case "push":
       return shownPush(target);
+    case "email":
+      return shownEmail(target);
   }
 }
 
@@ -110,9 +118,10 @@ export const ADDRESS_FIELDS = {
   pagerduty: "api_url",
   sms: "api_url",
   push: "endpoint",
+  email: "host",
 } as const satisfies Record<ChannelType, string>;
 
-/** Where a channel's messages are posted. */
+/** Where a channel's messages go, as a URL to judge; all but mail is posted there. */
 export function addressOf(target: DraftTarget): string {
   switch (target.type) {
     case "webhook":
@@ -124,6 +133,9 @@ export function addressOf(target: DraftTarget): string {
       return smsUrl(target);
     case "push":
       return target.endpoint;
+    case "email":
+      // As a URL, because its parser writes every form of an IP address alike.
+      return `https://${target.host}/`;
   }
 }
 
@@ -162,7 +174,14 @@ export function secretsOf(target: ChannelTarget): string[] {
       return [target.authToken];
     case "push":
       return [target.auth, target.vapid.privateKey, ...pathOf(target.endpoint)];
+    case "email":
+      return target.login === null ? [] : wordsOf(target.login);
   }
+}
+
+/** The password as it is and as it is on the wire. */
+function wordsOf({ username, password }: { readonly username: string; readonly password: string }): string[] {
+  return [base64(`\0${username}\0${password}`), base64(password), password];
 }
 
 /** Replaces a channel's secrets in a text, such as the answer of a receiver that repeats what it was sent. */

@@ -76,7 +76,7 @@ describe("channels", () => {
   });
 
   test.each([
-    [{ ...hook(), type: "email" }, "type", "webhook"],
+    [{ ...hook(), type: "mail" }, "type", "webhook"],
     [{ ...hook(), type: "pager" }, "type", "webhook"],
     [hook({ url: "http://hooks.example.com/" }), "config.url", "https"],
     [hook({ url: "https://127.0.0.1/" }), "config.url", "IP address"],

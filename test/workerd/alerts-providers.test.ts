@@ -12,6 +12,17 @@ beforeEach(wireUp);
 
 const KINDS: readonly ProviderKind[] = ["slack", "pagerduty", "sms"];
 
+function busy(): Response {
+  return new Response("slow down", { status: 429, headers: { "Retry-After": "3000" } });
+}
+
+/** An error, then silence, then all is well. */
+function stumble(nth: number): ReturnType<Fault> {
+  if (nth === 0) return new Response("oops", { status: 500 });
+  if (nth === 1) return Promise.reject(new DOMException("timed out", "TimeoutError"));
+  return null;
+}
+
 /** A tenant with a rule on one channel of a kind, and the provider that hears of it. */
 async function setUp(kind: ProviderKind, fault?: Fault) {
   const tenant = await newTenant();
@@ -56,7 +67,6 @@ describe("each provider", () => {
   });
 
   test.each(KINDS)("%s is asked again when it says 429, not before it wants to be", async (kind) => {
-    const busy = () => new Response("slow down", { status: 429, headers: { "Retry-After": "3000" } });
     const { tenant, provider } = await setUp(kind, busy);
     const before = Date.now();
     await tenant.manager.windowsClosed([minute(0, { web: 50 })]);
@@ -70,13 +80,8 @@ describe("each provider", () => {
   });
 
   test("is asked again after a 500 and after no answer, and gets it once", async () => {
-    const fault: Fault = (nth) => {
-      if (nth === 0) return new Response("oops", { status: 500 });
-      if (nth === 1) return Promise.reject(new DOMException("timed out", "TimeoutError"));
-      return null;
-    };
     // All at once: the delays between attempts are real.
-    const settings = [await setUp("slack", fault), await setUp("pagerduty", fault), await setUp("sms", fault)];
+    const settings = [await setUp("slack", stumble), await setUp("pagerduty", stumble), await setUp("sms", stumble)];
     for (const { tenant } of settings) await tenant.manager.windowsClosed([minute(0, { web: 50 })]);
     for (const { tenant, provider } of settings) {
       await expect.poll(() => provider.sent.length, { timeout: 28_000 }).toBe(1);

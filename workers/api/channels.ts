@@ -87,6 +87,8 @@ async function checked(c: AppContext, target: DraftTarget): Promise<DraftTarget>
     case "push":
       await checkPushKey(target.p256dh);
       return { ...target, endpoint: url.href };
+    case "email":
+      return { ...target, host: url.hostname };
     case "pagerduty":
     case "sms":
       return target;

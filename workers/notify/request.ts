@@ -1,5 +1,6 @@
 import { addressOf } from "../../core/alerts/channel.ts";
 import type { ChannelTarget } from "../../core/alerts/channel.ts";
+import type { EmailTarget } from "../../core/alerts/channels/email.ts";
 import { renderPagerDuty } from "../../core/alerts/channels/pagerduty.ts";
 import { renderPush } from "../../core/alerts/channels/push.ts";
 import type { PushTarget } from "../../core/alerts/channels/push.ts";
@@ -12,12 +13,11 @@ import { signedHeaders } from "./sign.ts";
 import type { ChannelMessage } from "./sign.ts";
 import { vapidAuthorization } from "./vapid.ts";
 
+/** All but mail is posted. */
+export type HttpTarget = Exclude<ChannelTarget, EmailTarget>;
+
 /** The request that tells a channel of a message. @param nowMs epoch ms, for signatures */
-export async function requestOf(
-  target: ChannelTarget,
-  message: ChannelMessage,
-  nowMs: number,
-): Promise<ChannelRequest> {
+export async function requestOf(target: HttpTarget, message: ChannelMessage, nowMs: number): Promise<ChannelRequest> {
   switch (target.type) {
     case "webhook":
       return { url: target.url, headers: await signedHeaders(target.secret, message, nowMs), body: message.body };

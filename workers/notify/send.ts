@@ -3,6 +3,7 @@ import { addressOf, judgeAddress, redacted } from "../../core/alerts/channel.ts"
 import type { ChannelTarget } from "../../core/alerts/channel.ts";
 import type { ChannelRequest } from "../../core/alerts/channels/request.ts";
 import type { Attempted } from "../../core/alerts/delivery.ts";
+import { sendMail } from "./mail.ts";
 import { requestOf } from "./request.ts";
 import type { ChannelMessage } from "./sign.ts";
 
@@ -10,8 +11,8 @@ import type { ChannelMessage } from "./sign.ts";
 const TIMEOUT_MS = 5_000;
 /** Bytes of an answer that are read: enough to drain an ordinary one so that the connection can be used again. */
 const MAX_ANSWER_BYTES = 64 * 1024;
-/** Characters of a refusing answer that are kept for people to read. */
-const MAX_SHOWN_ANSWER_CHARS = 200;
+/** Characters of an error that are kept for people to read. */
+const MAX_SHOWN_ERROR_CHARS = 214;
 /** Characters that are read of it, so that a secret on the edge of what is kept is still recognised as one. */
 const MAX_READ_ANSWER_CHARS = 4_096;
 
@@ -31,26 +32,35 @@ export async function sendOnce(target: ChannelTarget, message: ChannelMessage, m
   const refusal = url === null ? "is not a URL" : judgeAddress(target, url, mode === "local");
   if (url === null || refusal !== null) return refused(`the target ${refusal ?? ""}`);
   const startedAt = Date.now();
-  let request: ChannelRequest;
   try {
-    request = await requestOf(target, message, startedAt);
+    const { attempted, error } = await attempt(target, url, message, startedAt);
+    return { attempted, latencyMs: Date.now() - startedAt, error: error === null ? null : shown(error, target) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return refused(`the message could not be made: ${redacted(reason, target)}`);
+    // Nothing was sent: a message that cannot be made now cannot be made later.
+    return refused(shown(`the message could not be made: ${error instanceof Error ? error.message : ""}`, target));
   }
-  const { attempted, error } = await post(url, request, target);
-  return { attempted, latencyMs: Date.now() - startedAt, error };
+}
+
+async function attempt(
+  target: ChannelTarget,
+  url: URL,
+  message: ChannelMessage,
+  nowMs: number,
+): Promise<Pick<SendAttempt, "attempted" | "error">> {
+  if (target.type === "email") return await sendMail(target, message, nowMs);
+  return await post(url, await requestOf(target, message, nowMs));
+}
+
+/** Without the channel's secrets, which a receiver may have repeated, and not longer than people read. */
+function shown(error: string, target: ChannelTarget): string {
+  return redacted(error, target).slice(0, MAX_SHOWN_ERROR_CHARS);
 }
 
 function refused(error: string): SendAttempt {
   return { attempted: { kind: "refused", error }, latencyMs: 0, error };
 }
 
-async function post(
-  url: URL,
-  request: ChannelRequest,
-  target: ChannelTarget,
-): Promise<Pick<SendAttempt, "attempted" | "error">> {
+async function post(url: URL, request: ChannelRequest): Promise<Pick<SendAttempt, "attempted" | "error">> {
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -62,9 +72,9 @@ async function post(
     const answer = await readSome(response);
     const { status } = response;
     const attempted = { kind: "answered" as const, status, retryAfter: response.headers.get("Retry-After") };
-    return { attempted, error: response.ok ? null : describe(status, redacted(answer, target)) };
+    return { attempted, error: response.ok ? null : describe(status, answer) };
   } catch (error) {
-    const reason = redacted(describeFailure(error), target);
+    const reason = describeFailure(error);
     return { attempted: { kind: "unanswered", error: reason }, error: reason };
   }
 }
@@ -96,7 +106,7 @@ async function readSome(response: Response): Promise<string> {
 
 function describe(status: number, answer: string): string {
   if (status >= 300 && status < 400) return `answered ${status}; redirects are not followed`;
-  return answer === "" ? `answered ${status}` : `answered ${status}: ${answer.slice(0, MAX_SHOWN_ANSWER_CHARS)}`;
+  return answer === "" ? `answered ${status}` : `answered ${status}: ${answer}`;
 }
 
 function describeFailure(error: unknown): string {

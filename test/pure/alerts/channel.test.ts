@@ -65,10 +65,13 @@ describe("a configuration", () => {
     expect(parsed.error?.issues.map(({ path }) => path.join("."))).toEqual([field]);
   });
 
-  test.each(["email", "pigeon", 7, undefined])("a type %j names those there are", (type) => {
+  test.each(["mail", "pigeon", 7, undefined])("a type %j names those there are", (type) => {
     const parsed = channelSchema.safeParse({ name: "ops", type, config: {} });
     expect(parsed.error?.issues).toMatchObject([
-      { path: ["type"], message: "is not supported: this version sends to webhook, slack, pagerduty, sms, push" },
+      {
+        path: ["type"],
+        message: "is not supported: this version sends to webhook, slack, pagerduty, sms, push, email",
+      },
     ]);
   });
 

@@ -149,7 +149,7 @@ describe("a channel's fields", () => {
   );
 
   test("a type that cannot be sent to names those that can", () => {
-    expect(channelSchema.safeParse({ ...channel, type: "email" }).error?.issues[0]?.message).toContain("webhook");
+    expect(channelSchema.safeParse({ ...channel, type: "mail" }).error?.issues[0]?.message).toContain("webhook");
   });
 
   test("a URL is shown without its query", () => {
