@@ -1,77 +1,27 @@
-import { createServer } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CERTIFICATE } from "./mail-certificate.ts";
+import { MailServer } from "./mail-server.ts";
 import { startPlatform } from "./platform.ts";
 import type { Platform } from "./platform.ts";
 
-/** A mail server over real TCP that checks the order of commands and keeps what it was handed. */
-class MailServer {
-  readonly mails: { from: string; to: string[]; text: string }[] = [];
-  readonly #server = createServer((socket) => this.#serve(socket));
-  /** Sent instead of the next `250` to MAIL. */
-  refusal: string | null = null;
-
-  async listen(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-    const address: AddressInfo | string | null = this.#server.address();
-    if (address === null || typeof address === "string") throw new Error("no port");
-    return address.port;
-  }
-
-  close(): void {
-    this.#server.close();
-  }
-
-  #serve(socket: Socket): void {
-    let unread = "";
-    let isBody = false;
-    let mail = { from: "", to: [] as string[], text: "" };
-    const say = (line: string): boolean => socket.write(`${line}\r\n`);
-    socket.on("error", () => {});
-    say("220 mail.test ESMTP");
-    socket.on("data", (bytes) => {
-      unread += bytes.toString("latin1");
-      for (let end = unread.indexOf("\r\n"); end !== -1; end = unread.indexOf("\r\n")) {
-        const line = unread.slice(0, end);
-        unread = unread.slice(end + 2);
-        if (isBody) {
-          isBody = line !== ".";
-          if (isBody) mail.text += `${line.replace(/^\./, "")}\r\n`;
-          else {
-            this.mails.push(mail);
-            mail = { from: "", to: [], text: "" };
-            say("250 queued");
-          }
-        } else if (line.startsWith("EHLO ")) say("250-mail.test\r\n250 8BITMIME");
-        else if (line.startsWith("MAIL FROM:") && this.refusal !== null) {
-          say(this.refusal);
-          this.refusal = null;
-        } else if (line.startsWith("MAIL FROM:")) {
-          mail.from = line.slice(10);
-          say("250 ok");
-        } else if (line.startsWith("RCPT TO:") && mail.from !== "") {
-          mail.to.push(line.slice(8));
-          say("250 ok");
-        } else if (line === "DATA" && mail.to.length > 0) {
-          isBody = true;
-          say("354 go ahead");
-        } else if (line === "QUIT") socket.end("221 bye\r\n");
-        else say("503 out of order");
-      }
-    });
-  }
-}
-
 let platform: Platform;
-const server = new MailServer();
+const folder = mkdtempSync(join(tmpdir(), "streamflow-mail-"));
+const servers: MailServer[] = [];
 
 beforeAll(async () => {
-  platform = await startPlatform();
+  const file = join(folder, "certificate.pem");
+  writeFileSync(file, CERTIFICATE);
+  // What the local runtime trusts besides the public authorities.
+  platform = await startPlatform({ env: { NODE_EXTRA_CA_CERTS: file } });
 });
 
 afterAll(async () => {
-  server.close();
+  for (const server of servers) server.close();
   await platform.dispose();
+  rmSync(folder, { recursive: true });
 });
 
 async function post(path: string, json: unknown): Promise<{ data: Record<string, unknown> }> {
@@ -83,28 +33,56 @@ async function post(path: string, json: unknown): Promise<{ data: Record<string,
   return JSON.parse(await response.text());
 }
 
-test("a test mail goes over TCP to a mail server, and its refusal comes back", async () => {
-  const port = await server.listen();
+/** A mail server and the path that sends a test mail to it. */
+async function setUp(security: "tls" | "starttls" | "none", more: object = {}) {
+  const server = new MailServer(security);
+  servers.push(server);
   const config = {
-    host: "127.0.0.1",
-    port,
-    security: "none",
+    host: "localhost",
+    port: await server.listen(),
+    security,
     from: "flow@example.com",
     to: ["ops@example.com", "boss@example.com"],
     allow_private_targets: true,
+    ...more,
   };
   const made = await post("/api/v1/channels", { name: "mail", type: "email", config });
-  const path = `/api/v1/channels/${String(made.data["id"])}/test`;
+  return { server, path: `/api/v1/channels/${String(made.data["id"])}/test` };
+}
+
+const login = { username: "flow", password: "sesame-sesame" };
+
+test.each([
+  ["tls" as const, login],
+  ["starttls" as const, login],
+  ["none" as const, {}],
+])("a test mail reaches a mail server over %s, and its refusal comes back", async (security, more) => {
+  const { server, path } = await setUp(security, more);
   expect((await post(path, {})).data).toMatchObject({ delivered: true, status: 250, error: null });
   expect(server.mails).toMatchObject([
     {
       from: "<flow@example.com>",
       to: ["<ops@example.com>", "<boss@example.com>"],
       text: expect.stringContaining("Auto-Submitted: auto-generated\r\n"),
+      isSecure: security !== "none",
     },
   ]);
   const [, body = ""] = server.mails[0]?.text.split("\r\n\r\n") ?? [];
   expect(Buffer.from(body, "base64").toString()).toContain("this channel works");
   server.refusal = "550 5.7.1 not from you";
   expect((await post(path, {})).data).toMatchObject({ delivered: false, error: "answered 550 5.7.1 not from you" });
+});
+
+test("a certificate for another name is not believed", async () => {
+  const { server, path } = await setUp("tls", { ...login, host: "127.0.0.1" });
+  expect((await post(path, {})).data).toMatchObject({
+    delivered: false,
+    error: expect.stringContaining("no connection"),
+  });
+  expect(server.mails).toEqual([]);
+});
+
+test("a wrong password is told", async () => {
+  const { path } = await setUp("starttls", { ...login, password: "another-password" });
+  expect((await post(path, {})).data).toMatchObject({ delivered: false, error: "answered 535 5.7.8 no" });
 });

@@ -67,6 +67,14 @@ describe("a mail", () => {
     expect(log.at(-1)).toBe("close");
   });
 
+  test("that one of its readers cannot get is delivered, and that is told", async () => {
+    const { dial } = script([...LOGGED_IN, "250 ok", "550 who?", "250 ok", "354 go", "250 queued"]);
+    expect(await sendMail({ ...target, to: ["gone@example.com", "ops@example.com"] }, message, NOW, dial)).toEqual({
+      attempted: { kind: "answered", status: 250, retryAfter: null },
+      error: "not taken for gone@example.com: 550 who?",
+    });
+  });
+
   test("to a server that hangs up is tried again", async () => {
     const { dial } = script([...LOGGED_IN, "250 ok"]);
     expect(await sendMail(target, message, NOW, dial)).toMatchObject({

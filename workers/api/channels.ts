@@ -54,9 +54,11 @@ async function sendTest(c: AppContext, id: string): Promise<Record<string, unkno
     throw noUsableKey("The channel's secret cannot be read: ENCRYPTION_KEY has changed since it was made.");
   const message = { id: `msg_test_${crypto.randomUUID()}`, body: testBody(channel, Date.now()) };
   const result = await sendOnce(target, message, c.env.STREAMFLOW_MODE);
+  const status = result.attempted.kind === "answered" ? result.attempted.status : null;
   return {
-    delivered: result.error === null,
-    status: result.attempted.kind === "answered" ? result.attempted.status : null,
+    // A mail may be delivered and still have an error to tell of: a reader whom the server does not know.
+    delivered: status !== null && status >= 200 && status < 300,
+    status,
     latency_ms: result.latencyMs,
     error: result.error,
   };

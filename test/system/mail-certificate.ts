@@ -1,0 +1,21 @@
+/** A certificate for the name localhost that nobody trusts but the platform of one test; good until 2126. */
+export const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBkzCCATugAwIBAgIUckq4XvvJ44HfVRx+nOaqXU6/RFIwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjA2NTEwMVoYDzIxMjYxMDI5
+MDY1MTAxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAThyvQdOkZDnjZWKpSTP09bbtqy6K2cCditLoRyM9SF6zK8qawKLcdH
+U0F/2Kkf2CZTG4t9KQz6XuoSprnOJyr9o2kwZzAdBgNVHQ4EFgQUbDsRr0HoYOzc
+uYJsiovCVRkU4bEwHwYDVR0jBBgwFoAUbDsRr0HoYOzcuYJsiovCVRkU4bEwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+RgAwQwIgdMLvX4lIdGgvgleG174PXEhtMUe7gWEOrdFoKXs2eTgCH2xEBbjZDwsq
+JXs2kuv/tJT2rufYJm23CanpPzaYnZE=
+-----END CERTIFICATE-----
+`;
+
+/** Its key: of no use anywhere else. */
+export const KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgOfTLFxPvvDBROL4s
+XQSBQo8mhFVe769XXbAxaHXucJOhRANCAAThyvQdOkZDnjZWKpSTP09bbtqy6K2c
+CditLoRyM9SF6zK8qawKLcdHU0F/2Kkf2CZTG4t9KQz6XuoSprnOJyr9
+-----END PRIVATE KEY-----
+`;
