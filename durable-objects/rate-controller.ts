@@ -56,12 +56,10 @@ export class RateController extends DurableObject<Env> {
   /**
    * A shard's word of how many events it has taken from the queue in its life: new, duplicate and late ones, those of a
    * redelivered message only once, those given up as poison too. At most one call a second is expected.
-   * @returns the most this shard has ever told: one that has crashed may have forgotten the newest
    */
-  applied(totalEvents: number, shard = 0): number {
-    const known = this.#ledger.applied(shard, totalEvents, Date.now());
+  applied(totalEvents: number, shard = 0): void {
+    this.#ledger.applied(shard, totalEvents, Date.now());
     this.#saveNowAndThen();
-    return known;
   }
 
   /** While a reason is set, ingest answers 503 within the life of a lease. Kept at once, as it must outlive an eviction. */

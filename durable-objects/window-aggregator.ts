@@ -60,7 +60,7 @@ export class WindowAggregator extends DurableObject<Env> {
       },
       onPlanned: () => this.#alerts.keepTime(),
     });
-    this.#progress = new Progress(shard, { ...around, background });
+    this.#progress = new Progress(shard.tally, around);
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
@@ -92,15 +92,14 @@ export class WindowAggregator extends DurableObject<Env> {
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
     this.#inBackground("late", this.#late.runIfDue());
-    this.#progress.note();
+    this.#inBackground("progress", this.#progress.tellNowAndThen());
     await this.#alarm.arm(0);
     return outcome;
   }
 
   /** Counts events that left the queue another way, as dead letters: they are no longer on their way here. */
   async settle(events: number): Promise<void> {
-    this.#shard.tally.settled(events);
-    this.#progress.note();
+    this.#shard.settle(events);
     await this.#progress.tell();
   }
 

@@ -173,18 +173,9 @@ export class LeaseLedger {
     };
   }
 
-  /**
-   * How many events a shard has taken from the queue so far, repeats of a message not counted again; never goes back.
-   * @returns the most the shard has told so far
-   */
-  applied(shard: number, totalEvents: number, nowMs: number): number {
-    const known = Math.max(totalEvents, this.#applied.get(shard) ?? 0);
-    this.#applied.set(shard, known);
-    this.#forgiveLostReports(nowMs);
-    return known;
-  }
-
-  #forgiveLostReports(nowMs: number): void {
+  /** How many events a shard has taken from the queue so far, repeats of a message not counted again; never goes back. */
+  applied(shard: number, totalEvents: number, nowMs: number): void {
+    this.#applied.set(shard, Math.max(totalEvents, this.#applied.get(shard) ?? 0));
     const applied = this.#appliedTotal();
     if (applied <= this.acceptedEvents(nowMs)) this.#behindSinceMs = null;
     else this.#behindSinceMs ??= nowMs;

@@ -139,6 +139,8 @@ export class AlertFeed {
     this.#open = new Set(open);
     this.#tables.writeMeta("open_alerts", open);
     this.keepTime();
+    // What has passed since the window that opened it counts as well.
+    for (const name of open) this.#noteEmpty(name);
   }
 
   #read({ aggregation: name, start, end }: Notice): ClosedWindow[] {

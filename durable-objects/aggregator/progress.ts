@@ -1,57 +1,31 @@
-import type { Shard } from "./shard.ts";
+import type { Tally } from "./tally.ts";
 
-/** The rate controller hears of progress at most this often. */
+/** The rate controller hears of progress at most this often, unless somebody needs it to know. */
 const TELL_EVERY_MS = 1000;
-/** While calls keep coming, counts that the log does not hold are written at most this often; otherwise once they stop. */
-const SAVE_EVERY_MS = 10_000;
 
 export interface ProgressDeps {
-  /** Tells how many events were applied in all. @returns the most it was ever told */
-  readonly tellApplied: (applied: number) => Promise<number>;
-  readonly later: (work: () => void, delayMs: number) => void;
+  /** Tells how many events were applied in all. */
+  readonly tellApplied: (applied: number) => Promise<void>;
   readonly now: () => number;
-  readonly background: (what: string, work: Promise<unknown>) => void;
 }
 
-/** Keeps the rate controller told of how many events the shard has applied, and the disk of what the log does not say. */
+/** Keeps the rate controller told of how many events the shard has taken from the queue. */
 export class Progress {
-  readonly #shard: Shard;
+  readonly #tally: Tally;
   readonly #deps: ProgressDeps;
-  #isScheduled = false;
-  #hasMore = false;
-  #savedAt = 0;
+  #toldAt = 0;
 
-  constructor(shard: Shard, deps: ProgressDeps) {
-    this.#shard = shard;
+  constructor(tally: Tally, deps: ProgressDeps) {
+    this.#tally = tally;
     this.#deps = deps;
   }
 
-  /** Counts have changed. */
-  note(): void {
-    this.#hasMore = true;
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#hasMore = false;
-    this.#deps.later(() => this.#deps.background("progress", this.#pass()), TELL_EVERY_MS);
+  async tellNowAndThen(): Promise<void> {
+    if (this.#deps.now() >= this.#toldAt + TELL_EVERY_MS) await this.tell();
   }
 
-  /** Tells at once. */
   async tell(): Promise<void> {
-    const { tally } = this.#shard;
-    tally.hear(await this.#deps.tellApplied(tally.applied));
-  }
-
-  async #pass(): Promise<void> {
-    this.#isScheduled = false;
-    if (this.#shard.tally.isAhead) this.#saveInTime();
-    await this.tell();
-  }
-
-  #saveInTime(): void {
-    const isQuiet = !this.#hasMore;
-    if (isQuiet || this.#deps.now() >= this.#savedAt + SAVE_EVERY_MS) {
-      this.#shard.saveTally();
-      this.#savedAt = this.#deps.now();
-    } else this.note();
+    this.#toldAt = this.#deps.now();
+    await this.#deps.tellApplied(this.#tally.applied);
   }
 }

@@ -140,9 +140,12 @@ export class Shard {
     if (isDue(this.checkpointDueAt, nowMs)) this.checkpoint();
   }
 
-  /** Writes the counts that the log does not hold. */
-  saveTally(): void {
-    this.tally.save(this.log.lastEntry);
+  /** Counts events that left the queue another way. */
+  settle(events: number): void {
+    this.#change(() => {
+      this.tally.took(events, 0);
+      this.tally.save(this.log.lastEntry);
+    });
   }
 
   /**
@@ -169,6 +172,7 @@ export class Shard {
       const { events, bytes } = this.log.append(kept, kind, nowMs);
       this.#checkpointer.noteLogged(events, bytes, nowMs);
     }
+    this.tally.save(this.log.lastEntry);
     this.#observer?.affected(effects);
     if (isDue(this.checkpointDueAt, nowMs)) this.#checkpoint();
   }
@@ -194,7 +198,6 @@ export class Shard {
       machine: this.machine.toJSON(),
     };
     this.tables.writeMeta("machine", saved);
-    this.tally.checkpointed();
   }
 
   #restoreMachine(state: MachineState | undefined): ShardMachine {

@@ -30,8 +30,10 @@ export class Surroundings {
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
 
-  /** Tells how many events were applied in all. @returns the most that was ever told */
-  readonly tellApplied = async (applied: number): Promise<number> => await this.#rate().applied(applied);
+  /** Tells how many events were applied in all. */
+  readonly tellApplied = async (applied: number): Promise<void> => {
+    await this.#rate().applied(applied);
+  };
 
   /** Events accepted so far, those of open leases that may have been included. */
   readonly accepted = async (): Promise<number> => await this.#rate().acceptedEvents();
