@@ -45,7 +45,7 @@ export function createClient(options: ClientOptions): Client {
 
 interface Flush {
   readonly through: number;
-  readonly resolve: (isSettled: boolean) => void;
+  readonly end: (isSettled: boolean) => void;
 }
 
 /** One request at a time, so that events arrive in the order they were taken. */
@@ -59,7 +59,7 @@ class Producer implements Client {
   /** Nothing is sent before: what an earlier client left goes first. */
   #isLoaded = false;
   #closing: Promise<Ledger> | null = null;
-  #flushes: Flush[] = [];
+  readonly #flushes = new Set<Flush>();
   #isPumping = false;
   #lastSeq = 0;
   /** Events up to this one need not wait for others. */
@@ -112,16 +112,19 @@ class Producer implements Client {
     const through = this.#lastSeq;
     this.#dueThrough = through;
     this.#wake();
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#flushes.push({ through, resolve });
-    if (this.#state === "closed") resolve(this.#custody.oldest > through);
-    this.#endFlushes();
-    const { clock } = this.#settings;
-    const timer = timeoutMs === undefined ? null : clock.setTimeout(() => resolve(false), timeoutMs);
-    const isSettled = await promise;
-    this.#flushes = this.#flushes.filter((flush) => flush.resolve !== resolve);
-    if (timer !== null) clock.clearTimeout(timer);
-    return isSettled;
+    if (this.#state === "closed") return this.#custody.oldest > through;
+    return await new Promise((resolve) => {
+      const { clock } = this.#settings;
+      const timer = timeoutMs === undefined ? null : clock.setTimeout(() => end(false), timeoutMs);
+      const end = (isSettled: boolean): void => {
+        this.#flushes.delete(flush);
+        if (timer !== null) clock.clearTimeout(timer);
+        resolve(isSettled);
+      };
+      const flush: Flush = { through, end };
+      this.#flushes.add(flush);
+      this.#endFlushes();
+    });
   }
 
   close(timeoutMs = CLOSE_TIMEOUT_MS): Promise<Ledger> {
@@ -226,12 +229,15 @@ class Producer implements Client {
   /** Lasts `ms`, or until the client is closed. Measured by a timer, not by the clock on the wall, which may be set. */
   async #pause(ms: number): Promise<void> {
     const { clock } = this.#settings;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = clock.setTimeout(resolve, ms);
-    this.#pauses.add(resolve);
-    await promise;
-    this.#pauses.delete(resolve);
-    clock.clearTimeout(timer);
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        clock.clearTimeout(timer);
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const timer = clock.setTimeout(end, ms);
+      this.#pauses.add(end);
+    });
   }
 
   /**
@@ -254,7 +260,8 @@ class Producer implements Client {
   /** Only a receipt counts here: everything else is left to the next ordinary request, after the wait it asks for. */
   async #sayFarewell(entries: readonly Entry[]): Promise<void> {
     const answer = await this.#transport.post(entries, true);
-    if (this.#state !== "closed" && answer.kind === "taken") {
+    if (this.#state === "closed") return;
+    if (answer.kind === "taken") {
       this.#custody.settleTaken(entries, answer.verdicts);
       this.#custody.prune();
       this.#endFlushes();
@@ -281,15 +288,15 @@ class Producer implements Client {
     this.#custody.end(this.#journal !== null);
     this.#transport.abort();
     for (const endPause of this.#pauses) endPause();
-    for (const { resolve } of this.#flushes) resolve(false);
+    for (const { end } of this.#flushes) end(false);
     await this.#journal?.idle();
     return this.ledger;
   }
 
   #endFlushes(): void {
-    if (!this.#isLoaded || this.#flushes.length === 0) return;
+    if (!this.#isLoaded || this.#flushes.size === 0) return;
     const { oldest } = this.#custody;
-    for (const { through, resolve } of this.#flushes) if (oldest > through) resolve(true);
+    for (const { through, end } of this.#flushes) if (oldest > through) end(true);
   }
 }
 

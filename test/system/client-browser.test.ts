@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
-import { join } from "node:path";
-import { build } from "esbuild";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundle } from "../../client/build.ts";
 import { launchBrowser, openPage } from "./browser.ts";
 import { startPlatform } from "./platform.ts";
 import type { Platform } from "./platform.ts";
@@ -32,31 +31,24 @@ afterAll(async () => {
   await platform?.dispose();
 });
 
-/** A site of another origin than the platform, with the client in it as `streamflow` and what the page did as `track(count, type)`. */
+/** What the site's page does: it has the client as `client`, and `track(count, type)`. */
+const SCRIPT = `
+import { createClient, localStorageStore } from "/streamflow.js";
+const { keep, ...options } = JSON.parse(document.documentElement.dataset.options);
+const client = createClient({ ...options, maxWaitMs: 600000, ...(keep && { store: localStorageStore() }) });
+Object.assign(globalThis, { client, track: (count, type) => {
+  for (let n = 0; n < count; n++) void client.track({ type, source: "page", data: { n, page: location.href } });
+} });`;
+
+/** A site of another origin than the platform. */
 async function serveSite(): Promise<Server> {
-  const { outputFiles } = await build({
-    stdin: {
-      resolveDir: join(import.meta.dirname, "../../client"),
-      loader: "ts",
-      contents: `
-        import { createClient, localStorageStore } from "./index.ts";
-        const options = JSON.parse(document.currentScript.dataset.options);
-        const client = createClient({ ...options, maxWaitMs: 600000, store: options.keep ? localStorageStore() : undefined });
-        Object.assign(globalThis, { client, track: (count, type) => {
-          for (let n = 0; n < count; n++) void client.track({ type, source: "page", data: { n, page: location.href } });
-        } });`,
-    },
-    bundle: true,
-    write: false,
-  });
-  const script = outputFiles[0]?.text ?? "";
+  const { code } = await bundle();
   const server = createServer((request, response) => {
-    const keep = request.url?.includes("keep") ?? false;
-    const options = JSON.stringify({ url: platform.url, key: platform.adminKey, keep });
-    response.setHeader("Content-Type", "text/html");
-    response.end(
-      `<!doctype html><link rel="icon" href="data:,"><title>Shop</title><script data-options='${options}'>${script}</script>`,
-    );
+    const isScript = request.url === "/streamflow.js";
+    const options = JSON.stringify({ url: platform.url, key: platform.adminKey, keep: request.url === "/keep" });
+    const page = `<!doctype html><html lang="en" data-options='${options}'><link rel="icon" href="data:,"><title>Shop</title>`;
+    response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
+    response.end(isScript ? code : `${page}<script type="module">${SCRIPT}</script>`);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -91,7 +83,7 @@ describe("the client in a page of another site", () => {
     await page.goto(`${siteUrl}/keep`);
     await platform.stop();
     await page.evaluate(`track(30, "page.kept"), location.reload()`);
-    await page.waitForFunction("client.ledger.restored === 30");
+    await page.waitForFunction("globalThis.client?.ledger.restored === 30");
     await platform.restart();
     const ledger = await page.evaluate("client.flush().then(() => client.ledger)");
     expect(ledger).toMatchObject({ offered: 30, restored: 30, delivered: 30 });

@@ -80,6 +80,14 @@ describe("batching", () => {
     expect(batches(w)).toEqual([[0, 1], [2, 3], [4]]);
   });
 
+  test("enough bytes for a batch go at once, however few events they are", async () => {
+    const w = world([], { maxBatchBytes: 32_000 });
+    await w.client.send([0, 1, 2].map((n) => numbered(n, { metadata: { text: "x".repeat(15_000) } })));
+    await w.clock.advance(0);
+    expect(batches(w)).toEqual([[0, 1]]);
+    expect(w.client.ledger).toMatchObject({ delivered: 2, buffered: 1 });
+  });
+
   test("flush sends what is there and tells when it is settled", async () => {
     const w = world();
     await w.client.send(many(2));
