@@ -10,6 +10,7 @@ import type { Tail } from "../core/events/segments.ts";
 import type { EventsSnapshot, Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../core/windows/definition.ts";
 import { restorePage } from "../core/windows/id-page.ts";
+import { stepUnitOf, type StepUnit } from "../core/windows/shape.ts";
 import { type Plan, type PlanProblem, planOf } from "../core/windows/plan.ts";
 import { type Effect, type MachineState, ShardMachine } from "../core/windows/shard-machine.ts";
 import { CorruptChunkError, InflateBudget, joinChunks, splitChunks, unpackChunk } from "../storage/chunk.ts";
@@ -67,7 +68,7 @@ export interface AggregationInfo {
   readonly definition: Definition;
   readonly version: number;
   readonly builtIn: boolean;
-  readonly windowMs: number;
+  readonly steps: StepUnit;
   /** Epoch ms, or null before the first event. */
   readonly watermark: number | null;
   readonly lateEvents: number;
@@ -256,12 +257,12 @@ export class WindowAggregator extends DurableObject<Env> {
       definition: aggregation.plan.definition,
       version: aggregation.version,
       builtIn: aggregation.id < FIRST_USER_ID,
-      windowMs: aggregation.plan.timing.sizeMs,
+      steps: stepUnitOf(aggregation.plan.shape),
       watermark: Number.isFinite(aggregation.watermark) ? aggregation.watermark : null,
       lateEvents: aggregation.lateEvents,
       duplicateEvents: this.#machine.duplicates - aggregation.duplicatesBefore,
       filterErrors: aggregation.filterErrors,
-      openWindows: [...aggregation.windows.values()].filter((window) => !window.closed).length,
+      openWindows: aggregation.windows.countOpen(),
     };
   }
 

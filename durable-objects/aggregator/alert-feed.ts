@@ -1,5 +1,6 @@
 import type { ShardMachine, Effect } from "../../core/windows/shard-machine.ts";
-import { type ClosedWindow, closedWindow } from "../../core/windows/window-json.ts";
+import { type ClosedWindow, closedSessions, closedWindow } from "../../core/windows/window-json.ts";
+import type { WindowView } from "../../core/windows/window-set.ts";
 import type { ShardTables } from "./tables.ts";
 
 /** Windows told in one call, so that it stays far below the 32 MB an RPC may carry. */
@@ -7,11 +8,15 @@ const WINDOWS_PER_CALL = 50;
 /** Pause after a failed call. */
 const RETRY_AFTER_MS = 2000;
 
-/** A window to tell of by its start; with an `end`, a run of windows that had no events. */
+/**
+ * A window to tell of by its start; with an `end`, a run of windows that had no events; with `sessions`, those that end at `end`,
+ * each by its start and group, told as one window: rules see one window per end.
+ */
 interface Notice {
   readonly aggregation: string;
   readonly start: number;
   readonly end?: number;
+  readonly sessions?: readonly (readonly [start: number, group: string])[];
 }
 
 /** What the AlertManager answers: aggregations with open alerts, which want to hear of empty windows too. */
@@ -69,10 +74,9 @@ export class AlertFeed {
     for (const { aggregation, emitted } of effects) {
       const { name } = aggregation.plan.definition;
       if (!this.#watched.has(name)) continue;
-      for (const { start, end } of emitted) {
-        this.#waiting.push({ aggregation: name, start });
-        this.#noticed.set(name, Math.max(end, this.#noticed.get(name) ?? -Infinity));
-      }
+      this.#waiting.push(...noticesOf(name, emitted));
+      const newest = Math.max(...emitted.map(({ end }) => end), this.#noticed.get(name) ?? -Infinity);
+      if (newest !== -Infinity) this.#noticed.set(name, newest);
     }
     for (const name of this.#open) this.#noteEmpty(name);
   }
@@ -130,12 +134,39 @@ export class AlertFeed {
     for (const [name, aggregation] of this.#machine.aggregations) aggregation.keepsTime = this.#open.has(name);
   }
 
-  #read({ aggregation: name, start, end }: Notice): ClosedWindow[] {
+  #read({ aggregation: name, start, end, sessions }: Notice): ClosedWindow[] {
     const aggregation = this.#machine.aggregations.get(name);
     if (aggregation === undefined) return [];
+    if (sessions !== undefined) {
+      // One that has grown since is told again under its new end, or waits to close there.
+      const found = sessions
+        .map(([first, session]) => aggregation.windows.find({ start: first, session }))
+        .filter((session) => session?.end === end && session?.closed === true);
+      const told = closedSessions(aggregation, found.filter((session) => session !== undefined));
+      return told === null ? [] : [told];
+    }
     if (end !== undefined)
       return [{ aggregation: name, version: aggregation.version, start, end, revision: 0, groups: [] }];
-    const window = aggregation.window(start);
+    const window = aggregation.windows.find({ start, session: null });
     return window === undefined ? [] : [closedWindow(aggregation, window)];
   }
+}
+
+/** Notices of windows in order of end; sessions with the same end share one. */
+function noticesOf(aggregation: string, emitted: readonly WindowView[]): Notice[] {
+  const notices: Notice[] = [];
+  const atEnd = new Map<number, [number, string][]>();
+  for (const { start, end, session } of emitted) {
+    if (session === null) {
+      notices.push({ aggregation, start });
+      continue;
+    }
+    const known = atEnd.get(end);
+    known?.push([start, session]);
+    if (known !== undefined) continue;
+    const sessions: [number, string][] = [[start, session]];
+    atEnd.set(end, sessions);
+    notices.push({ aggregation, start, end, sessions });
+  }
+  return notices;
 }

@@ -35,12 +35,13 @@ function recount(events: Iterable<StreamEvent>): Map<string, Record<string, unkn
   };
   for (const { timestamp, data } of events) {
     const n = Number(data["n"]);
-    add(`per_minute ${Math.floor(timestamp / MINUTE) * MINUTE} ${JSON.stringify({ "data.kind": data["kind"] })}`, {
+    const minute = Math.floor(timestamp / MINUTE) * MINUTE;
+    add(`per_minute ${minute} ${minute + MINUTE} ${JSON.stringify({ "data.kind": data["kind"] })}`, {
       events: 1,
       total: n,
     });
-    if (n > 5)
-      add(`filtered ${Math.floor((timestamp - 30_000) / (7 * MINUTE)) * 7 * MINUTE + 30_000} {}`, { events: 1 });
+    const seventh = Math.floor((timestamp - 30_000) / (7 * MINUTE)) * 7 * MINUTE + 30_000;
+    if (n > 5) add(`filtered ${seventh} ${seventh + 7 * MINUTE} {}`, { events: 1 });
   }
   return counted;
 }
