@@ -1,7 +1,14 @@
 import type { Grouping } from "./batch-view.ts";
 import type { Frame } from "./frame.ts";
 import type { DirtyRecord, WindowContext } from "./window-set.ts";
-import { decodeWindow, encodeWindow, type GroupState, groupOf, OVERFLOW_KEY, type WindowState } from "./window-state.ts";
+import {
+  decodeWindow,
+  encodeWindow,
+  type GroupState,
+  groupOf,
+  OVERFLOW_KEY,
+  type WindowState,
+} from "./window-state.ts";
 
 /** Bins read and not held are kept up to this many, so that windows made of the same slices need not decode them again … */
 const MAX_READ_BINS = 1000;
@@ -80,18 +87,19 @@ export class Bins {
   hold(start: number): WindowState {
     const resident = this.resident.get(start);
     if (resident !== undefined) return resident;
-    const bin = this.#read.get(start) ?? this.#load(start) ?? {
-      start,
-      end: this.#frame.endOf(start),
-      session: null,
-      closed: false,
-      revision: 0,
-      partial: start < this.#context.partialBefore,
-      groups: new Map(),
-      dirty: true,
-      storedBytes: 0,
-      storedParts: 0,
-    };
+    const bin = this.#read.get(start) ??
+      this.#load(start) ?? {
+        start,
+        end: this.#frame.endOf(start),
+        session: null,
+        closed: false,
+        revision: 0,
+        partial: start < this.#context.partialBefore,
+        groups: new Map(),
+        dirty: true,
+        storedBytes: 0,
+        storedParts: 0,
+      };
     this.resident.set(start, bin);
     this.#read.delete(start);
     return bin;

@@ -44,7 +44,8 @@ const tumblingSchema = z
     const complain = (field: string, message: string) => issues.addIssue({ code: "custom", path: [field], message });
     const isCalendar = CALENDAR_UNITS.some((unit) => unit === size);
     if (timezone === undefined) {
-      if (size === "1w" || size === "1mo") complain("size", `${size} is the calendar's: give a timezone, UTC for example`);
+      if (size === "1w" || size === "1mo")
+        complain("size", `${size} is the calendar's: give a timezone, UTC for example`);
       else if ((parseDuration(size) ?? -1) < MIN_WINDOW_MS) complain("size", durationMessage(MIN_WINDOW_MS));
       return;
     }

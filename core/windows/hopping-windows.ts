@@ -137,7 +137,9 @@ export class HoppingWindows implements WindowSet {
   }
 
   toJSON(): WindowSetState {
-    return { open: [...this.#slices.resident.values()].filter((slice) => this.#isOpen(slice)).map(({ start }) => start) };
+    return {
+      open: [...this.#slices.resident.values()].filter((slice) => this.#isOpen(slice)).map(({ start }) => start),
+    };
   }
 
   /** Raises the revision of closed windows that had events before; the others are closed for the first time. */
@@ -161,7 +163,8 @@ export class HoppingWindows implements WindowSet {
 
   #noteOpen(slice: number): void {
     for (const start of this.#windowsOver(slice)) {
-      if (start + this.#shape.sizeMs > this.watermark && !this.#open.has(start)) this.#open.set(start, this.#view(start));
+      if (start + this.#shape.sizeMs > this.watermark && !this.#open.has(start))
+        this.#open.set(start, this.#view(start));
     }
   }
 

@@ -10,7 +10,14 @@
  */
 import type { Plan } from "./plan.ts";
 import { decodeSessions, encodePage, type Session, type SessionPage } from "./session-page.ts";
-import { compareText, type DirtyRecord, keysBetween, type RestingRecord, type StoredKeys, type WindowContext } from "./window-set.ts";
+import {
+  compareText,
+  type DirtyRecord,
+  keysBetween,
+  type RestingRecord,
+  type StoredKeys,
+  type WindowContext,
+} from "./window-set.ts";
 
 const GAPS_PER_PAGE = 4;
 const LEVEL_FACTOR = 64;

@@ -112,7 +112,8 @@ export class SessionWindows implements WindowSet {
       let first: (typeof levels)[number] | undefined;
       for (const level of levels) {
         if (level.next.done === true) continue;
-        if (first === undefined || first.next.done === true || byStart(level.next.value, first.next.value) < 0) first = level;
+        if (first === undefined || first.next.done === true || byStart(level.next.value, first.next.value) < 0)
+          first = level;
       }
       if (first === undefined || first.next.done === true) return;
       yield first.next.value;

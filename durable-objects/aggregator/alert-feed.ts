@@ -142,7 +142,10 @@ export class AlertFeed {
       const found = sessions
         .map(([first, session]) => aggregation.windows.find({ start: first, session }))
         .filter((session) => session?.end === end && session?.closed === true);
-      const told = closedSessions(aggregation, found.filter((session) => session !== undefined));
+      const told = closedSessions(
+        aggregation,
+        found.filter((session) => session !== undefined),
+      );
       return told === null ? [] : [told];
     }
     if (end !== undefined)

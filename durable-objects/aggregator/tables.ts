@@ -141,7 +141,12 @@ export class ShardTables {
     }
     // Sessions that join or outgrow their page leave it smaller than it was.
     if (parts.length < storedParts)
-      this.#run("delete from windows where aggregation = ? and start = ? and part >= ?", aggregation, key, parts.length);
+      this.#run(
+        "delete from windows where aggregation = ? and start = ? and part >= ?",
+        aggregation,
+        key,
+        parts.length,
+      );
   }
 
   dropWindows(aggregation: number): void {

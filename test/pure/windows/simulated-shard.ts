@@ -17,7 +17,7 @@ export function plan(definition: Definition): Plan {
 
 export const allRows = (batch: EventBatch): Uint32Array => Uint32Array.from({ length: batch.length }, (_, row) => row);
 
-type Logged =
+export type Logged =
   | { readonly kind: "events"; readonly events: readonly StreamEvent[] }
   | { readonly kind: "tick"; readonly at: number };
 
@@ -27,7 +27,14 @@ export class SimulatedShard {
   /** Every event that is stored, in order. */
   readonly stored: StreamEvent[] = [];
   /** Windows told as closed or revised, in order. */
-  readonly closings: { readonly aggregation: string; readonly start: number; readonly revision: number }[] = [];
+  readonly closings: {
+    readonly aggregation: string;
+    readonly start: number;
+    readonly end: number;
+    readonly revision: number;
+  }[] = [];
+  /** Everything that was ever logged. */
+  readonly history: Logged[] = [];
   /** What a live reader has: windows by name, with their ends. Kept only by the changes told. */
   readonly seen = new Map<string, number>();
   offered = 0;
@@ -70,7 +77,7 @@ export class SimulatedShard {
   }
 
   tick(at: number): void {
-    this.#log.push({ kind: "tick", at });
+    this.#append({ kind: "tick", at });
     this.#note(this.machine.tick(at));
   }
 
@@ -112,7 +119,10 @@ export class SimulatedShard {
     for (const aggregation of this.machine.aggregations.values()) {
       for (const window of this.list(aggregation)) {
         for (const group of window.groups.values())
-          found.set(nameOf(aggregation, window, group.key), valuesOf(aggregation.plan, group, window.end - window.start));
+          found.set(
+            nameOf(aggregation, window, group.key),
+            valuesOf(aggregation.plan, group, window.end - window.start),
+          );
       }
     }
     return found;
@@ -132,15 +142,20 @@ export class SimulatedShard {
 
   #keep(events: readonly StreamEvent[], fold: (batch: EventBatch) => Effect[]): void {
     if (events.length === 0) return;
-    this.#log.push({ kind: "events", events });
+    this.#append({ kind: "events", events });
     this.stored.push(...events);
     this.#note(fold(EventBatch.fromEvents(events)));
+  }
+
+  #append(logged: Logged): void {
+    this.#log.push(logged);
+    this.history.push(logged);
   }
 
   #note(effects: readonly Effect[]): void {
     for (const { aggregation, touched, emitted, gone } of effects) {
       const { name } = aggregation.plan.definition;
-      for (const { start, revision } of emitted) this.closings.push({ aggregation: name, start, revision });
+      for (const { start, end, revision } of emitted) this.closings.push({ aggregation: name, start, end, revision });
       for (const { start, session } of gone) this.seen.delete(`${name} ${start} ${session ?? ""}`);
       for (const { start, end, session } of touched) this.seen.set(`${name} ${start} ${session ?? ""}`, end);
     }
