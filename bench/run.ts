@@ -1,7 +1,7 @@
 // `npm run bench`: what the README's numbers come from. Runs the built Worker in workerd, without any dev proxy.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { measureAccepted } from "./accepted.ts";
 import { measureCost } from "./cost.ts";
@@ -76,6 +76,8 @@ function environment(): Record<string, unknown> {
     date: new Date().toISOString(),
     cpu: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
     memory_gb: Math.round(totalmem() / 1e9),
+    // Well above 0 before the run means that other work took part of the machine.
+    load_average: loadavg().map((load) => Math.round(load * 100) / 100),
     node: process.version,
     workerd: versionOf("workerd"),
     miniflare: versionOf("miniflare"),

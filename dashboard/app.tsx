@@ -1,4 +1,5 @@
 import type { FunctionComponent } from "preact";
+import { AlertAnnouncer } from "./parts/alert-announcer.tsx";
 import { ConnectionBadge } from "./parts/connection-badge.tsx";
 import { Freshness } from "./parts/freshness.tsx";
 import { Icon, type IconName } from "./parts/icon.tsx";
@@ -71,6 +72,7 @@ function Shell() {
           </button>
         </div>
       </header>
+      <AlertAnnouncer />
       <main id="content" class="content" tabIndex={-1}>
         <header class="page-head">
           <div>

@@ -24,11 +24,12 @@ export function requestShell(): MiddlewareHandler<AppEnv> {
     const startedAtMs = Date.now();
     c.set("correlationId", correlationId(c.req.header("X-Correlation-ID")));
     const isCrossOrigin = CROSS_ORIGIN_PATHS.has(c.req.path);
+    // Set before the answer is made: on a finished one each header copies it, which costs a batch of events a tenth of its time.
+    setHeaders(c, isCrossOrigin && c.req.method === "POST");
     if (isCrossOrigin && c.req.method === "OPTIONS")
       c.res = new Response(null, { status: 204, headers: PREFLIGHT_HEADERS });
     else await next();
-    // A 101 carries its socket, and nobody reads its other headers.
-    if (c.res.status !== 101) setHeaders(c, isCrossOrigin && c.req.method === "POST");
+    if (isRaw(c)) setHeaders(c, isCrossOrigin && c.req.method === "POST");
     record(c, Date.now() - startedAtMs);
   };
 }
@@ -37,12 +38,17 @@ function correlationId(sent: string | undefined): string {
   return sent !== undefined && CORRELATION_ID.test(sent) ? sent : crypto.randomUUID();
 }
 
+/** An answer made elsewhere (an asset, another object's) has not our headers yet. A 101 carries its socket, and nobody reads its other headers. */
+function isRaw(c: AppContext): boolean {
+  return c.res.status !== 101 && !c.res.headers.has("X-Correlation-ID");
+}
+
 function setHeaders(c: AppContext, isCrossOrigin: boolean): void {
   c.header("X-Correlation-ID", c.get("correlationId"));
   c.header("X-Content-Type-Options", "nosniff");
   c.header("Referrer-Policy", "no-referrer");
   if (c.env.STREAMFLOW_MODE !== "local") c.header("Strict-Transport-Security", `max-age=${HSTS_SECONDS}`);
-  if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-store");
+  if (!c.finalized || !c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-store");
   if (!isAsset(c)) c.header("Content-Security-Policy", API_POLICY);
   if (!isCrossOrigin) return;
   c.header("Access-Control-Allow-Origin", "*");

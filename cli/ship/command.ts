@@ -31,7 +31,7 @@ source, the line and how often that line came before in the file.
 
 Lines that do not parse are reported with their numbers and do not stop it. Refusals for load (429), outages (503) and
 network errors are tried again for up to two minutes (15 seconds until the first batch is through). Exit code 0: every
-line that parses was accepted; 1: some were rejected, or it could not go on; 2: wrong usage.
+line that parses was accepted; 1: some were rejected, none parses, or it could not go on; 2: wrong usage.
 `;
 
 const DEFAULT_BATCH = 500;
@@ -95,7 +95,8 @@ async function shipFile(job: Job): Promise<number> {
   progress.end();
   report(job, totals, (performance.now() - startedAt) / 1000);
   if (failure !== undefined) throw new CliError(failure);
-  return totals.rejected > 0 ? 1 : 0;
+  const nothingParsed = totals.read > 0 && totals.unparsed.length === totals.read;
+  return totals.rejected > 0 || nothingParsed ? 1 : 0;
 }
 
 function deliveryTools(target: Target, progress: Progress) {

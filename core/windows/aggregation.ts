@@ -175,9 +175,10 @@ export function valuesOf(plan: Plan, group: GroupState, spanMs: number): Record<
   return Object.fromEntries(plan.measures.map(({ name }, m) => [name, group.accumulators[m]?.result(spanMs) ?? null]));
 }
 
-/** Group values by path text; the overflow group has `null` for each. */
+/** Group values by path text. The overflow group has null for each and `overflow: true`, which is no path, so it equals no other group. */
 export function groupJson(plan: Plan, key: string): Record<string, JsonValue> {
   const paths = plan.definition.group_by ?? [];
   const values: readonly JsonValue[] = key === OVERFLOW_KEY ? [] : (JSON.parse(key) as readonly JsonValue[]);
-  return Object.fromEntries(paths.map((path, k) => [path, values[k] ?? null]));
+  const group: Record<string, JsonValue> = Object.fromEntries(paths.map((path, k) => [path, values[k] ?? null]));
+  return key === OVERFLOW_KEY ? { ...group, overflow: true } : group;
 }

@@ -22,7 +22,27 @@ const durationMessage = (minMs: number) =>
   `must be a duration like 500ms, 10s, 5m, 1h or 1d, at least ${minMs}ms and at most 400d`;
 const duration = (minMs: number) =>
   z.string().refine((text) => (parseDuration(text) ?? -1) >= minMs, { message: durationMessage(minMs) });
-const path = z.string().min(1).max(256);
+/** What a path may begin with: the fields of an event. Any other would be absent from every event there can be. */
+const EVENT_FIELDS: readonly string[] = [
+  "id",
+  "type",
+  "source",
+  "timestamp",
+  "received_at",
+  "severity",
+  "data",
+  "metadata",
+  "correlation_id",
+  "session_id",
+  "user_id",
+  "tags",
+];
+const path = z
+  .string()
+  .max(256)
+  .refine((text) => EVENT_FIELDS.includes(text.split(".")[0] ?? "") && !text.split(".").includes(""), {
+    message: `must be a path under the event, like type or data.status; it begins with one of ${EVENT_FIELDS.join(", ")}`,
+  });
 const expression = z.string().min(1).max(2000);
 
 const measureSchema = z.strictObject({

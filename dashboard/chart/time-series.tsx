@@ -1,4 +1,4 @@
-import { useComputed, useSignal, type ReadonlySignal } from "@preact/signals";
+import { useComputed, useSignal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { rate } from "../format/number.ts";
 import { clock } from "../format/time.ts";
@@ -22,7 +22,8 @@ export function TimeSeries({ stack, height, name }: TimeSeriesProps) {
   const element = useRef<HTMLDivElement>(null);
   const index = useSignal<number | null>(null);
   const spoken = useSignal("");
-  const plot = usePlot(stack, height, element, (at) => (index.value = at));
+  const failed = useSignal(false);
+  const plot = usePlot({ stack, height, element, failed, onPoint: (at) => (index.value = at) });
   const hint = useId();
   const description = useComputed(() => describe(name, stack.value));
 
@@ -47,6 +48,7 @@ export function TimeSeries({ stack, height, name }: TimeSeriesProps) {
         onKeyDown={move}
         style={{ "--chart-height": `${height}px` }}
       />
+      {failed.value && <p class="note">The chart could not be fetched. Reload the page, or read the table.</p>}
       <p id={hint} class="visually-hidden">
         Left and right arrow keys read single seconds.
       </p>
@@ -58,13 +60,17 @@ export function TimeSeries({ stack, height, name }: TimeSeriesProps) {
   );
 }
 
+interface PlotInput {
+  readonly stack: ReadonlySignal<Stack>;
+  readonly height: number;
+  readonly element: { readonly current: HTMLElement | null };
+  /** Set when the chart's code could not be fetched, as after a new version was deployed. */
+  readonly failed: Signal<boolean>;
+  readonly onPoint: (index: number | null) => void;
+}
+
 /** A plot in the element, rebuilt when its series or the theme change, and fed whenever the data do. */
-function usePlot(
-  stack: ReadonlySignal<Stack>,
-  height: number,
-  element: { readonly current: HTMLElement | null },
-  onPoint: (index: number | null) => void,
-): { readonly current: Plot | null } {
+function usePlot({ stack, height, element, failed, onPoint }: PlotInput): { readonly current: Plot | null } {
   const plot = useRef<Plot | null>(null);
   const names = useComputed(() => JSON.stringify(stack.value.series.map(({ name, slot }) => [name, slot]))).value;
   const shade = theme.value;
@@ -79,7 +85,7 @@ function usePlot(
       plot.current = createPlot({ element: element.current, height, series, onPoint });
       plot.current.update(stack.peek().at, upperEdges(stack.peek()));
     };
-    void build();
+    build().catch(() => (failed.value = true));
     return () => {
       gone = true;
       plot.current?.destroy();

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useLayoutEffect, useId, useRef } from "preact/hooks";
 import type { EventJson } from "../../core/live/protocol.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { Icon } from "./icon.tsx";
@@ -7,7 +7,7 @@ import { Icon } from "./icon.tsx";
 export function EventDialog({ event, onClose }: { event: EventJson; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const text = JSON.stringify(event, null, 2);
   const closeOnBackdrop = (click: MouseEvent): void => {
     if (click.target === dialog.current) dialog.current?.close();

@@ -172,6 +172,8 @@ function isBeyond(place: WindowPlace, after: WindowPlace | null): boolean {
 function matches(group: Readonly<Record<string, JsonValue>>, wanted: GroupFilter): boolean {
   return Object.entries(wanted).every(([path, text]) => {
     const value = group[path];
-    return value === text || JSON.stringify(value ?? null) === text;
+    return (
+      value === text || JSON.stringify(value ?? null) === text || (typeof value === "number" && value === Number(text))
+    );
   });
 }

@@ -90,7 +90,7 @@ export const apiKeys = sqliteTable(
     tenant: text().notNull(),
     name: text().notNull(),
     role: text({ enum: ["ingest", "viewer", "editor", "admin"] }).notNull(),
-    /** Hex SHA-256 of the secret part. */
+    /** Hex SHA-256 of the whole key. */
     hash: text().notNull(),
     created_at: integer().notNull(),
     last_used_at: integer(),

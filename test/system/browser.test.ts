@@ -120,6 +120,7 @@ describe("the dashboard in a real browser", () => {
     await row.waitFor();
     expect(await row.innerText()).toContain("<img src=x");
     await row.getByRole("button").click();
+    await page.getByRole("dialog").waitFor();
     expect(await page.locator("dialog pre").innerText()).toContain("<script>");
     await page.keyboard.press("Escape");
     await expect.poll(() => page.locator("dialog").count()).toBe(0);
@@ -155,6 +156,10 @@ describe("the dashboard in a real browser", () => {
     await expect.poll(() => stat(page, "alerts-open"), { timeout: 15_000 }).toBe("1");
     await page.locator(".place-alerts").getByText("Too many errors").waitFor();
     expect(await page.title()).toBe("(1) StreamFlow");
+    await page
+      .getByRole("status")
+      .filter({ hasText: "New error alert: Too many errors" })
+      .waitFor({ state: "attached" });
 
     await page.getByRole("link", { name: "Alerts" }).click();
     await page.getByRole("button", { name: "Acknowledge Too many errors" }).click();

@@ -167,11 +167,12 @@ export interface CommandRun {
   readonly done: Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
 }
 
-/** Runs `streamflow` against a platform, with its admin key. */
+/** Runs `streamflow` against a platform, with its admin key unless the arguments give another. */
 export function streamflow(platform: Platform, args: readonly string[], input?: NodeJS.ReadableStream): CommandRun {
+  const [command = "", ...rest] = args;
   const child = spawn(
     process.execPath,
-    [join(ROOT, "cli/streamflow.js"), ...args, "--url", platform.url, "--key", platform.adminKey],
+    [join(ROOT, "cli/streamflow.js"), command, "--url", platform.url, "--key", platform.adminKey, ...rest],
     { stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] },
   );
   if (child.stdin !== null) input?.pipe(child.stdin);

@@ -51,6 +51,11 @@ beforeAll(async () => {
   await seed();
 });
 
+async function counts(query: string): Promise<number> {
+  const { data } = await get(`/api/v1/aggregations/by_status/windows?${query}`);
+  return (data["windows"] as unknown[]).length;
+}
+
 describe("the windows of an aggregation", () => {
   test("come by start, then group, and groups keep their JSON type", async () => {
     const { data } = await get("/api/v1/aggregations/by_status/windows");
@@ -79,9 +84,8 @@ describe("the windows of an aggregation", () => {
   });
 
   test("can be narrowed by time, status and group", async () => {
-    const counts = async (query: string): Promise<number> =>
-      ((await get(`/api/v1/aggregations/by_status/windows?${query}`)).data["windows"] as unknown[]).length;
     expect(await counts("group.data.status=404")).toBe(3);
+    expect(await counts("group.data.status=404.0")).toBe(2);
     expect(await counts(`group.data.status=${encodeURIComponent('"404"')}`)).toBe(1);
     expect(await counts(`from=${new Date(T0 + HOUR).toISOString()}&to=${T0 + 2 * HOUR}`)).toBe(2);
     expect(await counts("status=open")).toBe(4);
@@ -137,6 +141,10 @@ describe("definitions", () => {
     [{ ...valid, measures: { threshold: { fn: "count" } } }, "measures.threshold.fn"],
     [{ ...valid, measures: { n: { fn: "median", field: "data.x" } } }, "measures.n.fn"],
     [{ ...valid, group_by: ["type", "type"] }, "group_by"],
+    [{ ...valid, group_by: ["type", "status"] }, "group_by.1"],
+    [{ ...valid, group_by: ["event.type"] }, "group_by.0"],
+    [{ ...valid, group_by: ["data..x"] }, "group_by.0"],
+    [{ ...valid, measures: { s: { fn: "sum", field: "nope.x" } } }, "measures.s.field"],
     [{ ...valid, max_groups: 0 }, "max_groups"],
     [{ ...valid, name: "no spaces" }, "name"],
     [{ ...valid, idle_timeout: 5 }, "idle_timeout"],

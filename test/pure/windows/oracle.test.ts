@@ -64,7 +64,7 @@ function eventOf(pick: number, all: Specs, receivedAt: number): StreamEvent {
 function replay(history: readonly Logged[]) {
   const twin = new SimulatedShard(EVERY_TYPE.map(({ definition }) => definition));
   const recounts = new Map(EVERY_TYPE.map(({ definition, recount }) => [definition.name, new BatchRecount(recount)]));
-  const told: unknown[] = [];
+  const told: { aggregation: string; start: number; end: number; revision: number }[] = [];
   for (const logged of history) {
     const watermarks = watermarksOf(twin);
     const expected = new Map<string, Recounted[]>();

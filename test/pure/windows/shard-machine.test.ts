@@ -70,6 +70,7 @@ describe("one shard", () => {
   test("groups beyond max_groups go to one overflow group, and the total stays exact", () => {
     const shard = new SimulatedShard([{ ...perMinute, max_groups: 2 }]);
     shard.offer(Array.from({ length: 10 }, (_, k) => event(`e${k}`, T0, T0, "a", `kind${k}`)));
+    expect([...shard.results().keys()].at(-1)).toContain('"overflow":true');
     const counts = [...shard.results().values()].map((values) => values["events"]);
     expect(counts.toSorted()).toEqual([1, 1, 8]);
   });
