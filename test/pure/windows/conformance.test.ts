@@ -383,20 +383,21 @@ describe.each([
   });
 });
 
+const source = (newest: number, isIdle = false): Source => ({
+  index: 0,
+  name: "",
+  newest,
+  lastReceived: isIdle ? 0 : 1000,
+  stored: new StoredSpans(),
+  forgottenThrough: -Infinity,
+});
+
 /**
  * Apache Flink, StatusWatermarkValveTest (flink-streaming-java, runtime/streamstatus): channels with watermarks that fall idle and
  * come back. Here a channel is a source, idle when it was not heard of since the last idle check.
  */
 describe("Flink's watermark valve", () => {
   const policy = { outOfOrdernessMs: 0, idleTimeoutMs: 10 };
-  const source = (newest: number, isIdle = false): Source => ({
-    index: 0,
-    name: "",
-    newest,
-    lastReceived: isIdle ? 0 : 1000,
-    stored: new StoredSpans(),
-    forgottenThrough: -Infinity,
-  });
   const after = (watermark: number, ...sources: Source[]) => advanceWatermark(watermark, sources, policy, 100);
 
   test("the slowest channel that is not idle holds the watermark", () => {

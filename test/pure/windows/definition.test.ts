@@ -7,6 +7,8 @@ const withWindow = (window: unknown) =>
 const fieldsOf = (window: unknown): string[] =>
   (withWindow(window).error?.issues ?? []).map(({ path }) => path.join("."));
 
+const hopping = (slices: number) => ({ type: "hopping", size: `${slices * 10}s`, slide: "10s" });
+
 describe("a window", () => {
   test.each<[Definition["window"], unknown]>([
     [
@@ -55,7 +57,6 @@ describe("a window", () => {
   });
 
   test("may have as many slices as the limit says and not one more", () => {
-    const hopping = (slices: number) => ({ type: "hopping", size: `${slices * 10}s`, slide: "10s" });
     expect(fieldsOf(hopping(MAX_SLICES_PER_WINDOW))).toEqual([]);
     expect(fieldsOf(hopping(MAX_SLICES_PER_WINDOW + 1))).toEqual(["window.slide"]);
   });

@@ -109,6 +109,10 @@ function windowsOf(shard: SimulatedShard, name: string): unknown[] {
   }));
 }
 
+/** Aggregations tell in no order among themselves. */
+const byAggregation = (list: readonly { readonly aggregation: string }[]) =>
+  EVERY_TYPE.map(({ definition: { name } }) => list.filter(({ aggregation }) => aggregation === name));
+
 describe("one shard with windows of every type", () => {
   test("equals a batch recount after any disorder, duplicates, ties, idle gaps and crashes", () => {
     fc.assert(
@@ -134,8 +138,6 @@ describe("one shard with windows of every type", () => {
               })),
           );
         }
-        const byAggregation = (list: readonly { readonly aggregation: string }[]) =>
-          EVERY_TYPE.map(({ definition: { name } }) => list.filter(({ aggregation }) => aggregation === name));
         expect(byAggregation(shard.closings)).toEqual(byAggregation(told));
       }),
       { numRuns: 1000 },
