@@ -21,12 +21,16 @@ import {
 
 const GAPS_PER_PAGE = 4;
 const LEVEL_FACTOR = 64;
+/** Missing keys remembered, at some 40 bytes each. */
+const MAX_MISSING = 50_000;
 /** Keys of a level begin at its multiple of this; event times are between 0 and far below it. */
 const LEVEL_KEYS = 2 ** 48;
 
 export class SessionPages {
-  /** In memory, by key. Pages that storage does not have either are here as empty ones. */
+  /** In memory, by key. */
   readonly resident = new Map<number, SessionPage>();
+  /** Keys that storage is known not to have, so that it is not asked for each event anew. */
+  readonly #missing = new Set<number>();
   /** Levels in use. */
   levels: number;
   readonly #context: WindowContext;
@@ -52,7 +56,7 @@ export class SessionPages {
       const length = this.#length(level);
       const from = Math.max(0, this.#pageStart(level, at - this.#gapMs - length));
       for (let start = from; start < at + this.#gapMs; start += length) {
-        for (const session of this.#hold(level, start).sessions.get(group) ?? []) {
+        for (const session of this.#stored(level, start)?.sessions.get(group) ?? []) {
           if (session.first - this.#gapMs < at && at < session.last + this.#gapMs) found.push(session);
         }
       }
@@ -179,11 +183,23 @@ export class SessionPages {
 
   /** A page in memory from now on, made if there is none. */
   #hold(level: number, start: number): SessionPage {
+    const stored = this.#stored(level, start);
+    if (stored !== undefined) return stored;
+    const page = this.#emptyPage(level, start);
+    this.resident.set(page.key, page);
+    this.#missing.delete(page.key);
+    return page;
+  }
+
+  /** A page in memory from now on, if there is one. */
+  #stored(level: number, start: number): SessionPage | undefined {
     const key = level * LEVEL_KEYS + start;
     const resident = this.resident.get(key);
-    if (resident !== undefined) return resident;
-    const page = this.#load(level, start) ?? this.#emptyPage(level, start);
-    this.resident.set(key, page);
+    if (resident !== undefined || this.#missing.has(key)) return resident;
+    const page = this.#load(level, start);
+    if (page !== undefined) this.resident.set(key, page);
+    else if (this.#missing.size >= MAX_MISSING) this.#missing.clear();
+    if (page === undefined) this.#missing.add(key);
     return page;
   }
 

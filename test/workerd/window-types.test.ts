@@ -180,6 +180,21 @@ describe("session windows", () => {
     expect(await range("step=total&group.data.kind=x")).toEqual([[0, 190, 3]]);
   });
 
+  test("one that goes on for hours is found by a late event in its middle, and listed in its place", async () => {
+    await define({ type: "session", gap: "10m" });
+    const walk = Array.from({ length: 48 }, (_, k) => at(T0 + k * 5 * MINUTE));
+    await apply(at(T0 - HOUR, "before"), ...walk, at(T0 + HOUR, "within"));
+    await restart();
+    await apply(at(T0 + 2 * HOUR + MINUTE));
+    await resolved();
+    await restart();
+    expect(brief(await listed())).toEqual([
+      [-60, -50, "closed", 0, "before", 1],
+      [0, 245, "open", 0, "x", 49],
+      [60, 70, "closed", 0, "within", 1],
+    ]);
+  });
+
   test("pages of a hundred sessions that start together come each once", async () => {
     await define({ type: "session", gap: "10m" });
     await apply(...Array.from({ length: 100 }, (_, k) => at(T0 + (k % 3) * MINUTE, `kind${k}`)));
