@@ -14,7 +14,7 @@ import { byEnd, type WindowName, type WindowView } from "./window-set.ts";
 /** What a batch did to one aggregation. */
 export interface Effect {
   readonly aggregation: Aggregation;
-  /** Windows that changed, except those that closed longer than allowed_lateness ago: their revisions change history only. */
+  /** Windows that changed, except those that closed before and longer than allowed_lateness ago: their revisions change history only. */
   readonly touched: ReadonlySet<WindowView>;
   /** Windows to tell the alerts of: closed before and revised, in order of end; then closed just now, in order of end. */
   readonly emitted: readonly WindowView[];
@@ -141,7 +141,7 @@ export class ShardMachine {
     this.#noteSources(batch, rows);
     return effects.map(({ aggregation, change }) => {
       const oldest = aggregation.watermark - aggregation.plan.timing.allowedLatenessMs;
-      const touched = change.touched.filter(({ end }) => end > oldest);
+      const touched = change.touched.filter(({ end, revision }) => end > oldest || revision === 0);
       const revised = touched.filter((window) => window.closed).sort(byEnd);
       const closed = aggregation.advance(this.sources, this.idleAsOf);
       return {

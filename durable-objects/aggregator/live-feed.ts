@@ -33,7 +33,7 @@ export interface LiveFeedDeps {
   /** Runs `work` after `delayMs`, with the object's input gate in the usual way. */
   readonly later: (work: () => void, delayMs: number) => void;
   readonly now: () => number;
-  readonly onError: (error: unknown) => void;
+  readonly report: (what: string, error: unknown) => void;
 }
 
 /** What readers of one aggregation have not been told yet, by window. */
@@ -98,6 +98,11 @@ export class LiveFeed {
     }
   }
 
+  /** An aggregation is gone, or another has its name. */
+  forget(aggregation: Aggregation): void {
+    this.#changed.delete(aggregation);
+  }
+
   /** Arranges for a frame if one is wanted and none is due already. */
   schedule(): void {
     if (this.#isScheduled || !this.#isWatched()) return;
@@ -107,7 +112,7 @@ export class LiveFeed {
       this.#isScheduled = false;
       this.#lastFrameAt = this.#deps.now();
       const frames = this.#frames();
-      if (frames.length > 0) this.#deps.publish(frames).catch(this.#deps.onError);
+      if (frames.length > 0) this.#deps.publish(frames).catch((error: unknown) => this.#deps.report("publish", error));
       if (this.#changed.size > 0) this.schedule();
     }, wait);
   }

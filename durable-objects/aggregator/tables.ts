@@ -1,9 +1,14 @@
 import type { DirtyRecord } from "../../core/windows/window-set.ts";
 
+const LOG_KINDS = ["events", "late", "tick"] as const;
+
+/** Events as they came from the queue, late events found to be new, or an idle check. */
+export type LogKind = (typeof LOG_KINDS)[number];
+
 /** One committed call or idle check, as the log keeps it. */
 export interface LogEntry {
   readonly entry: number;
-  readonly kind: "events" | "tick";
+  readonly kind: LogKind;
   /** Sequence number of the first event. */
   readonly seq: number;
   readonly events: number;
@@ -69,7 +74,8 @@ export class ShardTables {
       "select entry, kind, seq, events, at, body from log where entry > ? order by entry",
       entry,
     )) {
-      yield { ...row, kind: row.kind === "tick" ? "tick" : "events", body: new Uint8Array(row.body) };
+      const kind = LOG_KINDS.find((known) => known === row.kind) ?? "events";
+      yield { ...row, kind, body: new Uint8Array(row.body) };
     }
   }
 

@@ -1,33 +1,9 @@
-import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
-import type { StreamEvent } from "../../core/events/event.ts";
-import { aggregatorName } from "../../core/events/names.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
 import { LiveHub } from "../../durable-objects/live-hub.ts";
-import { windowAggregator } from "../../durable-objects/remote.ts";
-import { event, events, newTenant, packed, T0 } from "./event-messages.ts";
-
-function newAggregator() {
-  const tenant = newTenant("aggregator");
-  const object = env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0));
-  return { tenant, object, stub: windowAggregator(env, tenant) };
-}
-
-type Aggregator = ReturnType<typeof newAggregator>["stub"];
-
-const message = (list: readonly StreamEvent[]) => ({ id: "m", body: packed(list) });
-const everyWindow = { from: null, to: null, status: "all", groups: {}, limit: 1000, after: null } as const;
-
-async function hourlyCounts(stub: Aggregator): Promise<unknown[]> {
-  const page = await stub.windows("events_1h", everyWindow);
-  return page?.windows.map(({ values }) => values["count"]) ?? [];
-}
-
-async function sealedEvents(tenant: string): Promise<number> {
-  const sql = "select coalesce(sum(events), 0) as events from segment_index where tenant = ?";
-  return (await env.DB.prepare(sql).bind(tenant).first<{ events: number }>())?.events ?? 0;
-}
+import { event, events, packed, T0 } from "./event-messages.ts";
+import { everyWindow, hourlyCounts, message, newAggregator, sealedEvents } from "./window-aggregator-bench.ts";
 
 describe("WindowAggregator", () => {
   test("counts each event id once, however often it comes", async () => {

@@ -80,7 +80,9 @@ function replay(history: readonly Logged[]) {
     }
     for (const [name, recount] of recounts) {
       const [from, to] = [watermarks.get(name) ?? Number.NaN, watermarksOf(twin).get(name) ?? Number.NaN];
-      const revised = (expected.get(name) ?? []).filter(({ end }) => end + toldForMs(name) > from);
+      const revised = (expected.get(name) ?? []).filter(
+        ({ end, revision }) => revision === 0 || end + toldForMs(name) > from,
+      );
       for (const window of [...revised, ...recount.advance(from, to)])
         told.push({ aggregation: name, start: window.start, end: window.end, revision: window.revision });
     }
