@@ -1,6 +1,6 @@
 /** A clock that only runs when told, a platform that fails on demand and a store in memory: what the client meets, without waiting. */
-import type { Clock } from "../../../client/index.ts";
-import type { KeyValueStore } from "../../../client/index.ts";
+import { gunzipSync } from "node:zlib";
+import type { Clock, KeyValueStore } from "../../../client/index.ts";
 
 interface Timer {
   readonly atMs: number;
@@ -44,9 +44,9 @@ export class FakeClock implements Clock {
 
   /** Advances until the promise is settled. */
   async until<T>(promise: Promise<T>): Promise<T> {
-    let isOver = false;
-    const watched = promise.finally(() => (isOver = true));
-    for (let step = 0; !isOver; step++) {
+    const state = { isOver: false };
+    const watched = promise.finally(() => (state.isOver = true));
+    for (let step = 0; !state.isOver; step++) {
       if (step === 10_000) throw new Error("it never ends");
       await this.advance(100);
     }
@@ -106,7 +106,8 @@ export class FakePlatform {
   }
 
   readonly fetch = async (_url: string, init: RequestInit): Promise<Response> => {
-    const text = typeof init.body === "string" ? init.body : "";
+    const text =
+      init.body instanceof ArrayBuffer ? gunzipSync(new Uint8Array(init.body)).toString() : String(init.body);
     const { events }: { events: SentEvent[] } = JSON.parse(text);
     this.requests.push({ events, atMs: this.#clock(), init });
     await this.gate;
