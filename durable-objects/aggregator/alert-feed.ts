@@ -1,5 +1,6 @@
 import type { ShardMachine, Effect } from "../../core/windows/shard-machine.ts";
-import { type ClosedWindow, closedWindow } from "../../core/windows/window-json.ts";
+import { type ClosedWindow, closedSessions, closedWindow } from "../../core/windows/window-json.ts";
+import type { WindowView } from "../../core/windows/window-set.ts";
 import { type Notice, NoticeQueue } from "./notice-queue.ts";
 import type { ShardTables } from "./tables.ts";
 
@@ -68,10 +69,8 @@ export class AlertFeed {
     for (const { aggregation, emitted } of effects) {
       const { name } = aggregation.plan.definition;
       if (!this.#watched.has(name)) continue;
-      for (const { start, end } of emitted) {
-        this.#waiting.add({ aggregation: name, start });
-        this.#noticed.set(name, Math.max(end, this.#noticed.get(name) ?? -Infinity));
-      }
+      for (const notice of noticesOf(name, emitted)) this.#waiting.add(notice);
+      for (const { end } of emitted) this.#noticed.set(name, Math.max(end, this.#noticed.get(name) ?? -Infinity));
     }
     for (const name of this.#open) this.#noteEmpty(name);
   }
@@ -143,12 +142,42 @@ export class AlertFeed {
     for (const name of open) this.#noteEmpty(name);
   }
 
-  #read({ aggregation: name, start, end }: Notice): ClosedWindow[] {
+  #read({ aggregation: name, start, end, sessions }: Notice): ClosedWindow[] {
     const aggregation = this.#machine.aggregations.get(name);
     if (aggregation === undefined) return [];
+    if (sessions !== undefined) {
+      // One that has grown since is told again under its new end, or waits to close there.
+      const found = sessions
+        .map(([first, session]) => aggregation.windows.find({ start: first, session }))
+        .filter((session) => session?.end === end && session?.closed === true);
+      const told = closedSessions(
+        aggregation,
+        found.filter((session) => session !== undefined),
+      );
+      return told === null ? [] : [told];
+    }
     if (end !== undefined)
       return [{ aggregation: name, version: aggregation.version, start, end, revision: 0, groups: [] }];
-    const window = aggregation.window(start);
+    const window = aggregation.windows.find({ start, session: null });
     return window === undefined ? [] : [closedWindow(aggregation, window)];
   }
+}
+
+/** Notices of windows in order of end; sessions with the same end share one. */
+function noticesOf(aggregation: string, emitted: readonly WindowView[]): Notice[] {
+  const notices: Notice[] = [];
+  const atEnd = new Map<number, [number, string][]>();
+  for (const { start, end, session } of emitted) {
+    if (session === null) {
+      notices.push({ aggregation, start });
+      continue;
+    }
+    const known = atEnd.get(end);
+    known?.push([start, session]);
+    if (known !== undefined) continue;
+    const sessions: [number, string][] = [[start, session]];
+    atEnd.set(end, sessions);
+    notices.push({ aggregation, start, end, sessions });
+  }
+  return notices;
 }

@@ -1,6 +1,7 @@
 import type { Aggregation } from "../../core/windows/aggregation.ts";
 import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../../core/windows/definition.ts";
 import { type Plan, type PlanProblem, planOf } from "../../core/windows/plan.ts";
+import { stepUnitOf, type StepUnit } from "../../core/windows/shape.ts";
 import type { Shard } from "./shard.ts";
 import type { ShardTables } from "./tables.ts";
 
@@ -13,7 +14,7 @@ export interface AggregationInfo {
   readonly definition: Definition;
   readonly version: number;
   readonly builtIn: boolean;
-  readonly windowMs: number;
+  readonly steps: StepUnit;
   /** Epoch ms, or null before the first event. */
   readonly watermark: number | null;
   readonly lateEvents: number;
@@ -122,12 +123,12 @@ export class Definitions {
       definition: aggregation.plan.definition,
       version: aggregation.version,
       builtIn: isBuiltIn(aggregation),
-      windowMs: aggregation.plan.timing.sizeMs,
+      steps: stepUnitOf(aggregation.plan.shape),
       watermark: Number.isFinite(aggregation.watermark) ? aggregation.watermark : null,
       lateEvents: aggregation.lateEvents,
       duplicateEvents: this.#shard.machine.duplicates - aggregation.duplicatesBefore,
       filterErrors: aggregation.filterErrors,
-      openWindows: [...aggregation.windows.values()].filter((window) => !window.closed).length,
+      openWindows: aggregation.windows.countOpen(),
     };
   }
 }

@@ -3,11 +3,15 @@ import type { ShardTables } from "./tables.ts";
 /** Notices in one row: at 64 characters of name and two times each they stay under the 2 MB a row may hold. */
 export const NOTICES_PER_ROW = 10_000;
 
-/** A window to tell of by its start; with an `end`, a run of windows that had no events. */
+/**
+ * A window to tell of by its start; with an `end`, a run of windows that had no events; with `sessions`, those that end at `end`,
+ * each by its start and group, told as one window: rules see one window per end.
+ */
 export interface Notice {
   readonly aggregation: string;
   readonly start: number;
   readonly end?: number;
+  readonly sessions?: readonly (readonly [start: number, group: string])[];
 }
 
 /** Notices that wait to be told, in order, each once: a window that changes again before it is told is told as it is then. */
@@ -35,7 +39,10 @@ export class NoticeQueue {
 
   add(notice: Notice): void {
     const key = noticeKey(notice);
-    if (!this.#waiting.has(key)) this.#waiting.set(key, notice);
+    const known = this.#waiting.get(key);
+    if (known === undefined) this.#waiting.set(key, notice);
+    else if (notice.sessions !== undefined)
+      this.#waiting.set(key, { ...known, sessions: union(known.sessions ?? [], notice.sessions) });
   }
 
   /** The first `count`. Until they are settled they are saved along. */
@@ -77,4 +84,12 @@ export class NoticeQueue {
 
 const rowKey = (row: number): string => (row === 0 ? "untold" : `untold:${row}`);
 
-const noticeKey = ({ aggregation, start, end }: Notice): string => `${aggregation} ${start} ${end ?? ""}`;
+const noticeKey = ({ aggregation, start, end, sessions }: Notice): string =>
+  sessions === undefined ? `${aggregation} ${start} ${end ?? ""}` : `${aggregation} sessions ${end ?? ""}`;
+
+type Sessions = NonNullable<Notice["sessions"]>;
+
+function union(known: Sessions, added: Sessions): Sessions {
+  const names = new Set(known.map((session) => JSON.stringify(session)));
+  return [...known, ...added.filter((session) => !names.has(JSON.stringify(session)))];
+}

@@ -136,7 +136,9 @@ describe("closed windows that wait for the alerts", () => {
       return { open: [] };
     });
     await stub.apply([message([event("wake", T0 + (count + 1) * MINUTE)])]);
-    await expect.poll(() => new Set(told.map(({ start }) => start)).size, { timeout: 20_000 }).toBe(count);
+    // An idle check may close the last two as well meanwhile.
+    const waited = () => told.map(({ start }) => start).filter((start) => start < T0 + count * MINUTE);
+    await expect.poll(() => new Set(waited()).size, { timeout: 20_000 }).toBe(count);
   });
 
   test("are not mixed up with those of the aggregation that replaced theirs", async () => {

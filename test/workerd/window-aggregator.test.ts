@@ -74,10 +74,12 @@ describe("WindowAggregator", () => {
     expect(outcome).toEqual({ fresh: 0, duplicates: 0, late: 301, unreadable: [] });
     await expect.poll(async () => (await stub.metrics())["events_late_pending"]).toBe(0);
     const page = await stub.windows("events_1h", everyWindow);
-    expect(page?.windows.map(({ values, revision, status }) => [values["count"], revision, status])).toEqual([
-      [301, 1, "closed"],
-      [300, 0, "open"],
+    // Whether the newer window has closed depends on whether an idle check came: these events are years old.
+    expect(page?.windows.map(({ values, revision }) => [values["count"], revision])).toEqual([
+      [301, 1],
+      [300, 0],
     ]);
+    expect(page?.windows[0]?.status).toBe("closed");
     expect((await stub.metrics())["events_duplicate"]).toBe(300);
   });
 
