@@ -32,7 +32,8 @@ export class Arrivals<T> {
   /** @returns the next arrival, null if `deadlineMs` came before it. The end comes again however often it is asked for. */
   async before(deadlineMs: number): Promise<Arrival<T> | null> {
     if (this.#isDone) return { step: END, atMs: this.#clock.now() };
-    if (this.#arrived === undefined && this.#failure === undefined) await this.#arrivalOr(deadlineMs);
+    const isWaiting = this.#arrived === undefined && this.#failure === undefined;
+    if (isWaiting && this.#clock.now() < deadlineMs) await this.#arrivalOr(deadlineMs);
     if (this.#failure !== undefined) throw this.#failure.error;
     const arrival = this.#arrived;
     if (arrival === undefined || arrival.atMs >= deadlineMs) return null;

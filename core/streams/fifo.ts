@@ -7,6 +7,11 @@ export class Fifo<T> {
     return this.#items.length - this.#head;
   }
 
+  /** The oldest, undefined when empty. */
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
   push(value: T): void {
     this.#items.push(value);
   }

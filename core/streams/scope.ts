@@ -28,8 +28,9 @@ export class Scope {
     return upstream;
   }
 
-  /** @param hook called once when the scope closes, unless it has been taken off @returns takes it off */
+  /** @param hook called once when the scope closes, or at once if it has, unless it has been taken off @returns takes it off */
   onClose(hook: () => void): () => void {
+    if (this.#closing !== undefined) hook();
     this.#hooks.add(hook);
     return () => this.#hooks.delete(hook);
   }

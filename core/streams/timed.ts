@@ -55,7 +55,7 @@ export function throttle<T>(quietMs: number, clock: Clock): Operator<T, T> {
 
 /**
  * An item once `quietMs` have passed in which no other arrived; those that another follows sooner are dropped. The last one comes at
- * once when the source ends. Reads only while an item is asked for, besides one read that had begun.
+ * once when the source ends; when it fails, the error comes instead. Reads only while an item is asked for, besides one read that had begun.
  */
 export function debounce<T>(quietMs: number, clock: Clock): Operator<T, T> {
   return operator(
@@ -76,8 +76,8 @@ export function debounce<T>(quietMs: number, clock: Clock): Operator<T, T> {
 }
 
 /**
- * Lists of items: one begins with its first item and comes out `spanMs` after that item arrived, or sooner when it has `maxItems` or
- * the source ends. Never empty. Reads only while a list is asked for, besides one read that had begun.
+ * Lists of items: one begins with its first item and comes out `spanMs` after that item arrived or, if that is later, the list was
+ * asked for; sooner when it has `maxItems` or the source ends. Never empty. An error comes at once: what was gathered is lost. Reads only while a list is asked for, besides one read that had begun.
  */
 export function bufferTime<T>(spanMs: number, clock: Clock, maxItems = Infinity): Operator<T, T[]> {
   return operator(
@@ -85,11 +85,12 @@ export function bufferTime<T>(spanMs: number, clock: Clock, maxItems = Infinity)
       const arrivals = new Arrivals(input, clock, scope);
       return async () => {
         const list: T[] = [];
+        const askedAtMs = clock.now();
         let endsAtMs = Infinity;
         while (list.length < maxItems) {
           const arrival = await arrivals.before(endsAtMs);
           if (arrival === null || arrival.step.done === true) break;
-          if (list.length === 0) endsAtMs = arrival.atMs + spanMs;
+          if (list.length === 0) endsAtMs = Math.max(arrival.atMs, askedAtMs) + spanMs;
           list.push(arrival.step.value);
         }
         return list.length === 0 ? END : item(list);

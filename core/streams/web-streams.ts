@@ -3,11 +3,7 @@ import { Scope } from "./scope.ts";
 import { stream } from "./stream.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** What is needed of a ReadableStream. */
-export interface ReadableLike<T> {
-  getReader(): ReadableReaderLike<T>;
-}
-
+/** What is needed of a ReadableStream's default reader. */
 export interface ReadableReaderLike<T> {
   read(): Promise<{ readonly done: false; readonly value: T } | { readonly done: true }>;
   cancel(reason?: unknown): Promise<void>;
@@ -20,16 +16,19 @@ export interface ReadableSource<T> {
   cancel(): Promise<void>;
 }
 
-/** Reads a ReadableStream, which is locked from the first `next()` on. Stopping early cancels it. It can be read once. */
-export function fromReadable<T>(readable: ReadableLike<T>): Stream<T> {
+/**
+ * Reads a ReadableStream, which is locked from the first `next()` on. Stopping early cancels it. It can be read once.
+ * @param getReader `() => readable.getReader()`; a function, because platforms type the method differently.
+ * Name the type of the items: what is inferred includes the undefined that ends come with.
+ */
+export function fromReadable<T>(getReader: () => ReadableReaderLike<T>): Stream<T> {
   return stream((scope) => {
-    const input = scope.open({ [Symbol.asyncIterator]: () => readableIterator(readable) });
+    const input = scope.open({ [Symbol.asyncIterator]: () => readableIterator(getReader()) });
     return () => input.next();
   });
 }
 
-function readableIterator<T>(readable: ReadableLike<T>): AsyncIterator<T, undefined> {
-  const reader = readable.getReader();
+function readableIterator<T>(reader: ReadableReaderLike<T>): AsyncIterator<T, undefined> {
   return {
     async next() {
       const result = await reader.read();
