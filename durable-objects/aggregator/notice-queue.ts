@@ -1,7 +1,7 @@
 import type { ShardTables } from "./tables.ts";
 
-/** Notices in one row: at 64 characters of name and two times each they stay under the 2 MB a row may hold. */
-export const NOTICES_PER_ROW = 10_000;
+/** Text of the notices in one row. A row may hold 2 MB; one notice of many sessions is far smaller than the difference. */
+const MAX_ROW_CHARS = 500_000;
 
 /**
  * A window to tell of by its start; with an `end`, a run of windows that had no events; with `sessions`, those that end at `end`,
@@ -72,13 +72,10 @@ export class NoticeQueue {
   }
 
   save(): void {
-    const notices = [...this.#taken.values(), ...this.#waiting.values()];
-    const needed = Math.ceil(notices.length / NOTICES_PER_ROW);
-    for (let row = 0; row < Math.max(needed, this.#filledRows); row++) {
-      const part = notices.slice(row * NOTICES_PER_ROW, (row + 1) * NOTICES_PER_ROW);
-      this.#tables.writeMeta(rowKey(row), part);
-    }
-    this.#filledRows = needed;
+    const rows = inRows([...this.#taken.values(), ...this.#waiting.values()]);
+    for (let row = 0; row < Math.max(rows.length, this.#filledRows); row++)
+      this.#tables.writeMeta(rowKey(row), rows[row] ?? []);
+    this.#filledRows = rows.length;
   }
 }
 
@@ -92,4 +89,19 @@ type Sessions = NonNullable<Notice["sessions"]>;
 function union(known: Sessions, added: Sessions): Sessions {
   const names = new Set(known.map((session) => JSON.stringify(session)));
   return [...known, ...added.filter((session) => !names.has(JSON.stringify(session)))];
+}
+
+function inRows(notices: readonly Notice[]): Notice[][] {
+  const rows: Notice[][] = [];
+  let chars = Infinity;
+  for (const notice of notices) {
+    const length = JSON.stringify(notice).length;
+    if (chars + length > MAX_ROW_CHARS) {
+      rows.push([]);
+      chars = 0;
+    }
+    rows.at(-1)?.push(notice);
+    chars += length;
+  }
+  return rows;
 }

@@ -41,8 +41,9 @@ describe("rules", () => {
     await addRule(tenant, { aggregation: "mine", condition: "n >= 2", threshold: 0 });
     await apply([T0, "a"], [T0 + MINUTE, "a"], [T0 + MINUTE / 2, "b"], [T0 + MINUTE, "b"], [T0 + MINUTE, "c"]);
     await apply([T0 + 60 * MINUTE, "z"]);
-    await expect.poll(() => receiver.types).toEqual(["alert.firing", "alert.firing"]);
-    const groups = receiver.received.map(({ data }) => JSON.stringify(data["group"]));
+    // They resolve right after, as the time since has passed without events.
+    await expect.poll(() => receiver.types.slice(0, 2)).toEqual(["alert.firing", "alert.firing"]);
+    const groups = receiver.received.slice(0, 2).map(({ data }) => JSON.stringify(data["group"]));
     expect(groups.sort()).toEqual(['{"data.kind":"a"}', '{"data.kind":"b"}']);
   });
 
