@@ -1,4 +1,5 @@
-import { Adaptive, freshAdaptiveState } from "./adaptive.ts";
+import { Adaptive } from "./adaptive/adaptive.ts";
+import { freshAdaptiveState } from "./adaptive/state.ts";
 import { Aimd, freshAimdState } from "./aimd.ts";
 import type { Algorithm, Limits } from "./algorithm.ts";
 import { Bbr, BBR_MIN_WINDOW } from "./bbr/bbr.ts";

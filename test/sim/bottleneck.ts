@@ -10,8 +10,8 @@ export interface BottleneckSettings {
   /** Items that may wait, the one in service not counted; one more is refused. */
   readonly queue: number;
   readonly jitter?: Jitter;
-  /** Capacity changes, in order of time. */
-  readonly steps?: readonly { readonly atMs: number; readonly ratePerSecond: number }[];
+  /** Changes of the path, in order of time. */
+  readonly steps?: readonly { readonly atMs: number; readonly ratePerSecond?: number; readonly baseRttMs?: number }[];
   /** Part of all items refused on arrival at random, e.g. by another limit on the way; 0 by default. */
   readonly randomRefusals?: number;
 }
@@ -36,6 +36,7 @@ export class Bottleneck implements Path {
   #first = 0;
   #isBusy = false;
   #ratePerSecond: number;
+  #baseRttMs: number;
   #lastArrivalMs = 0;
   #lastAnswerMs = 0;
 
@@ -45,7 +46,13 @@ export class Bottleneck implements Path {
     this.#meter = meter;
     this.#random = random;
     this.#ratePerSecond = settings.ratePerSecond;
-    for (const step of settings.steps ?? []) agenda.at(step.atMs, () => (this.#ratePerSecond = step.ratePerSecond));
+    this.#baseRttMs = settings.baseRttMs;
+    for (const step of settings.steps ?? []) {
+      agenda.at(step.atMs, () => {
+        this.#ratePerSecond = step.ratePerSecond ?? this.#ratePerSecond;
+        this.#baseRttMs = step.baseRttMs ?? this.#baseRttMs;
+      });
+    }
   }
 
   submit(outcome: Outcome): void {
@@ -93,7 +100,7 @@ export class Bottleneck implements Path {
   }
 
   #halfDelay(): number {
-    const half = this.#settings.baseRttMs / 2;
+    const half = this.#baseRttMs / 2;
     const { jitter } = this.#settings;
     if (jitter === undefined || jitter.part === 0) return half;
     if (jitter.kind === "uniform") return half * (1 + jitter.part * (2 * this.#random() - 1));

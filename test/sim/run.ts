@@ -93,9 +93,14 @@ function summarize(experiment: Experiment, senders: readonly Sender[], meter: Me
 /** Items the path could serve between two times. */
 export function capacity({ path }: Experiment, fromMs: number, toMs: number): number {
   if (path.kind === "service") return (toMs - fromMs) / 1_000;
-  const steps = [{ atMs: 0, ratePerSecond: path.ratePerSecond }, ...(path.steps ?? [])];
-  return steps.reduce((items, step, index) => {
-    const untilMs = Math.min(toMs, steps[index + 1]?.atMs ?? toMs);
-    return items + (Math.max(0, untilMs - Math.max(fromMs, step.atMs)) / 1_000) * step.ratePerSecond;
-  }, 0);
+  let items = 0;
+  let { ratePerSecond } = path;
+  let sinceMs = fromMs;
+  for (const step of [...(path.steps ?? []), { atMs: toMs }]) {
+    const untilMs = Math.min(toMs, Math.max(fromMs, step.atMs));
+    items += ((untilMs - sinceMs) / 1_000) * ratePerSecond;
+    sinceMs = untilMs;
+    ratePerSecond = step.ratePerSecond ?? ratePerSecond;
+  }
+  return items;
 }
