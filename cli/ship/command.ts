@@ -35,6 +35,8 @@ line that parses was accepted; 1: some were rejected, none parses, or it could n
 `;
 
 const DEFAULT_BATCH = 500;
+/** The exit code of a process that Ctrl-C ended, by the shells' custom. */
+const INTERRUPTED = 130;
 /** Rejections and unparsed lines printed one by one; the rest is only counted. */
 const MAX_NOTES = 20;
 
@@ -74,6 +76,15 @@ async function shipFile(job: Job): Promise<number> {
   const size = job.path === "-" ? null : statSync(job.path).size;
   let bytesRead = 0;
   const lines = readLines(openLog(job.path, (bytes) => void (bytesRead += bytes)));
+  const finish = (): void => {
+    progress.end();
+    report(job, totals, (performance.now() - startedAt) / 1000);
+  };
+  // Nothing is lost by ending here: shipping the file again goes on where this stopped.
+  process.once("SIGINT", () => {
+    finish();
+    process.exit(INTERRUPTED);
+  });
   let failure: string | undefined;
   try {
     await shipLines(lines, job.limits, totals, {
@@ -92,8 +103,7 @@ async function shipFile(job: Job): Promise<number> {
   } catch (error) {
     failure = error instanceof CliError ? error.message : `${job.path}: ${messageOf(error)}`;
   }
-  progress.end();
-  report(job, totals, (performance.now() - startedAt) / 1000);
+  finish();
   if (failure !== undefined) throw new CliError(failure);
   const nothingParsed = totals.read > 0 && totals.unparsed.length === totals.read;
   return totals.rejected > 0 || nothingParsed ? 1 : 0;

@@ -130,6 +130,8 @@ export class LeaseLedger {
   #report({ isolate, used }: LeaseRequest): void {
     this.#accepted += used.events;
     this.#acceptedBytes += used.bytes;
+    // A shard is often quicker than the report of what it applied: that report has come now, so none is lost.
+    if (this.#accepted >= this.#appliedTotal()) this.#behindSinceMs = null;
     const lease = this.#leases.get(isolate);
     const covered = Math.min(used.events, lease?.unreported ?? 0);
     this.#tokens -= used.events - covered;

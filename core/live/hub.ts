@@ -12,7 +12,7 @@
 
 import { formatSeq, MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
 import type { ClientFrame, ErrorFrame, PublishedFrame, Topic, TopicSnapshot } from "./protocol.ts";
-import { MAX_WAITING_FRAMES, Reader } from "./reader.ts";
+import { MAX_BEHIND_WITHOUT_ACKS, MAX_WAITING_FRAMES, Reader } from "./reader.ts";
 import type { Position } from "./reader.ts";
 import type { TopicLog } from "./topic-log.ts";
 import { TopicTable } from "./topic-table.ts";
@@ -212,6 +212,9 @@ export class Hub {
     if (position.due === "refresh" || (position.due === "deltas" && position.sentN >= log.n)) return;
     const hasRoom = reader.hasRoom(position, nowMs);
     if (position.due === "deltas" && isLost(position, log, hasRoom)) position.due = "gap";
+    // Its few frames are better spent on what is true now than on catching up; nothing is lost to it, so there is no gap.
+    const isBehind = !reader.acks && !hasRoom && log.n - position.sentN > MAX_BEHIND_WITHOUT_ACKS;
+    if (position.due === "deltas" && isBehind) position.due = "snapshot";
     // A reader that acks hears of its gap at once; the snapshot waits until it has caught up.
     const isUrgent = position.due === "gap" && reader.acks;
     if (hasRoom || isUrgent) this.#sendDue(reader, position, log, nowMs);

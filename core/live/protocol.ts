@@ -111,7 +111,11 @@ export interface AggregationDelta {
   readonly watermark: number | null;
   /** Changed windows, whole. */
   readonly windows: readonly WindowJson[];
+  /** Sessions that became part of another or begin earlier now; one of these names in `windows` as well is there again. */
+  readonly gone?: readonly GoneWindow[];
 }
+/** What told a window that is no more from the others. */
+export type GoneWindow = Pick<WindowJson, "start" | "group">;
 
 /** `events`: the latest ≤ 50, newest first. */
 export interface EventsSnapshot {

@@ -4,6 +4,8 @@ import type { Topic } from "./protocol.ts";
 export const MAX_UNACKED_FRAMES = 32;
 /** Frames that may wait for a slow reader; with more waiting they are dropped and a snapshot follows, which is shorter and fresher. */
 export const MAX_WAITING_FRAMES = 8;
+/** Frames of a topic that may wait for a reader that never acks; with more it gets a snapshot instead of them. */
+export const MAX_BEHIND_WITHOUT_ACKS = 2;
 /** Frames in any one second to a reader that never acked: nobody knows whether it keeps up. */
 export const UNACKED_FRAMES_PER_SECOND = 4;
 /** Frames a reader may send in a burst, and per second in the long run: acks of ten full topics are 40. */

@@ -17,6 +17,7 @@ import type {
   EventJson,
   EventsDelta,
   EventsSnapshot,
+  GoneWindow,
   PublishedFrame,
   SecondCount,
   WindowJson,
@@ -33,7 +34,7 @@ export const MAX_RESOLVED_ALERTS = 20;
 export const MAX_LIVE_SECONDS = 300;
 
 export function foldAggregation(state: AggregationSnapshot, delta: AggregationDelta): AggregationSnapshot {
-  const windows = upsert(state.windows, delta.windows, windowKey).sort(byStartThenGroup);
+  const windows = upsert(withoutGone(state.windows, delta), delta.windows, windowKey).sort(byStartThenGroup);
   let surplus = windows.length - MAX_LIVE_WINDOWS;
   const kept = windows.filter((window) => window.status === "open" || surplus-- <= 0);
   return { name: state.name, watermark: delta.watermark, windows: kept };
@@ -61,8 +62,10 @@ export function foldDashboard(state: DashboardSnapshot, delta: DashboardDelta): 
 /** One frame that does what `older` and then `newer` would. Both must be of the same topic. */
 export function mergeFrames(older: PublishedFrame, newer: PublishedFrame): PublishedFrame {
   if (isAggregation(older) && isAggregation(newer)) {
-    const windows = upsert(older.data.windows, newer.data.windows, windowKey);
-    return { topic: newer.topic, data: { watermark: newer.data.watermark, windows } };
+    const windows = upsert(withoutGone(older.data.windows, newer.data), newer.data.windows, windowKey);
+    const gone = [...(older.data.gone ?? []), ...(newer.data.gone ?? [])];
+    const data = { watermark: newer.data.watermark, windows, ...(gone.length === 0 ? {} : { gone }) };
+    return { topic: newer.topic, data };
   }
   if (isDashboard(older) && isDashboard(newer)) {
     return { topic: newer.topic, data: foldDashboard(older.data, newer.data) };
@@ -106,8 +109,15 @@ function newestFirst<Item extends { readonly id: string }>(later: readonly Item[
   return [...later, ...earlier.filter((item) => !seen.has(item.id))];
 }
 
+/** Windows without those that a delta says are gone; what it brings itself is put in afterwards. */
+function withoutGone(windows: readonly WindowJson[], { gone = [] }: AggregationDelta): readonly WindowJson[] {
+  if (gone.length === 0) return windows;
+  const names = new Set(gone.map(windowKey));
+  return windows.filter((window) => !names.has(windowKey(window)));
+}
+
 /** What tells windows of one aggregation apart; groups come with their paths in the definition's order. */
-export function windowKey(window: WindowJson): string {
+export function windowKey(window: GoneWindow): string {
   return `${window.start} ${JSON.stringify(window.group)}`;
 }
 

@@ -1,14 +1,19 @@
 import type { Prepared } from "../aggregates/accumulator.ts";
 import type { JsonValue } from "../events/event.ts";
-import type { BatchView, Grouping } from "./batch-view.ts";
+import type { BatchView } from "./batch-view.ts";
 import { finiteOrNull } from "./finite.ts";
+import { HoppingWindows } from "./hopping-windows.ts";
 import type { Plan, PlannedMeasure } from "./plan.ts";
+import { SessionWindows } from "./session-windows.ts";
+import { frameOf } from "./shape.ts";
 import type { Source } from "./sources.ts";
+import { TumblingWindows } from "./tumbling-windows.ts";
 import { advanceWatermark } from "./watermark.ts";
-import { decodeWindow, type GroupState, OVERFLOW_KEY, type WindowState } from "./window-state.ts";
+import type { Change, WindowContext, WindowSet, WindowSetState, WindowView } from "./window-set.ts";
+import { type GroupState, OVERFLOW_KEY } from "./window-state.ts";
 
-/** Where closed windows that are not in memory come from: their encoded parts, or undefined when there is none. */
-export type LoadWindow = (aggregationId: number, start: number) => readonly Uint8Array[] | undefined;
+/** Where windows that are not in memory come from: the encoded parts of a record, or undefined when there is none. */
+export type LoadWindow = (aggregationId: number, key: number) => readonly Uint8Array[] | undefined;
 
 /** Counters and watermark of an aggregation, for checkpoints. null stands for −Infinity. */
 export interface AggregationState {
@@ -21,102 +26,78 @@ export interface AggregationState {
   readonly partialBefore: number | null;
   /** Duplicates the tenant had counted when the aggregation was made. */
   readonly duplicatesBefore: number;
+  /** Absent in states written before windows of other kinds than tumbling. */
+  readonly windows?: WindowSetState;
 }
 
-/** Tumbling windows of one aggregation: folds events in, closes windows as the watermark passes, revises closed ones. */
+/** One aggregation: folds events into its windows, closes them as the watermark passes, revises closed ones. */
 export class Aggregation {
   readonly id: number;
   readonly version: number;
   readonly plan: Plan;
   readonly partialBefore: number;
   readonly duplicatesBefore: number;
-  /** Windows in memory: every open one, and closed ones lately touched. */
-  readonly windows = new Map<number, WindowState>();
-  watermark: number;
+  readonly windows: WindowSet;
   lateEvents: number;
   filterErrors: number;
   /** True while somebody waits to hear that a window passed without events: then its end is worth an idle check too. */
   keepsTime = false;
-  readonly #load: LoadWindow;
 
-  constructor(plan: Plan, state: AggregationState, load: LoadWindow) {
+  /** @param windows those of the same aggregation before its times were changed; made from `state` otherwise */
+  constructor(plan: Plan, state: AggregationState, load: LoadWindow, windows?: WindowSet) {
     this.id = state.id;
     this.version = state.version;
     this.plan = plan;
     this.partialBefore = state.partialBefore ?? -Infinity;
     this.duplicatesBefore = state.duplicatesBefore;
-    this.watermark = state.watermark ?? -Infinity;
     this.lateEvents = state.lateEvents;
     this.filterErrors = state.filterErrors;
-    this.#load = load;
+    this.windows =
+      windows ??
+      windowsOf({
+        plan,
+        watermark: state.watermark ?? -Infinity,
+        partialBefore: this.partialBefore,
+        load: (key) => load(state.id, key),
+        state: state.windows,
+      });
   }
 
-  /**
-   * Folds the view's rows in.
-   * @returns windows touched; those already closed before have their revision raised, once per call
-   */
-  apply(view: BatchView): Set<WindowState> {
+  /** W: no more events with timestamp < W are expected. −Infinity before the first event. */
+  get watermark(): number {
+    return this.windows.watermark;
+  }
+
+  /** Folds the view's rows in. Windows already closed before have their revision raised, once per call. */
+  apply(view: BatchView): Change {
     const grouping = view.group(this.plan.filter, this.plan.groupPaths);
     const { rows, errors } = grouping.selection;
     this.filterErrors += errors;
-    const touched = new Set<WindowState>();
-    if (rows.length === 0) return touched;
-    const cells = this.#cellsOf(view.batch.timestamps, grouping, touched);
+    if (rows.length === 0) return UNCHANGED;
+    const { timestamps } = view.batch;
+    this.#countLate(timestamps, rows);
+    const cells = this.windows.cellsOf(timestamps, grouping);
     this.#foldMeasures(view, rows, cells);
-    for (const window of touched) {
-      window.dirty = true;
-      if (window.closed) window.revision++;
-      else if (window.end <= this.watermark) window.closed = true;
-    }
-    return touched;
+    return this.windows.settle();
   }
 
-  /** Moves the watermark. @returns windows that closed, in order of start */
-  advance(sources: Iterable<Source>, idleAsOf: number): WindowState[] {
+  /** Moves the watermark. @returns windows that closed, in order of end */
+  advance(sources: Iterable<Source>, idleAsOf: number): readonly WindowView[] {
     const watermark = advanceWatermark(this.watermark, sources, this.plan.timing, idleAsOf);
-    if (watermark === this.watermark) return [];
-    this.watermark = watermark;
-    const closing: WindowState[] = [];
-    for (const window of this.windows.values()) {
-      if (!window.closed && window.end <= watermark) closing.push(window);
-    }
-    closing.sort((a, b) => a.start - b.start);
-    for (const window of closing) {
-      window.closed = true;
-      window.dirty = true;
-    }
-    return closing;
+    return watermark === this.watermark ? [] : this.windows.advance(watermark);
   }
 
   /** The newest end that the watermark has passed, whether or not a window was there; null before the first event. */
   completeThrough(): number | null {
-    if (this.watermark === -Infinity) return null;
-    const { sizeMs, offsetMs } = this.plan.timing;
-    return Math.floor((this.watermark - offsetMs) / sizeMs) * sizeMs + offsetMs;
+    return this.watermark === -Infinity ? null : this.windows.completeThrough();
   }
 
   /** End of the earliest window that has not closed and that matters, or null. */
   earliestOpenEnd(): number | null {
-    const passed = this.keepsTime ? this.completeThrough() : null;
-    let earliest = passed === null ? null : passed + this.plan.timing.sizeMs;
-    for (const window of this.windows.values()) {
-      if (!window.closed && (earliest === null || window.end < earliest)) earliest = window.end;
-    }
-    return earliest;
-  }
-
-  /** The window that starts at `start`, from memory or storage. */
-  window(start: number): WindowState | undefined {
-    const resident = this.windows.get(start);
-    if (resident !== undefined) return resident;
-    const parts = this.#load(this.id, start);
-    if (parts === undefined) return undefined;
-    return decodeWindow(
-      start,
-      start + this.plan.timing.sizeMs,
-      parts,
-      this.plan.measures.map(({ measure }) => measure),
-    );
+    const open = this.windows.earliestOpenEnd();
+    if (!this.keepsTime || this.watermark === -Infinity) return open;
+    const next = this.windows.nextEnd();
+    return open === null ? next : Math.min(open, next);
   }
 
   toJSON(): AggregationState {
@@ -128,64 +109,16 @@ export class Aggregation {
       filterErrors: this.filterErrors,
       partialBefore: finiteOrNull(this.partialBefore),
       duplicatesBefore: this.duplicatesBefore,
+      windows: this.windows.toJSON(),
     };
   }
 
-  /** The group state that each selected row adds to, windows made or loaded on the way. */
-  #cellsOf(timestamps: Float64Array, grouping: Grouping, touched: Set<WindowState>): GroupState[] {
-    const { rows } = grouping.selection;
-    const cells: GroupState[] = Array.from({ length: rows.length });
-    const cellsByWindow = new Map<WindowState, (GroupState | undefined)[]>();
-    let window: WindowState | undefined;
-    let ofGroup: (GroupState | undefined)[] = [];
-    for (let k = 0; k < rows.length; k++) {
-      const timestamp = timestamps[rows[k] ?? 0] ?? 0;
-      if (timestamp < this.watermark) this.lateEvents++;
-      if (window === undefined || timestamp < window.start || timestamp >= window.end) {
-        window = this.#windowAt(timestamp);
-        touched.add(window);
-        ofGroup = cellsByWindow.get(window) ?? [];
-        cellsByWindow.set(window, ofGroup);
-      }
-      const group = grouping.groupOf[k] ?? 0;
-      let cell = ofGroup[group];
-      if (cell === undefined) {
-        cell = this.#groupOf(window, grouping.keys[group] ?? OVERFLOW_KEY);
-        ofGroup[group] = cell;
-      }
-      cells[k] = cell;
-    }
-    return cells;
+  #countLate(timestamps: Float64Array, rows: Uint32Array): void {
+    const { watermark } = this;
+    for (const row of rows) if ((timestamps[row] ?? 0) < watermark) this.lateEvents++;
   }
 
-  #windowAt(timestamp: number): WindowState {
-    const { sizeMs, offsetMs } = this.plan.timing;
-    const start = Math.floor((timestamp - offsetMs) / sizeMs) * sizeMs + offsetMs;
-    const known = this.window(start);
-    const window: WindowState = known ?? {
-      start,
-      end: start + sizeMs,
-      closed: false,
-      revision: 0,
-      partial: start < this.partialBefore,
-      groups: new Map(),
-      dirty: true,
-      storedBytes: 0,
-    };
-    this.windows.set(start, window);
-    return window;
-  }
-
-  #groupOf(window: WindowState, key: string): GroupState {
-    const known = window.groups.get(key);
-    if (known !== undefined) return known;
-    if (window.groups.size >= this.plan.maxGroups && key !== OVERFLOW_KEY) return this.#groupOf(window, OVERFLOW_KEY);
-    const group: GroupState = { key, accumulators: this.plan.measures.map(({ measure }) => measure.create()) };
-    window.groups.set(key, group);
-    return group;
-  }
-
-  #foldMeasures(view: BatchView, rows: Uint32Array, cells: readonly GroupState[]): void {
+  #foldMeasures(view: BatchView, rows: Uint32Array, cells: readonly (GroupState | undefined)[]): void {
     for (let m = 0; m < this.plan.measures.length; m++) {
       const planned = this.plan.measures[m];
       if (planned !== undefined) this.#foldMeasure(view, rows, cells, planned, m);
@@ -195,7 +128,7 @@ export class Aggregation {
   #foldMeasure(
     view: BatchView,
     rows: Uint32Array,
-    cells: readonly GroupState[],
+    cells: readonly (GroupState | undefined)[],
     planned: PlannedMeasure,
     m: number,
   ): void {
@@ -222,6 +155,20 @@ export class Aggregation {
 }
 
 const NOTHING: Prepared = { as: "nothing" };
+const UNCHANGED: Change = { touched: [], gone: [] };
+
+function windowsOf(context: WindowContext): WindowSet {
+  const { shape } = context.plan;
+  switch (shape.type) {
+    case "tumbling":
+    case "calendar":
+      return new TumblingWindows(context, frameOf(shape));
+    case "hopping":
+      return new HoppingWindows(context, shape);
+    case "session":
+      return new SessionWindows(context, shape.gapMs);
+  }
+}
 
 /** The values of a group's measures, by name. @param spanMs what `rate` divides by */
 export function valuesOf(plan: Plan, group: GroupState, spanMs: number): Record<string, JsonValue> {

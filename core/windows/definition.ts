@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { isVariableName } from "../expressions/expression.ts";
-import { parseDuration } from "./duration.ts";
+import { CALENDAR_UNITS, isTimeZone } from "./calendar.ts";
+import { durationMs, parseDuration } from "./duration.ts";
+import { greatestCommonDivisor } from "./shape.ts";
 
 /** Groups of one window beyond this go to the overflow group, unless the definition says otherwise. */
 export const DEFAULT_MAX_GROUPS = 10_000;
@@ -12,11 +14,14 @@ export const MAX_GROUP_BY = 8;
 /** Windows shorter than this would close faster than their notices can be delivered. */
 export const MIN_WINDOW_MS = 100;
 
+/** Slices of one hopping window: each time one is shown, so many states are merged per group. A day every 4 minutes fits. */
+export const MAX_SLICES_PER_WINDOW = 360;
+
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+const durationMessage = (minMs: number) =>
+  `must be a duration like 500ms, 10s, 5m, 1h or 1d, at least ${minMs}ms and at most 400d`;
 const duration = (minMs: number) =>
-  z.string().refine((text) => (parseDuration(text) ?? -1) >= minMs, {
-    message: `must be a duration like 500ms, 10s, 5m, 1h or 1d, at least ${minMs}ms and at most 400d`,
-  });
+  z.string().refine((text) => (parseDuration(text) ?? -1) >= minMs, { message: durationMessage(minMs) });
 /** What a path may begin with: the fields of an event. Any other would be absent from every event there can be. */
 const EVENT_FIELDS: readonly string[] = [
   "id",
@@ -48,9 +53,52 @@ const measureSchema = z.strictObject({
   filter: expression.optional(),
 });
 
+const tumblingSchema = z
+  .strictObject({
+    type: z.literal("tumbling"),
+    size: z.string(),
+    offset: duration(0).optional(),
+    timezone: z.string().max(64).optional(),
+  })
+  .superRefine(({ size, offset, timezone }, issues) => {
+    const complain = (field: string, message: string) => issues.addIssue({ code: "custom", path: [field], message });
+    const isCalendar = CALENDAR_UNITS.some((unit) => unit === size);
+    if (timezone === undefined) {
+      if (size === "1w" || size === "1mo")
+        complain("size", `${size} is the calendar's: give a timezone, UTC for example`);
+      else if ((parseDuration(size) ?? -1) < MIN_WINDOW_MS) complain("size", durationMessage(MIN_WINDOW_MS));
+      return;
+    }
+    if (!isTimeZone(timezone)) complain("timezone", "must be a time zone like Europe/Berlin or UTC");
+    // Hours are not aligned in a zone: after a change of 30 minutes they would no longer start at the full hour.
+    if (!isCalendar) complain("size", "with a timezone must be 1d, 1w or 1mo; other sizes take an offset instead");
+    if (offset !== undefined) complain("offset", "does not go with a timezone: its windows begin at local midnight");
+  });
+
+const hoppingSchema = z
+  .strictObject({
+    type: z.literal("hopping"),
+    size: duration(MIN_WINDOW_MS),
+    slide: duration(MIN_WINDOW_MS),
+    offset: duration(0).optional(),
+  })
+  .superRefine(({ size, slide }, issues) => {
+    const [sizeMs, slideMs] = [parseDuration(size), parseDuration(slide)];
+    if (sizeMs === null || slideMs === null || slideMs === 0) return;
+    const slices = sizeMs / greatestCommonDivisor(sizeMs, slideMs);
+    if (slices <= MAX_SLICES_PER_WINDOW) return;
+    const message = `cuts the window into ${slices} slices, and ${MAX_SLICES_PER_WINDOW} is the most: take a longer slide, or one that divides the size`;
+    issues.addIssue({ code: "custom", path: ["slide"], message });
+  });
+
 const windowSchema = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("tumbling"), size: duration(MIN_WINDOW_MS), offset: duration(0).optional() }),
+  tumblingSchema,
+  hoppingSchema,
+  z.strictObject({ type: z.literal("session"), gap: duration(MIN_WINDOW_MS) }),
 ]);
+
+/** `window` of a definition. */
+export type WindowDefinition = z.infer<typeof windowSchema>;
 
 /** The body of `POST /api/v1/aggregations`. */
 export const definitionSchema = z
@@ -95,24 +143,14 @@ export type Definition = z.infer<typeof definitionSchema>;
 
 /** Times of a definition in ms, defaults filled. */
 export interface Timing {
-  readonly sizeMs: number;
-  readonly offsetMs: number;
   readonly outOfOrdernessMs: number;
   readonly allowedLatenessMs: number;
   readonly idleTimeoutMs: number;
 }
 
-function durationMs(text: string): number {
-  const parsed = parseDuration(text);
-  if (parsed === null) throw new RangeError(`not a duration: ${text}`);
-  return parsed;
-}
-
 /** @throws RangeError when the definition was not valid */
 export function timingOf(definition: Definition): Timing {
   return {
-    sizeMs: durationMs(definition.window.size),
-    offsetMs: durationMs(definition.window.offset ?? "0s") % durationMs(definition.window.size),
     outOfOrdernessMs: durationMs(definition.out_of_orderness ?? "10s"),
     allowedLatenessMs: durationMs(definition.allowed_lateness ?? "1h"),
     idleTimeoutMs: durationMs(definition.idle_timeout ?? "30s"),

@@ -13,3 +13,10 @@ export function parseDuration(text: string): number | null {
 
 /** Longer windows, gaps and lateness are refused: 400 days covers a year with room for its lateness. */
 export const MAX_DURATION_MS = 400 * 86_400_000;
+
+/** @returns whole milliseconds @throws RangeError when the text is not a duration */
+export function durationMs(text: string): number {
+  const parsed = parseDuration(text);
+  if (parsed === null) throw new RangeError(`not a duration: ${text}`);
+  return parsed;
+}

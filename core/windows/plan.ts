@@ -2,6 +2,7 @@ import type { MeasureFunction } from "../aggregates/accumulator.ts";
 import { compileMeasure } from "../aggregates/measures.ts";
 import { compileEventExpression, type Expression } from "../expressions/expression.ts";
 import { DEFAULT_MAX_GROUPS, type Definition, type Timing, timingOf } from "./definition.ts";
+import { shapeOf, type WindowShape } from "./shape.ts";
 
 export interface PlannedMeasure {
   readonly name: string;
@@ -15,6 +16,7 @@ export interface PlannedMeasure {
 export interface Plan {
   readonly definition: Definition;
   readonly timing: Timing;
+  readonly shape: WindowShape;
   readonly filter: Expression | undefined;
   readonly groupPaths: readonly (readonly string[])[];
   readonly measures: readonly PlannedMeasure[];
@@ -44,6 +46,7 @@ export function planOf(definition: Definition): { ok: true; plan: Plan } | { ok:
   const plan: Plan = {
     definition,
     timing: timingOf(definition),
+    shape: shapeOf(definition.window),
     filter: compile("filter", definition.filter),
     groupPaths: (definition.group_by ?? []).map(pathOf),
     maxGroups: definition.max_groups ?? DEFAULT_MAX_GROUPS,

@@ -9,15 +9,17 @@ import type { Plan } from "./plan.ts";
 import { type Source, type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
 import { nextIdleCheck } from "./watermark.ts";
-import type { WindowState } from "./window-state.ts";
+import { byEnd, type WindowName, type WindowView } from "./window-set.ts";
 
 /** What a batch did to one aggregation. */
 export interface Effect {
   readonly aggregation: Aggregation;
-  /** Windows that changed. */
-  readonly touched: Set<WindowState>;
-  /** Windows to tell the alerts of, in order of start: closed just now, or closed before and revised. */
-  readonly emitted: readonly WindowState[];
+  /** Windows that changed, except those that closed before and longer than allowed_lateness ago: their revisions change history only. */
+  readonly touched: ReadonlySet<WindowView>;
+  /** Windows to tell the alerts of: closed before and revised, in order of end; then closed just now, in order of end. */
+  readonly emitted: readonly WindowView[];
+  /** Sessions that became part of others, by the names under which they were known. */
+  readonly gone: readonly WindowName[];
 }
 
 export interface Offer {
@@ -88,9 +90,7 @@ export class ShardMachine {
 
   /** Gives an aggregation other times; its windows and counters stay. */
   retime(known: Aggregation, plan: Plan): void {
-    const retimed = new Aggregation(plan, known.toJSON(), this.#load);
-    for (const [start, window] of known.windows) retimed.windows.set(start, window);
-    this.aggregations.set(plan.definition.name, retimed);
+    this.aggregations.set(plan.definition.name, new Aggregation(plan, known.toJSON(), this.#load, known.windows));
   }
 
   /** Decides which rows of a batch are new, and remembers those. `isPending` knows ids that wait for their look-up. */
@@ -135,14 +135,21 @@ export class ShardMachine {
     const view = new BatchView(batch, rows);
     const effects = [...this.aggregations.values()].map((aggregation) => ({
       aggregation,
-      touched: aggregation.apply(view),
+      change: aggregation.apply(view),
     }));
     this.stats.add(batch, rows);
     this.#noteSources(batch, rows);
-    return effects.map(({ aggregation, touched }) => {
-      const revised = [...touched].filter((window) => window.closed).sort((a, b) => a.start - b.start);
+    return effects.map(({ aggregation, change }) => {
+      const oldest = aggregation.watermark - aggregation.plan.timing.allowedLatenessMs;
+      const touched = change.touched.filter(({ end, revision }) => end > oldest || revision === 0);
+      const revised = touched.filter((window) => window.closed).sort(byEnd);
       const closed = aggregation.advance(this.sources, this.idleAsOf);
-      return { aggregation, touched: new Set([...touched, ...closed]), emitted: [...revised, ...closed] };
+      return {
+        aggregation,
+        touched: new Set([...touched, ...closed]),
+        emitted: [...revised, ...closed],
+        gone: change.gone,
+      };
     });
   }
 
@@ -152,7 +159,7 @@ export class ShardMachine {
     const effects: Effect[] = [];
     for (const aggregation of this.aggregations.values()) {
       const closed = aggregation.advance(this.sources, this.idleAsOf);
-      if (closed.length > 0) effects.push({ aggregation, touched: new Set(closed), emitted: closed });
+      if (closed.length > 0) effects.push({ aggregation, touched: new Set(closed), emitted: closed, gone: [] });
     }
     return effects;
   }

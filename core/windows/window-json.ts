@@ -1,7 +1,8 @@
 import type { JsonValue } from "../events/event.ts";
-import type { WindowJson } from "../live/protocol.ts";
+import type { GoneWindow, WindowJson } from "../live/protocol.ts";
 import { type Aggregation, groupJson, valuesOf } from "./aggregation.ts";
-import type { GroupState, WindowState } from "./window-state.ts";
+import { compareText, type WindowName, type WindowView } from "./window-set.ts";
+import type { GroupState } from "./window-state.ts";
 
 /** A window as its rule sees it; times are epoch ms. All groups of the window in one. */
 export interface ClosedWindow {
@@ -14,9 +15,13 @@ export interface ClosedWindow {
 }
 
 /** One entry per group, ordered by group. */
-export function windowJson(aggregation: Aggregation, window: WindowState): WindowJson[] {
-  const { plan } = aggregation;
-  return sortedGroups(window).map((group) => ({
+export function windowJson(aggregation: Aggregation, window: WindowView): WindowJson[] {
+  return sortedGroups(window).map((group) => groupWindowJson(aggregation, window, group));
+}
+
+/** One group's entry. */
+export function groupWindowJson({ plan }: Aggregation, window: WindowView, group: GroupState): WindowJson {
+  return {
     start: new Date(window.start).toISOString(),
     end: new Date(window.end).toISOString(),
     status: window.closed ? "closed" : "open",
@@ -24,16 +29,15 @@ export function windowJson(aggregation: Aggregation, window: WindowState): Windo
     partial: window.partial,
     group: groupJson(plan, group.key),
     values: valuesOf(plan, group, window.end - window.start),
-  }));
+  };
 }
 
 /** Groups in the one order that pages and cursors use: by the JSON text of their values. */
-export function sortedGroups(window: WindowState): GroupState[] {
-  return [...window.groups.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+export function sortedGroups(window: WindowView): GroupState[] {
+  return [...window.groups.values()].sort((a, b) => compareText(a.key, b.key));
 }
 
-export function closedWindow(aggregation: Aggregation, window: WindowState): ClosedWindow {
-  const { plan, version } = aggregation;
+export function closedWindow({ plan, version }: Aggregation, window: WindowView): ClosedWindow {
   return {
     aggregation: plan.definition.name,
     version,
@@ -45,4 +49,22 @@ export function closedWindow(aggregation: Aggregation, window: WindowState): Clo
       values: valuesOf(plan, group, window.end - window.start),
     })),
   };
+}
+
+/** Sessions that end at the same time, as one: it begins with the first of them and has the largest revision. Null without any. */
+export function closedSessions(aggregation: Aggregation, sessions: readonly WindowView[]): ClosedWindow | null {
+  const told = sessions.map((session) => closedWindow(aggregation, session));
+  const [first] = told;
+  if (first === undefined) return null;
+  return {
+    ...first,
+    start: Math.min(...told.map(({ start }) => start)),
+    revision: Math.max(...told.map(({ revision }) => revision)),
+    groups: told.flatMap(({ groups }) => groups),
+  };
+}
+
+/** What readers knew a window by that is no more: its start and its group. */
+export function goneJson({ plan }: Aggregation, { start, session }: WindowName): GoneWindow {
+  return { start: new Date(start).toISOString(), group: groupJson(plan, session ?? "[]") };
 }

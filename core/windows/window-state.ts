@@ -1,5 +1,6 @@
-import type { Accumulator, MeasureFunction } from "../aggregates/accumulator.ts";
+import type { Accumulator } from "../aggregates/accumulator.ts";
 import { ByteReader, ByteWriter, CorruptStateError } from "../bytes.ts";
+import type { Plan, PlannedMeasure } from "./plan.ts";
 
 /** Key of the group that takes what exceeds the group limit; no JSON list looks like this. */
 export const OVERFLOW_KEY = "*";
@@ -9,10 +10,30 @@ export interface GroupState {
   readonly accumulators: readonly Accumulator[];
 }
 
-/** One window of one aggregation with its mergeable state. Times are epoch ms. */
+/** The group's state, made if there is none; that of the overflow group where the limit is reached. */
+export function groupOf(groups: Map<string, GroupState>, key: string, plan: Plan): GroupState {
+  const known = groups.get(key);
+  if (known !== undefined) return known;
+  if (groups.size >= plan.maxGroups && key !== OVERFLOW_KEY) return groupOf(groups, OVERFLOW_KEY, plan);
+  const group = emptyGroup(key, plan);
+  groups.set(key, group);
+  return group;
+}
+
+export function emptyGroup(key: string, plan: Plan): GroupState {
+  return { key, accumulators: plan.measures.map(({ measure }) => measure.create()) };
+}
+
+/** Adds all of `from` to `into`; `from` is left as it is. */
+export function mergeGroup(into: GroupState, from: GroupState): void {
+  for (const [m, accumulator] of from.accumulators.entries()) into.accumulators[m]?.merge(accumulator);
+}
+
+/** One tumbling window of one aggregation, or one slice of hopping ones, with its mergeable state. Times are epoch ms. */
 export interface WindowState {
   readonly start: number;
   readonly end: number;
+  readonly session: null;
   closed: boolean;
   /** 0 until the first close and at it; one more each time late events changed it afterwards. */
   revision: number;
@@ -23,6 +44,7 @@ export interface WindowState {
   dirty: boolean;
   /** Encoded size at the last checkpoint or load; 0 before. */
   storedBytes: number;
+  storedParts: number;
 }
 
 const VERSION = 1;
@@ -65,7 +87,7 @@ export function decodeWindow(
   start: number,
   end: number,
   parts: readonly Uint8Array[],
-  measures: readonly MeasureFunction[],
+  measures: readonly PlannedMeasure[],
 ): WindowState {
   const groups = new Map<string, GroupState>();
   let flags = 0;
@@ -80,18 +102,20 @@ export function decodeWindow(
     for (let k = 0; k < count; k++) {
       const group = new ByteReader(reader.bytes());
       const key = group.string();
-      groups.set(key, { key, accumulators: measures.map((measure) => measure.decode(group)) });
+      groups.set(key, { key, accumulators: measures.map(({ measure }) => measure.decode(group)) });
     }
     storedBytes += part.length;
   }
   return {
     start,
     end,
+    session: null,
     closed: (flags & CLOSED) !== 0,
     revision,
     partial: (flags & PARTIAL) !== 0,
     groups,
     dirty: false,
     storedBytes,
+    storedParts: parts.length,
   };
 }

@@ -1,9 +1,10 @@
-import { fields, instant, list, number, text } from "../live/decode.ts";
+import { fields, instant, list, number, text, type Fields } from "../live/decode.ts";
 
 /** One aggregation as the list shows it. */
 export interface AggregationInfo {
   readonly name: string;
   readonly description: string;
+  /** `1h`, `1h every 5m`, `30m gap` … */
   readonly windowSize: string;
   readonly filter: string;
   readonly groupBy: readonly string[];
@@ -29,7 +30,7 @@ function decodeAggregationInfo(value: unknown): AggregationInfo | null {
   return {
     name: text(found["name"]),
     description: text(found["description"]),
-    windowSize: text(fields(found["window"])?.["size"]),
+    windowSize: windowText(fields(found["window"]) ?? {}),
     filter: text(found["filter"]),
     groupBy: list(found["group_by"], (path) => text(path) || null),
     measures: Object.entries(fields(found["measures"]) ?? {}).map(([name, measure]) => measureText(name, measure)),
@@ -40,6 +41,13 @@ function decodeAggregationInfo(value: unknown): AggregationInfo | null {
     duplicateEvents: number(found["duplicate_events"]),
     filterErrors: number(found["filter_errors"]),
   };
+}
+
+function windowText(window: Fields): string {
+  const [size, slide, gap, timezone] = ["size", "slide", "gap", "timezone"].map((name) => text(window[name]));
+  if (gap !== "") return `${gap} gap`;
+  if (slide !== "") return `${size} every ${slide}`;
+  return timezone === "" ? `${size}` : `${size} in ${timezone}`;
 }
 
 function measureText(name: string, measure: unknown): string {

@@ -1,6 +1,7 @@
 /** The data of live frames, checked: what does not fit is left out, so that one odd item cannot blank the page. */
 import { SEVERITIES } from "../../core/events/event.ts";
 import type {
+  AggregationDelta,
   AggregationSnapshot,
   AlertJson,
   AlertsSnapshot,
@@ -8,6 +9,7 @@ import type {
   EventJson,
   EventsDelta,
   FacetEntry,
+  GoneWindow,
   SecondCount,
   WindowJson,
 } from "../../core/live/protocol.ts";
@@ -45,13 +47,21 @@ export function decodeAlerts(data: unknown): AlertsSnapshot {
 }
 
 /** Data of `aggregation:<name>`, snapshot or delta. */
-export function decodeAggregation(data: unknown): AggregationSnapshot {
+export function decodeAggregation(data: unknown): AggregationSnapshot & AggregationDelta {
   const found = fields(data) ?? {};
+  const gone = list(found["gone"], decodeGone);
   return {
     name: text(found["name"]),
     watermark: decodeMs(found["watermark"]),
     windows: list(found["windows"], decodeWindow),
+    ...(gone.length === 0 ? {} : { gone }),
   };
+}
+
+function decodeGone(value: unknown): GoneWindow | null {
+  const found = fields(value);
+  const start = text(found?.["start"]);
+  return start === "" ? null : { start, group: jsonFields(found?.["group"]) };
 }
 
 function decodeMs(value: unknown): number | null {

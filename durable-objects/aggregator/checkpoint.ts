@@ -1,6 +1,5 @@
 import { allPages, IdJournal, idsWithinHorizon } from "../../core/windows/id-page.ts";
 import type { ShardMachine } from "../../core/windows/shard-machine.ts";
-import { encodeWindow, type WindowState } from "../../core/windows/window-state.ts";
 import type { ShardTables } from "./tables.ts";
 
 /** A restart replays at most this many events … */
@@ -47,22 +46,13 @@ export class Checkpointer {
   /** Writes windows that changed, new ids and the rest of the state. The caller adds what else belongs to the same moment. */
   write(machine: ShardMachine): void {
     for (const aggregation of machine.aggregations.values()) {
-      for (const window of aggregation.windows.values()) {
-        if (window.dirty) this.#writeWindow(aggregation.id, window);
-      }
+      for (const record of aggregation.windows.takeDirty()) this.#tables.writeWindow(aggregation.id, record);
     }
     this.#writeIds(machine);
     this.#events = 0;
     this.#bytes = 0;
     this.#changedAt = null;
     evictClosed(machine);
-  }
-
-  #writeWindow(aggregation: number, window: WindowState): void {
-    const parts = encodeWindow(window);
-    this.#tables.writeWindow(aggregation, window.start, parts);
-    window.dirty = false;
-    window.storedBytes = parts.reduce((sum, part) => sum + part.length, 0);
   }
 
   #writeIds(machine: ShardMachine): void {
@@ -82,13 +72,13 @@ export class Checkpointer {
 /** Drops closed windows from memory, the oldest first, until the rest is small; they are read back when needed. */
 function evictClosed(machine: ShardMachine): void {
   const closed = [...machine.aggregations.values()].flatMap(({ windows }) =>
-    [...windows.values()].filter((window) => window.closed && !window.dirty).map((window) => ({ windows, window })),
+    windows.resting().map((record) => ({ windows, record })),
   );
-  let bytes = closed.reduce((sum, { window }) => sum + window.storedBytes, 0);
-  closed.sort((a, b) => a.window.start - b.window.start);
-  for (const { windows, window } of closed) {
+  let bytes = closed.reduce((sum, { record }) => sum + record.storedBytes, 0);
+  closed.sort((a, b) => a.record.at - b.record.at);
+  for (const { windows, record } of closed) {
     if (bytes <= RESIDENT_WINDOW_BYTES) return;
-    windows.delete(window.start);
-    bytes -= window.storedBytes;
+    windows.forget(record.key);
+    bytes -= record.storedBytes;
   }
 }

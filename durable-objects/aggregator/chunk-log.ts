@@ -10,6 +10,8 @@ export interface LogChunk {
   readonly bytes: number;
   readonly entry: number;
   readonly position: number;
+  /** Epoch ms when it was logged. */
+  readonly at: number;
 }
 
 /** What one call kept of one message. `batch` is its decoded form, where that is at hand and the same. */
@@ -59,20 +61,27 @@ export class ChunkLog {
     return this.#chunks;
   }
 
-  /** Appends what one call kept. */
-  append(kept: readonly KeptChunk[], at: number): void {
+  /** Epoch ms since when the oldest of it waits, or null when everything is sealed. */
+  get oldestUnsealedAt(): number | null {
+    return this.#chunks[0]?.at ?? null;
+  }
+
+  /** Appends what one call kept. @returns how much that was */
+  append(kept: readonly KeptChunk[], kind: "events" | "late", at: number): { events: number; bytes: number } {
+    const before = { seq: this.nextSeq, bytes: this.#unsealedBytes };
     let row: KeptChunk[] = [];
     let bytes = 0;
     for (const chunk of kept) {
       if (row.length > 0 && bytes + chunk.body.length > MAX_ROW_BYTES) {
-        this.#appendRow(row, at);
+        this.#appendRow(row, kind, at);
         row = [];
         bytes = 0;
       }
       row.push(chunk);
       bytes += chunk.body.length;
     }
-    if (row.length > 0) this.#appendRow(row, at);
+    if (row.length > 0) this.#appendRow(row, kind, at);
+    return { events: this.nextSeq - before.seq, bytes: this.#unsealedBytes - before.bytes };
   }
 
   /** Logs an idle check. */
@@ -92,7 +101,7 @@ export class ChunkLog {
     this.nextSeq = entry.seq;
     this.lastEntry = entry.entry;
     for (const [position, body] of splitChunks(entry.body).entries()) {
-      this.#note(entry.entry, position, { events: batches[position]?.length ?? 0, body });
+      this.#note(entry, position, { events: batches[position]?.length ?? 0, body });
     }
     this.sealed(sealedThrough);
   }
@@ -132,22 +141,20 @@ export class ChunkLog {
     return first === undefined ? this.lastEntry : first.entry - 1;
   }
 
-  #appendRow(row: readonly KeptChunk[], at: number): void {
+  #appendRow(row: readonly KeptChunk[], kind: "events" | "late", at: number): void {
     const events = row.reduce((sum, chunk) => sum + chunk.events, 0);
     const entry = ++this.lastEntry;
-    this.#tables.appendLog({
-      entry,
-      kind: "events",
-      seq: this.nextSeq,
-      events,
-      at,
-      body: joinChunks(row.map(({ body }) => body)),
-    });
-    for (const [position, chunk] of row.entries()) this.#note(entry, position, chunk);
+    const body = joinChunks(row.map((chunk) => chunk.body));
+    this.#tables.appendLog({ entry, kind, seq: this.nextSeq, events, at, body });
+    for (const [position, chunk] of row.entries()) this.#note({ entry, at }, position, chunk);
   }
 
-  #note(entry: number, position: number, { events, body, batch }: KeptChunk): void {
-    const chunk: LogChunk = { seq: this.nextSeq, events, bytes: body.length, entry, position };
+  #note(
+    { entry, at }: { readonly entry: number; readonly at: number },
+    position: number,
+    { events, body, batch }: KeptChunk,
+  ): void {
+    const chunk: LogChunk = { seq: this.nextSeq, events, bytes: body.length, entry, position, at };
     this.#chunks.push(chunk);
     this.nextSeq += events;
     this.#unsealedBytes += body.length;

@@ -1,10 +1,12 @@
-import { EventBatch } from "../../core/events/event-batch.ts";
+import type { EventBatch } from "../../core/events/event-batch.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
 import { ASSIGNED_HORIZON_MS } from "../../core/windows/deduplicator.ts";
-import { splitChunks, unpackChunk } from "../../storage/chunk.ts";
+import { joinChunks } from "../../storage/chunk.ts";
 import { loadBodies } from "../../storage/d1/segment-reader.ts";
 import { findSegments, type StoredSegment } from "../../storage/d1/segment-search.ts";
-import type { ChunkLog } from "./chunk-log.ts";
+import { type ChunkLog, repack } from "./chunk-log.ts";
+import { readJoined } from "./messages.ts";
+import type { ShardOwner } from "./sealer.ts";
 import type { ShardTables } from "./tables.ts";
 
 /** Events looked up in one run: more would not fit in memory beside the segments, fewer would read segments again and again. */
@@ -29,16 +31,15 @@ export interface Resolved {
 export class LateInbox {
   readonly #tables: ShardTables;
   readonly #db: D1Database;
-  readonly #owner: { readonly tenant: string; readonly shard: number; readonly incarnation: string };
+  readonly #owner: ShardOwner;
   readonly #pending = new Set<string>();
 
-  constructor(tables: ShardTables, db: D1Database, owner: { tenant: string; shard: number; incarnation: string }) {
+  constructor(tables: ShardTables, db: D1Database, owner: ShardOwner) {
     this.#tables = tables;
     this.#db = db;
     this.#owner = owner;
     for (const { body } of tables.lateEntries(Infinity)) {
-      for (const chunk of splitChunks(body))
-        for (const id of EventBatch.fromText(unpackChunk(chunk)).ids) this.#pending.add(id);
+      for (const batch of readJoined(body)) for (const id of batch.ids) this.#pending.add(id);
     }
   }
 
@@ -50,9 +51,9 @@ export class LateInbox {
     return this.#pending.has(id);
   }
 
-  add(events: number, ids: Iterable<string>, body: Uint8Array): void {
-    this.#tables.addLate(events, body);
-    for (const id of ids) this.#pending.add(id);
+  add(batch: EventBatch, rows: Uint32Array): void {
+    this.#tables.addLate(rows.length, joinChunks([repack(batch, rows)]));
+    for (const row of rows) this.#pending.add(batch.ids[row] ?? "");
   }
 
   /**
@@ -65,9 +66,7 @@ export class LateInbox {
     const entries = this.#tables.lateEntries(EVENTS_PER_RUN);
     const last = entries.at(-1);
     if (last === undefined) return undefined;
-    const batches = entries.flatMap(({ body }) =>
-      splitChunks(body).map((chunk) => EventBatch.fromText(unpackChunk(chunk))),
-    );
+    const batches = entries.flatMap(({ body }) => readJoined(body));
     const wanted = new WantedIds(batches);
     for (const chunk of log.chunks) wanted.strike(log.batch(chunk).ids);
     await this.#strikeStored(wanted);
@@ -101,7 +100,7 @@ export class LateInbox {
       );
       for (let k = 0; k < segments.length; k += BODIES_PER_READ) {
         for (const body of await loadBodies(this.#db, segments.slice(k, k + BODIES_PER_READ))) {
-          for (const chunk of splitChunks(body)) wanted.strike(EventBatch.fromText(unpackChunk(chunk)).ids);
+          for (const batch of readJoined(body)) wanted.strike(batch.ids);
         }
       }
       beyond = page.at(-1) ?? null;

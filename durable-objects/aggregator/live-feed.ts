@@ -11,8 +11,8 @@ import type {
 } from "../../core/live/protocol.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
-import { windowJson } from "../../core/windows/window-json.ts";
-import type { WindowState } from "../../core/windows/window-state.ts";
+import { goneJson, windowJson } from "../../core/windows/window-json.ts";
+import type { WindowName, WindowView } from "../../core/windows/window-set.ts";
 
 /** Frames are coalesced to four a second. */
 const FRAME_INTERVAL_MS = 250;
@@ -33,7 +33,13 @@ export interface LiveFeedDeps {
   /** Runs `work` after `delayMs`, with the object's input gate in the usual way. */
   readonly later: (work: () => void, delayMs: number) => void;
   readonly now: () => number;
-  readonly onError: (error: unknown) => void;
+  readonly report: (what: string, error: unknown) => void;
+}
+
+/** What readers of one aggregation have not been told yet, by window. */
+interface Untold {
+  readonly windows: Map<string, WindowView>;
+  readonly gone: Map<string, WindowName>;
 }
 
 /** Collects what changed and sends it to the live hub, at most four times a second and only while somebody watches. */
@@ -43,7 +49,7 @@ export class LiveFeed {
   readonly #meter = new OverviewMeter();
   #latest: { batch: EventBatch; row: number }[] = [];
   #unsentEvents = 0;
-  readonly #changed = new Map<Aggregation, Set<WindowState>>();
+  readonly #changed = new Map<Aggregation, Untold>();
   #topics = new Set<string>();
   #watchedUntil = 0;
   #lastFrameAt = 0;
@@ -80,12 +86,21 @@ export class LiveFeed {
 
   noteEffects(effects: readonly Effect[]): void {
     if (!this.#isWatched()) return;
-    for (const { aggregation, touched } of effects) {
+    for (const { aggregation, touched, gone } of effects) {
       if (!this.#topics.has(topicOf(aggregation))) continue;
-      const changed = this.#changed.get(aggregation) ?? new Set();
-      for (const window of touched) changed.add(window);
-      this.#changed.set(aggregation, changed);
+      const untold = this.#changed.get(aggregation) ?? { windows: new Map(), gone: new Map() };
+      for (const name of gone) {
+        untold.windows.delete(textOf(name));
+        untold.gone.set(textOf(name), name);
+      }
+      for (const window of touched) untold.windows.set(textOf(window), window);
+      this.#changed.set(aggregation, untold);
     }
+  }
+
+  /** An aggregation is gone, or another has its name. */
+  forget(aggregation: Aggregation): void {
+    this.#changed.delete(aggregation);
   }
 
   /** Arranges for a frame if one is wanted and none is due already. */
@@ -97,7 +112,7 @@ export class LiveFeed {
       this.#isScheduled = false;
       this.#lastFrameAt = this.#deps.now();
       const frames = this.#frames();
-      if (frames.length > 0) this.#deps.publish(frames).catch(this.#deps.onError);
+      if (frames.length > 0) this.#deps.publish(frames).catch((error: unknown) => this.#deps.report("publish", error));
       if (this.#changed.size > 0) this.schedule();
     }, wait);
   }
@@ -111,7 +126,7 @@ export class LiveFeed {
     return {
       name: aggregation.plan.definition.name,
       watermark: watermarkOf(aggregation),
-      windows: newestFirst(aggregation, new Set(aggregation.windows.values())),
+      windows: newestFirst(aggregation, new Set(aggregation.windows.recent())),
     };
   }
 
@@ -121,10 +136,14 @@ export class LiveFeed {
 
   #frames(): PublishedFrame[] {
     const frames: PublishedFrame[] = [];
-    for (const [aggregation, windows] of this.#changed) {
-      const shown = newestFirst(aggregation, windows);
-      frames.push({ topic: topicOf(aggregation), data: { watermark: watermarkOf(aggregation), windows: shown } });
-      if (windows.size === 0) this.#changed.delete(aggregation);
+    for (const [aggregation, untold] of this.#changed) {
+      const waiting = new Set(untold.windows.values());
+      const windows = newestFirst(aggregation, waiting);
+      const gone = [...untold.gone.values()].map((name) => goneJson(aggregation, name));
+      const data = { watermark: watermarkOf(aggregation), windows, ...(gone.length === 0 ? {} : { gone }) };
+      frames.push({ topic: topicOf(aggregation), data });
+      if (waiting.size === 0) this.#changed.delete(aggregation);
+      else this.#changed.set(aggregation, { windows: byName(waiting), gone: new Map() });
     }
     if (this.#topics.has("events") && this.#unsentEvents > 0) {
       const events = this.#newest(Math.min(this.#unsentEvents, EVENTS_PER_FRAME));
@@ -168,12 +187,19 @@ export function watermarkOf(aggregation: Aggregation): number | null {
 }
 
 /** Takes from `windows`, newest first, as many as one frame may hold; what is left waits for the next one. */
-function newestFirst(aggregation: Aggregation, windows: Set<WindowState>): WindowJson[] {
+function newestFirst(aggregation: Aggregation, windows: Set<WindowView>): WindowJson[] {
   const shown: WindowJson[] = [];
   for (const window of [...windows].sort((a, b) => b.start - a.start)) {
-    if (shown.length > 0 && shown.length + window.groups.size > WINDOWS_PER_FRAME) break;
-    shown.push(...windowJson(aggregation, window));
+    const entries = windowJson(aggregation, window);
+    if (shown.length > 0 && shown.length + entries.length > WINDOWS_PER_FRAME) break;
+    shown.push(...entries);
     windows.delete(window);
   }
   return shown.slice(0, WINDOWS_PER_FRAME);
+}
+
+const textOf = ({ start, session }: WindowName): string => `${start} ${session ?? ""}`;
+
+function byName(windows: Iterable<WindowView>): Map<string, WindowView> {
+  return new Map([...windows].map((window) => [textOf(window), window]));
 }

@@ -1,15 +1,17 @@
 import type { JsonValue } from "../../core/events/event.ts";
 import type { WindowJson } from "../../core/live/protocol.ts";
 import { type Aggregation, groupJson, valuesOf } from "../../core/windows/aggregation.ts";
-import { sortedGroups, windowJson } from "../../core/windows/window-json.ts";
-import type { GroupState, WindowState } from "../../core/windows/window-state.ts";
+import { CalendarFrame, type CalendarUnit } from "../../core/windows/calendar.ts";
+import { FixedFrame, type Frame } from "../../core/windows/frame.ts";
+import { groupWindowJson, sortedGroups } from "../../core/windows/window-json.ts";
+import type { Portion, StoredKeys } from "../../core/windows/window-set.ts";
+import { emptyGroup, type GroupState, mergeGroup } from "../../core/windows/window-state.ts";
 import type { ShardTables } from "./tables.ts";
 
 /** Windows read for one range query; a year of one-minute windows is 525,600, so ask such ranges of a coarser aggregation. */
 export const MAX_WINDOWS_PER_QUERY = 50_000;
 /** Rows of one range query's answer. */
 export const MAX_RANGE_ROWS = 20_000;
-const STARTS_PER_READ = 500;
 
 /** Group values wanted, by path text; the text of a value or its JSON. */
 export type GroupFilter = Readonly<Record<string, string>>;
@@ -42,8 +44,10 @@ export interface WindowPage {
 export interface RangeQuery {
   readonly from: number | null;
   readonly to: number | null;
-  /** Length of a step in ms, or null for one step over everything. */
+  /** Length of a step in ms, counted from `from`, or null for one step over everything or for a calendar's steps. */
   readonly stepMs: number | null;
+  /** Steps of a time zone's calendar. */
+  readonly calendarStep?: { readonly unit: CalendarUnit; readonly timezone: string };
   readonly groups: GroupFilter;
 }
 
@@ -66,92 +70,89 @@ export function listWindows(aggregation: Aggregation, tables: ShardTables, query
   const windows: WindowJson[] = [];
   let next: WindowPlace | null = null;
   const from = query.after === null ? query.from : query.after.start;
-  for (const window of windowsFrom(aggregation, tables, from, query.to)) {
+  for (const window of aggregation.windows.list(from ?? -Infinity, query.to ?? Infinity, keysOf(aggregation, tables))) {
     if (query.status !== "all" && (query.status === "closed") !== window.closed) continue;
-    const shown = windowJson(aggregation, window);
-    for (const [k, group] of sortedGroups(window).entries()) {
+    for (const group of sortedGroups(window)) {
       const place = { start: window.start, key: group.key };
-      const json = shown[k];
-      if (json === undefined || !isBeyond(place, query.after) || !matches(json.group, query.groups)) continue;
+      if (!isBeyond(place, query.after) || !matches(groupJson(aggregation.plan, group.key), query.groups)) continue;
       if (windows.length === query.limit) return page(aggregation, windows, next);
-      windows.push(json);
+      windows.push(groupWindowJson(aggregation, window, group));
       next = place;
     }
   }
   return page(aggregation, windows, null);
 }
 
-/** Merges the accumulators of every window that starts in the range, per step and group. */
+/** Merges the accumulators of everything that starts in the range, per step and group: windows, slices of hopping ones, sessions. */
 export function queryRange(aggregation: Aggregation, tables: ShardTables, query: RangeQuery): RangeResult {
-  const steps = new Map<string, { start: number; end: number; partial: boolean; group: GroupState }>();
+  const steps = new Map<string, Step>();
+  const frame = stepsOf(query);
   let read = 0;
-  for (const window of windowsFrom(aggregation, tables, query.from, query.to)) {
+  const portions = aggregation.windows.portions(
+    query.from ?? -Infinity,
+    query.to ?? Infinity,
+    keysOf(aggregation, tables),
+  );
+  for (const portion of portions) {
     if (++read > MAX_WINDOWS_PER_QUERY) return { ok: false, limit: MAX_WINDOWS_PER_QUERY };
-    const stepStart = query.stepMs === null ? 0 : startOfStep(window.start, query.from ?? 0, query.stepMs);
-    for (const group of window.groups.values()) {
+    const start = frame?.startOf(portion.start);
+    for (const group of portion.groups.values()) {
       if (!matches(groupJson(aggregation.plan, group.key), query.groups)) continue;
-      const name = `${stepStart} ${group.key}`;
+      const name = `${start ?? ""} ${group.key}`;
       let step = steps.get(name);
       if (step === undefined) {
         if (steps.size === MAX_RANGE_ROWS) return { ok: false, limit: MAX_RANGE_ROWS };
-        const fresh = {
-          key: group.key,
-          accumulators: aggregation.plan.measures.map(({ measure }) => measure.create()),
-        };
-        step = {
-          start: query.stepMs === null ? window.start : stepStart,
-          end: window.end,
-          partial: false,
-          group: fresh,
-        };
+        step = newStep(portion, start, frame, emptyGroup(group.key, aggregation.plan));
         steps.set(name, step);
       }
-      step.start = Math.min(step.start, window.start);
-      step.end = query.stepMs === null ? Math.max(step.end, window.end) : stepStart + query.stepMs;
-      step.partial ||= window.partial;
-      for (const [m, accumulator] of group.accumulators.entries()) step.group.accumulators[m]?.merge(accumulator);
+      addTo(step, portion, frame === null, group);
     }
   }
-  const rows = [...steps.values()]
-    .sort((a, b) => a.start - b.start || (a.group.key < b.group.key ? -1 : 1))
-    .map(({ start, end, partial, group }) => ({
-      start,
-      end,
-      partial,
-      group: groupJson(aggregation.plan, group.key),
-      values: valuesOf(aggregation.plan, group, end - start),
-    }));
-  return { ok: true, rows };
+  return { ok: true, rows: [...steps.values()].sort(byStartThenGroup).map((step) => rowOf(aggregation, step)) };
 }
 
-/** Every window that starts in [from, to), by start: those in storage and those only in memory, each once. */
-function* windowsFrom(
-  aggregation: Aggregation,
-  tables: ShardTables,
-  from: number | null,
-  to: number | null,
-): IterableIterator<WindowState> {
-  let position = from ?? -Infinity;
-  const end = to ?? Infinity;
-  const resident = [...aggregation.windows.keys()]
-    .filter((start) => start >= position && start < end)
-    .sort((a, b) => a - b);
-  for (;;) {
-    const stored = tables.windowStarts(
-      aggregation.id,
-      Math.max(position, Number.MIN_SAFE_INTEGER),
-      Math.min(end, Number.MAX_SAFE_INTEGER),
-      STARTS_PER_READ,
-    );
-    const readThrough = stored.length < STARTS_PER_READ ? end : (stored.at(-1) ?? end) + 1;
-    const starts = new Set([...stored, ...resident.filter((start) => start >= position && start < readThrough)]);
-    for (const start of [...starts].sort((a, b) => a - b)) {
-      const window = aggregation.window(start);
-      if (window !== undefined) yield window;
-    }
-    if (stored.length < STARTS_PER_READ) return;
-    position = readThrough;
+interface Step {
+  start: number;
+  end: number;
+  partial: boolean;
+  readonly group: GroupState;
+}
+
+/** The steps of a query, or null for one over everything. */
+function stepsOf({ from, stepMs, calendarStep }: RangeQuery): Frame | null {
+  if (calendarStep !== undefined) return new CalendarFrame(calendarStep.unit, calendarStep.timezone);
+  return stepMs === null ? null : new FixedFrame(stepMs, from ?? 0);
+}
+
+function newStep(portion: Portion, start: number | undefined, frame: Frame | null, group: GroupState): Step {
+  return {
+    start: start ?? portion.start,
+    end: start === undefined || frame === null ? portion.end : frame.endOf(start),
+    partial: false,
+    group,
+  };
+}
+
+/** @param isTotal whether the step is as long as what is in it */
+function addTo(step: Step, portion: Portion, isTotal: boolean, group: GroupState): void {
+  if (isTotal) {
+    step.start = Math.min(step.start, portion.start);
+    step.end = Math.max(step.end, portion.end);
   }
+  step.partial ||= portion.partial;
+  mergeGroup(step.group, group);
+}
+
+function byStartThenGroup(a: Step, b: Step): number {
+  return a.start - b.start || (a.group.key < b.group.key ? -1 : 1);
+}
+
+function rowOf({ plan }: Aggregation, { start, end, partial, group }: Step): RangeRow {
+  return { start, end, partial, group: groupJson(plan, group.key), values: valuesOf(plan, group, end - start) };
+}
+
+function keysOf(aggregation: Aggregation, tables: ShardTables): StoredKeys {
+  return (from, to, limit) => tables.windowKeys(aggregation.id, from, to, limit);
 }
 
 function page(aggregation: Aggregation, windows: readonly WindowJson[], next: WindowPlace | null): WindowPage {
@@ -175,8 +176,4 @@ function matches(group: Readonly<Record<string, JsonValue>>, wanted: GroupFilter
       value === text || JSON.stringify(value ?? null) === text || (typeof value === "number" && value === Number(text))
     );
   });
-}
-
-function startOfStep(start: number, origin: number, stepMs: number): number {
-  return Math.floor((start - origin) / stepMs) * stepMs + origin;
 }

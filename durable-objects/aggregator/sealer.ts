@@ -17,6 +17,14 @@ const SEGMENTS_PER_WRITE = 8;
 /** Runs of smaller chunks are encoded again as one; larger ones go into the segment as they came. */
 const SMALL_CHUNK_EVENTS = 200;
 
+/** Whose events a segment holds: part of its key in the store. */
+export interface ShardOwner {
+  readonly tenant: string;
+  readonly shard: number;
+  /** One life of the object's storage: sequence numbers begin anew with another. */
+  readonly incarnation: string;
+}
+
 interface SealState {
   /** Every event before this sequence number is in the store. */
   readonly sealedThrough: number;
@@ -36,19 +44,15 @@ export class Sealer {
   readonly #tables: ShardTables;
   readonly #log: ChunkLog;
   readonly #db: D1Database;
-  readonly #owner: { readonly tenant: string; readonly shard: number; readonly incarnation: string };
+  readonly #owner: ShardOwner;
   #state: SealState;
   #running: Promise<void> | undefined;
+  /** Failed tries since the last that succeeded. */
   failures = 0;
   rowsWritten = 0;
   segments = 0;
 
-  constructor(
-    tables: ShardTables,
-    log: ChunkLog,
-    db: D1Database,
-    owner: { tenant: string; shard: number; incarnation: string },
-  ) {
+  constructor(tables: ShardTables, log: ChunkLog, db: D1Database, owner: ShardOwner) {
     this.#tables = tables;
     this.#log = log;
     this.#db = db;
@@ -64,6 +68,10 @@ export class Sealer {
     return this.#state.sealedThrough;
   }
 
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** True when a segment is full, or one was left half written. */
   isDue(): boolean {
     return (
@@ -76,9 +84,14 @@ export class Sealer {
   /** Seals every full segment, and the rest too when `all`. One run at a time; a second call waits for the first. */
   async seal(all: boolean, nowMs: number): Promise<void> {
     while (this.#running !== undefined) await this.#running;
-    this.#running = this.#run(all, nowMs).finally(() => {
-      this.#running = undefined;
-    });
+    this.#running = this.#run(all, nowMs)
+      .catch((error: unknown) => {
+        this.failures++;
+        throw error;
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
     await this.#running;
   }
 
@@ -92,7 +105,6 @@ export class Sealer {
       try {
         this.rowsWritten += (await writeSegments(this.#db, segments, nowMs)).rowsWritten;
       } catch (error) {
-        this.failures++;
         // An earlier try, by a version of this program that encoded otherwise, got through: what it stored is as good.
         const isReencoded = segments.some(({ hash }, k) => hash !== this.#state.inFlight[k]?.hash);
         if (!(error instanceof SegmentConflictError && isReencoded)) throw error;

@@ -1,7 +1,14 @@
+import type { DirtyRecord } from "../../core/windows/window-set.ts";
+
+const LOG_KINDS = ["events", "late", "tick"] as const;
+
+/** Events as they came from the queue, late events found to be new, or an idle check. */
+export type LogKind = (typeof LOG_KINDS)[number];
+
 /** One committed call or idle check, as the log keeps it. */
 export interface LogEntry {
   readonly entry: number;
-  readonly kind: "events" | "tick";
+  readonly kind: LogKind;
   /** Sequence number of the first event. */
   readonly seq: number;
   readonly events: number;
@@ -67,7 +74,8 @@ export class ShardTables {
       "select entry, kind, seq, events, at, body from log where entry > ? order by entry",
       entry,
     )) {
-      yield { ...row, kind: row.kind === "tick" ? "tick" : "events", body: new Uint8Array(row.body) };
+      const kind = LOG_KINDS.find((known) => known === row.kind) ?? "events";
+      yield { ...row, kind, body: new Uint8Array(row.body) };
     }
   }
 
@@ -113,8 +121,8 @@ export class ShardTables {
       .map((row) => new Uint8Array(row.body));
   }
 
-  /** Starts of stored windows in [from, to), ascending, at most `limit`. */
-  windowStarts(aggregation: number, from: number, to: number, limit: number): number[] {
+  /** Keys of stored windows in [from, to), ascending, at most `limit`. */
+  windowKeys(aggregation: number, from: number, to: number, limit: number): number[] {
     return this.#sql
       .exec<{ start: number }>(
         "select distinct start from windows where aggregation = ? and start >= ? and start < ? order by start limit ?",
@@ -127,29 +135,24 @@ export class ShardTables {
       .map((row) => row.start);
   }
 
-  /** The newest stored starts, newest first. */
-  newestWindowStarts(aggregation: number, limit: number): number[] {
-    return this.#sql
-      .exec<{ start: number }>(
-        "select distinct start from windows where aggregation = ? order by start desc limit ?",
-        aggregation,
-        limit,
-      )
-      .toArray()
-      .map((row) => row.start);
-  }
-
-  writeWindow(aggregation: number, start: number, parts: readonly Uint8Array[]): void {
+  writeWindow(aggregation: number, { key, parts, storedParts }: DirtyRecord): void {
     for (const [part, body] of parts.entries()) {
       this.#run(
         "insert into windows (aggregation, start, part, body) values (?, ?, ?, ?) on conflict (aggregation, start, part) do update set body = excluded.body",
         aggregation,
-        start,
+        key,
         part,
         body,
       );
     }
-    // A window never shrinks to fewer parts, so none are left over.
+    // Sessions that join or outgrow their page leave it smaller than it was.
+    if (parts.length < storedParts)
+      this.#run(
+        "delete from windows where aggregation = ? and start = ? and part >= ?",
+        aggregation,
+        key,
+        parts.length,
+      );
   }
 
   dropWindows(aggregation: number): void {

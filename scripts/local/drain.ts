@@ -14,21 +14,27 @@ export interface DrainResult {
   readonly problem?: string;
 }
 
-const POLL_MS = 100;
+const POLL_MS = 50;
+/** A request that was let in just before the door closed sends its events a moment later. */
+const QUIET_MS = 300;
 
 /**
- * Closes the door for new events (ingest answers 503 from the first call on) and waits until the queue is empty.
+ * Closes the door for new events (ingest answers 503 from the first call on) and waits until the queue has been empty,
+ * with nothing more sent to it, for QUIET_MS.
  *
  * @param limitMs  longest wait
  */
 export async function drain(url: string, adminKey: string, limitMs: number): Promise<DrainResult> {
   const deadline = performance.now() + limitMs;
   let left: number | undefined;
+  let quiet: { readonly since: number; readonly sent: number } | undefined;
   while (performance.now() < deadline) {
     try {
-      const state = await askToDrain(url, adminKey, deadline - performance.now());
-      left = state.outstanding;
-      if (left <= 0) return { left: 0 };
+      const { sent, outstanding } = await askToDrain(url, adminKey, deadline - performance.now());
+      left = outstanding;
+      if (outstanding > 0) quiet = undefined;
+      else if (quiet?.sent !== sent) quiet = { since: performance.now(), sent };
+      if (quiet !== undefined && performance.now() - quiet.since >= QUIET_MS) return { left: 0 };
     } catch (error) {
       return { left, problem: messageOf(error) };
     }

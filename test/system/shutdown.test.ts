@@ -17,8 +17,8 @@ interface Sent {
 }
 
 /** Posts batches of 50 as fast as they are answered, until a request gets no answer. */
-async function postUntilItIsGone(platform: Platform, seen: Sent): Promise<void> {
-  const generate = createGenerator("shutdown", 100);
+async function postUntilItIsGone(platform: Platform, producer: string, seen: Sent): Promise<void> {
+  const generate = createGenerator(producer, 100);
   for (;;) {
     const events = Array.from({ length: 50 }, () => generate(Date.now()));
     const headers = { "content-type": "application/json" };
@@ -47,7 +47,8 @@ describe.each(["SIGTERM", "SIGINT"] as const)("on %s while events come in", (sig
   afterAll(() => platform.dispose());
 
   test("refuses new events with 503, drains the queue and ends with exit code 0", async () => {
-    const posting = postUntilItIsGone(platform, seen);
+    const producers = ["producer 1", "producer 2", "producer 3", "producer 4"];
+    const posting = Promise.all(producers.map((producer) => postUntilItIsGone(platform, producer, seen)));
     await expect.poll(() => seen.acknowledged.length, { timeout: 30_000, interval: 10 }).toBeGreaterThan(2_000);
     expect(await platform.stop(signal)).toBe(0);
     await posting;

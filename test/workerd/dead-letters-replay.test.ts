@@ -10,10 +10,10 @@ import { makeTenant } from "./http-client.ts";
 /** An environment whose events queue is this one. */
 function withQueue(sendBatch: (messages: EventMessage[]) => Promise<void>): Env {
   const EVENTS = {
-    ...env.EVENTS,
+    send: (body: EventMessage) => sendBatch([body]),
     sendBatch: (batch: Iterable<{ body: EventMessage }>) => sendBatch(Array.from(batch, ({ body }) => body)),
   };
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only this method of the queue is called
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only these methods of the queue are called
   return { ...env, EVENTS: EVENTS as unknown as Queue };
 }
 

@@ -1,33 +1,9 @@
-import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
-import type { StreamEvent } from "../../core/events/event.ts";
-import { aggregatorName } from "../../core/events/names.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
 import { LiveHub } from "../../durable-objects/live-hub.ts";
-import { windowAggregator } from "../../durable-objects/remote.ts";
-import { event, events, newTenant, packed, T0 } from "./event-messages.ts";
-
-function newAggregator() {
-  const tenant = newTenant("aggregator");
-  const object = env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0));
-  return { tenant, object, stub: windowAggregator(env, tenant) };
-}
-
-type Aggregator = ReturnType<typeof newAggregator>["stub"];
-
-const message = (list: readonly StreamEvent[]) => ({ id: "m", body: packed(list) });
-const everyWindow = { from: null, to: null, status: "all", groups: {}, limit: 1000, after: null } as const;
-
-async function hourlyCounts(stub: Aggregator): Promise<unknown[]> {
-  const page = await stub.windows("events_1h", everyWindow);
-  return page?.windows.map(({ values }) => values["count"]) ?? [];
-}
-
-async function sealedEvents(tenant: string): Promise<number> {
-  const sql = "select coalesce(sum(events), 0) as events from segment_index where tenant = ?";
-  return (await env.DB.prepare(sql).bind(tenant).first<{ events: number }>())?.events ?? 0;
-}
+import { event, events, packed, T0 } from "./event-messages.ts";
+import { everyWindow, hourlyCounts, message, newAggregator, sealedEvents } from "./window-aggregator-bench.ts";
 
 describe("WindowAggregator", () => {
   test("counts each event id once, however often it comes", async () => {
@@ -98,10 +74,12 @@ describe("WindowAggregator", () => {
     expect(outcome).toEqual({ fresh: 0, duplicates: 0, late: 301, unreadable: [] });
     await expect.poll(async () => (await stub.metrics())["events_late_pending"]).toBe(0);
     const page = await stub.windows("events_1h", everyWindow);
-    expect(page?.windows.map(({ values, revision, status }) => [values["count"], revision, status])).toEqual([
-      [301, 1, "closed"],
-      [300, 0, "open"],
+    // Whether the newer window has closed depends on whether an idle check came: these events are years old.
+    expect(page?.windows.map(({ values, revision }) => [values["count"], revision])).toEqual([
+      [301, 1],
+      [300, 0],
     ]);
+    expect(page?.windows[0]?.status).toBe("closed");
     expect((await stub.metrics())["events_duplicate"]).toBe(300);
   });
 

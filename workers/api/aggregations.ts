@@ -40,8 +40,8 @@ export const aggregationRoutes = new Hono<AppEnv>()
   })
   .get("/api/v1/aggregations/:name/windows", requireRole("viewer"), (c) => windowsAnswer(c))
   .get("/api/v1/aggregations/:name/query", requireRole("viewer"), async (c) => {
-    const { definition, windowMs } = await info(c);
-    const query = rangeQuery(parametersOf(c), definition.group_by ?? [], windowMs);
+    const { definition, steps } = await info(c);
+    const query = rangeQuery(parametersOf(c), definition.group_by ?? [], steps);
     const result = await aggregator(c).queryRange(definition.name, query);
     if (result === null) throw notFound(definition.name);
     if (!result.ok)

@@ -124,7 +124,7 @@ export const analyticsRoutes = new Hono<AppEnv>()
     });
     const result = await aggregator(c).queryRange(
       aggregation,
-      rangeQuery(pairs, found.definition.group_by ?? [], found.windowMs),
+      rangeQuery(pairs, found.definition.group_by ?? [], found.steps),
     );
     if (result === null || !result.ok) throw badParameter("from", "the range holds too many windows; narrow it");
     return ok(c, { aggregation, rows: result.rows.map(rowJson) });

@@ -1,5 +1,6 @@
 import { parseRfc3339 } from "../../core/events/rfc3339.ts";
 import { parseDuration } from "../../core/windows/duration.ts";
+import type { StepUnit } from "../../core/windows/shape.ts";
 import type {
   GroupFilter,
   RangeQuery,
@@ -91,20 +92,31 @@ export function windowsQuery(pairs: Iterable<readonly [string, string]>, groupBy
   return query;
 }
 
+/** @param unit what steps are made of, from the aggregation's windows */
 export function rangeQuery(
   pairs: Iterable<readonly [string, string]>,
   groupBy: readonly string[],
-  windowMs: number,
+  unit: StepUnit,
 ): RangeQuery {
   const parameters = new Parameters(pairs);
-  const step = parameters.take("step") ?? "total";
-  const stepMs = step === "total" ? null : parseDuration(step);
-  if (step !== "total" && (stepMs === null || stepMs < windowMs || stepMs % windowMs !== 0)) {
-    throw badParameter("step", `must be total or a multiple of the window's ${windowMs} ms`);
-  }
-  const query = { ...parameters.range(), stepMs, groups: parameters.groups(groupBy) };
+  const step = readStep(parameters.take("step") ?? "total", unit);
+  const query = { ...parameters.range(), ...step, groups: parameters.groups(groupBy) };
   parameters.end();
   return query;
+}
+
+function readStep(step: string, unit: StepUnit): Pick<RangeQuery, "stepMs" | "calendarStep"> {
+  if (step === "total") return { stepMs: null };
+  if ("units" in unit) {
+    const calendarUnit = unit.units.find((name) => name === step);
+    if (calendarUnit !== undefined)
+      return { stepMs: null, calendarStep: { unit: calendarUnit, timezone: unit.timezone } };
+    throw badParameter("step", `must be total or, in ${unit.timezone}, ${unit.units.join(" or ")}`);
+  }
+  const stepMs = parseDuration(step);
+  if (stepMs === null || stepMs < unit.everyMs || stepMs % unit.everyMs !== 0)
+    throw badParameter("step", `must be total or a multiple of ${unit.everyMs} ms`);
+  return { stepMs };
 }
 
 export function encodePlace(place: WindowPlace): string {

@@ -34,9 +34,13 @@ function quotaCall(env: Env, tenant: string): QuotaCall {
 
 /** Whether this tenant may send events now. @throws ApiError `unavailable` while stopping or stopped, `too_many_requests` */
 export async function assertOpen(env: Env, tenant: string): Promise<void> {
-  if (isDraining()) throw new ApiError("unavailable", "The platform is stopping.", null, DRAINING_RETRY_AFTER_SECONDS);
+  assertNotDraining();
   const refusal = await quota().refusal(quotaCall(env, tenant));
   if (refusal !== null) throw refused(refusal);
+}
+
+function assertNotDraining(): void {
+  if (isDraining()) throw new ApiError("unavailable", "The platform is stopping.", null, DRAINING_RETRY_AFTER_SECONDS);
 }
 
 function refused({ reason, message, retryAfterSeconds }: Refusal): ApiError {
@@ -81,6 +85,8 @@ export async function takeEvents(
   ids: EventIds,
   bytes: number,
 ): Promise<Receipt> {
+  // Again: reading the body took its time. From here to the queue nothing is awaited, so a drain either refuses or counts these events.
+  assertNotDraining();
   const accepting = acceptEvents(parsed, {
     tenant,
     queue: env.EVENTS,

@@ -2,7 +2,12 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeFrame } from "../../../dashboard/live/frame.ts";
 import { viewAlert } from "../../../dashboard/stores/alert-view.ts";
-import { decodeAlerts, decodeEvents, decodeOverview } from "../../../dashboard/stores/decode-topics.ts";
+import {
+  decodeAggregation,
+  decodeAlerts,
+  decodeEvents,
+  decodeOverview,
+} from "../../../dashboard/stores/decode-topics.ts";
 
 const NOTHING = { seconds: [], facets: {}, watermark: null, totals: { events: 0, duplicates: 0, late: 0 } };
 
@@ -84,4 +89,13 @@ describe("topics", () => {
     ]);
     expect(openness("asleep")).toEqual([]);
   });
+});
+
+test("a delta of sessions names those that are gone; what is not a name is left out", () => {
+  const data = {
+    watermark: 1,
+    windows: [],
+    gone: [{ start: "2026-11-22T10:00:00.000Z", group: { "data.ip": "a" } }, 7],
+  };
+  expect(decodeAggregation(data).gone).toEqual([{ start: "2026-11-22T10:00:00.000Z", group: { "data.ip": "a" } }]);
 });

@@ -108,6 +108,16 @@ describe("the count of accepted events", () => {
     expect(ledger.acceptedEvents(3_000)).toBe(67);
   });
 
+  test("counts no event twice when shards are quicker than reports, time after time", () => {
+    const ledger = new LeaseLedger(QUOTA, 0);
+    for (let k = 1; k <= 10; k++) {
+      const at = k * 12_000;
+      ledger.applied(0, 3 * k, at);
+      ask(ledger, at + 900, 0, 3);
+      expect(ledger.acceptedEvents(at + 900)).toBe(3 * k);
+    }
+  });
+
   test("follows what was applied when that stays ahead, and not for a late report", () => {
     const ledger = new LeaseLedger(QUOTA, 0);
     ask(ledger, 0, 0, 10);

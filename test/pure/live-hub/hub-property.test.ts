@@ -15,7 +15,10 @@ class Source {
   readonly answers: (typeof this.state)[] = [];
 
   change(minute: number, count: number): void {
-    const delta = deltaOf(windowOf(minute, count));
+    // As when a session joins another: the one before goes.
+    const { start, group } = windowOf(minute - 1, 0);
+    const gone = count % 5 === 0 ? [{ start, group }] : [];
+    const delta = { ...deltaOf(windowOf(minute, count)), gone };
     this.state = foldAggregation(this.state, delta);
     this.onTheWay.push(delta);
   }

@@ -56,16 +56,23 @@ const windows = array(
 const toWindows = (list: { minute: number; count: number; status: "open" | "closed" }[]): WindowJson[] =>
   list.map(({ minute, count, status }) => ({ ...windowOf(minute, count), status }));
 
+const minutes = array(integer({ min: 0, max: 20 }), { maxLength: 5 });
+const deltaOf = (watermark: number, list: Parameters<typeof toWindows>[0], gone: readonly number[]) => ({
+  watermark,
+  windows: toWindows(list),
+  gone: gone.map((minute) => windowOf(minute, 0)).map(({ start, group }) => ({ start, group })),
+});
+
 describe("two deltas in a row do what their merger does", () => {
   test("for windows", () => {
     assert(
-      property(windows, windows, windows, (before, first, second) => {
+      property(windows, windows, minutes, windows, minutes, (before, first, firstGone, second, secondGone) => {
         const state = foldAggregation(
           { name: "n", watermark: null, windows: [] },
           { watermark: 1, windows: toWindows(before) },
         );
-        const a = { topic: "aggregation:n" as const, data: { watermark: 2, windows: toWindows(first) } };
-        const b = { topic: "aggregation:n" as const, data: { watermark: 3, windows: toWindows(second) } };
+        const a = { topic: "aggregation:n" as const, data: deltaOf(2, first, firstGone) };
+        const b = { topic: "aggregation:n" as const, data: deltaOf(3, second, secondGone) };
         const oneByOne = foldAggregation(foldAggregation(state, a.data), b.data);
         expect(foldAggregation(state, merged<typeof a>(a, b))).toEqual(oneByOne);
       }),
@@ -150,4 +157,12 @@ describe("states stay bounded", () => {
     const empty = { seconds: [], facets: {}, watermark: null, totals: { events: 0, duplicates: 0, late: 0 } };
     expect(foldDashboard(empty, { ...empty, seconds }).seconds.map(({ at }) => at)).toEqual([401, 699, 700]);
   });
+});
+
+test("windows that a delta says are gone are taken out before its own are put in", () => {
+  const [first, second, third] = [windowOf(1, 1), windowOf(2, 1), windowOf(3, 1)];
+  const state = { name: "n", watermark: 1, windows: [first, second, third] };
+  const gone = [first, second].map(({ start, group }) => ({ start, group }));
+  const joined = windowOf(1, 2);
+  expect(foldAggregation(state, { watermark: 2, windows: [joined], gone }).windows).toEqual([joined, third]);
 });

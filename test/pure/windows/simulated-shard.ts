@@ -5,8 +5,9 @@ import type { Definition } from "../../../core/windows/definition.ts";
 import { IdMemory } from "../../../core/windows/id-memory.ts";
 import { allPages, IdJournal, restorePage } from "../../../core/windows/id-page.ts";
 import { type Plan, planOf } from "../../../core/windows/plan.ts";
+import type { Aggregation } from "../../../core/windows/aggregation.ts";
 import { type Effect, type MachineState, ShardMachine } from "../../../core/windows/shard-machine.ts";
-import { encodeWindow } from "../../../core/windows/window-state.ts";
+import type { StoredKeys, WindowView } from "../../../core/windows/window-set.ts";
 
 export function plan(definition: Definition): Plan {
   const planned = planOf(definition);
@@ -16,7 +17,7 @@ export function plan(definition: Definition): Plan {
 
 export const allRows = (batch: EventBatch): Uint32Array => Uint32Array.from({ length: batch.length }, (_, row) => row);
 
-type Logged =
+export type Logged =
   | { readonly kind: "events"; readonly events: readonly StreamEvent[] }
   | { readonly kind: "tick"; readonly at: number };
 
@@ -25,10 +26,21 @@ export class SimulatedShard {
   machine: ShardMachine;
   /** Every event that is stored, in order. */
   readonly stored: StreamEvent[] = [];
-  readonly closings: { readonly aggregation: string; readonly start: number; readonly revision: number }[] = [];
+  /** Windows told as closed or revised, in order. */
+  readonly closings: {
+    readonly aggregation: string;
+    readonly start: number;
+    readonly end: number;
+    readonly revision: number;
+  }[] = [];
+  /** Everything that was ever logged. */
+  readonly history: Logged[] = [];
+  /** What a live reader has: windows by name, with their ends. Kept only by the changes told. */
+  readonly seen = new Map<string, number>();
   offered = 0;
   readonly #plans: readonly { id: number; plan: Plan }[];
-  readonly #windows = new Map<string, readonly Uint8Array[]>();
+  /** Stored records by aggregation and key. */
+  readonly #windows = new Map<number, Map<number, readonly Uint8Array[]>>();
   #journal = new IdJournal();
   #pages: Uint8Array[] = [];
   #state: MachineState | undefined;
@@ -65,17 +77,21 @@ export class SimulatedShard {
   }
 
   tick(at: number): void {
-    this.#log.push({ kind: "tick", at });
+    this.#append({ kind: "tick", at });
     this.#note(this.machine.tick(at));
   }
 
   checkpoint(): void {
-    for (const aggregation of this.machine.aggregations.values()) {
-      for (const [start, window] of aggregation.windows) {
-        if (window.dirty) this.#windows.set(`${aggregation.id} ${start}`, encodeWindow(window));
-        window.dirty = false;
-        if (window.closed) aggregation.windows.delete(start);
+    for (const { id, windows } of this.machine.aggregations.values()) {
+      for (const { key, parts, storedParts } of windows.takeDirty()) {
+        const known = this.#windows.get(id)?.get(key)?.length ?? 0;
+        if (storedParts !== known) throw new Error(`record ${key} has ${known} parts, not ${storedParts}`);
+        const records = this.#windows.get(id) ?? new Map<number, readonly Uint8Array[]>();
+        if (parts.length === 0) records.delete(key);
+        else records.set(key, parts);
+        this.#windows.set(id, records);
       }
+      for (const { key } of windows.resting()) windows.forget(key);
     }
     this.#pages.push(...this.#journal.takePages());
     if (this.#pages.length > 3) this.#pages = allPages(this.machine.deduplicator);
@@ -97,37 +113,51 @@ export class SimulatedShard {
     }
   }
 
-  /** Values of every window by aggregation, start and group. */
+  /** Values of every window by aggregation, start, end and group. */
   results(): Map<string, Record<string, unknown>> {
     const found = new Map<string, Record<string, unknown>>();
     for (const aggregation of this.machine.aggregations.values()) {
-      const starts = new Set(aggregation.windows.keys());
-      for (const key of this.#windows.keys()) {
-        const [id, start] = key.split(" ").map(Number);
-        if (id === aggregation.id && start !== undefined) starts.add(start);
-      }
-      for (const start of starts) {
-        const window = aggregation.window(start);
-        for (const group of window?.groups.values() ?? []) {
-          const name = `${aggregation.plan.definition.name} ${start} ${JSON.stringify(groupJson(aggregation.plan, group.key))}`;
-          found.set(name, valuesOf(aggregation.plan, group, aggregation.plan.timing.sizeMs));
-        }
+      for (const window of this.list(aggregation)) {
+        for (const group of window.groups.values())
+          found.set(
+            nameOf(aggregation, window, group.key),
+            valuesOf(aggregation.plan, group, window.end - window.start),
+          );
       }
     }
     return found;
   }
 
+  list(aggregation: Aggregation, from = -Infinity, to = Infinity): WindowView[] {
+    return [...aggregation.windows.list(from, to, this.storedKeys(aggregation.id))];
+  }
+
+  storedKeys(aggregation: number): StoredKeys {
+    return (from, to, limit) =>
+      [...(this.#windows.get(aggregation)?.keys() ?? [])]
+        .filter((key) => key >= from && key < to)
+        .sort((a, b) => a - b)
+        .slice(0, limit);
+  }
+
   #keep(events: readonly StreamEvent[], fold: (batch: EventBatch) => Effect[]): void {
     if (events.length === 0) return;
-    this.#log.push({ kind: "events", events });
+    this.#append({ kind: "events", events });
     this.stored.push(...events);
     this.#note(fold(EventBatch.fromEvents(events)));
   }
 
+  #append(logged: Logged): void {
+    this.#log.push(logged);
+    this.history.push(logged);
+  }
+
   #note(effects: readonly Effect[]): void {
-    for (const { aggregation, emitted } of effects) {
-      for (const { start, revision } of emitted)
-        this.closings.push({ aggregation: aggregation.plan.definition.name, start, revision });
+    for (const { aggregation, touched, emitted, gone } of effects) {
+      const { name } = aggregation.plan.definition;
+      for (const { start, end, revision } of emitted) this.closings.push({ aggregation: name, start, end, revision });
+      for (const { start, session } of gone) this.seen.delete(`${name} ${start} ${session ?? ""}`);
+      for (const { start, end, session } of touched) this.seen.set(`${name} ${start} ${session ?? ""}`, end);
     }
   }
 
@@ -135,7 +165,7 @@ export class SimulatedShard {
     const machine = new ShardMachine(
       this.#state,
       this.#plans,
-      (aggregation, start) => this.#windows.get(`${aggregation} ${start}`),
+      (aggregation, key) => this.#windows.get(aggregation)?.get(key),
       (words, at, group) => this.#journal.add(words, at, group),
       // Room for a few groups only, so that forgetting and look-ups happen all the time.
       new IdMemory(1 << 12, 6),
@@ -143,4 +173,9 @@ export class SimulatedShard {
     for (const page of this.#pages) restorePage(page, machine.deduplicator);
     return machine;
   }
+}
+
+/** Aggregation, start, end and group of a window's entry, as text. */
+function nameOf(aggregation: Aggregation, { start, end }: WindowView, key: string): string {
+  return `${aggregation.plan.definition.name} ${start} ${end} ${JSON.stringify(groupJson(aggregation.plan, key))}`;
 }

@@ -1,0 +1,133 @@
+import type { Grouping } from "./batch-view.ts";
+import type { Frame } from "./frame.ts";
+import type { DirtyRecord, WindowContext } from "./window-set.ts";
+import {
+  decodeWindow,
+  encodeWindow,
+  type GroupState,
+  groupOf,
+  OVERFLOW_KEY,
+  type WindowState,
+} from "./window-state.ts";
+
+/** Bins read and not held are kept up to this many, so that windows made of the same slices need not decode them again … */
+const MAX_READ_BINS = 1000;
+/** … and up to this many encoded bytes; in memory they take a few times that. */
+const MAX_READ_BYTES = 4_000_000;
+
+/** Stretches of time that tile the time line, each with its groups: tumbling windows, or slices of hopping ones. */
+export class Bins {
+  /** In memory, by start. */
+  readonly resident = new Map<number, WindowState>();
+  readonly #context: WindowContext;
+  readonly #frame: Frame;
+  readonly #isCounted: (start: number) => boolean;
+  /** Lately read from storage and not held; null when there was none. */
+  readonly #read = new Map<number, WindowState | null>();
+  #readBytes = 0;
+  #touched = new Map<WindowState, boolean>();
+
+  /** @param isCounted whether events of the bin that begins there belong to any window */
+  constructor(context: WindowContext, frame: Frame, isCounted: (start: number) => boolean = () => true) {
+    this.#context = context;
+    this.#frame = frame;
+    this.#isCounted = isCounted;
+    for (const key of context.state?.open ?? []) this.hold(key);
+  }
+
+  cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
+    const { rows } = grouping.selection;
+    const cells: (GroupState | undefined)[] = Array.from({ length: rows.length });
+    const cellsByBin = new Map<WindowState, (GroupState | undefined)[]>();
+    let bin: WindowState | undefined;
+    let ofGroup: (GroupState | undefined)[] = [];
+    for (let k = 0; k < rows.length; k++) {
+      const timestamp = timestamps[rows[k] ?? 0] ?? 0;
+      if (bin === undefined || timestamp < bin.start || timestamp >= bin.end) {
+        bin = this.#touch(this.#frame.startOf(timestamp));
+        if (bin === undefined) continue;
+        ofGroup = cellsByBin.get(bin) ?? [];
+        cellsByBin.set(bin, ofGroup);
+      }
+      const group = grouping.groupOf[k] ?? 0;
+      let cell = ofGroup[group];
+      if (cell === undefined) {
+        cell = groupOf(bin.groups, grouping.keys[group] ?? OVERFLOW_KEY, this.#context.plan);
+        ofGroup[group] = cell;
+      }
+      cells[k] = cell;
+    }
+    return cells;
+  }
+
+  /** Bins that `cellsOf` gave cells of since the last call, and whether they had events before it. */
+  takeTouched(): ReadonlyMap<WindowState, boolean> {
+    const touched = this.#touched;
+    this.#touched = new Map();
+    return touched;
+  }
+
+  /** A bin to read, from memory or storage. */
+  get(start: number): WindowState | undefined {
+    const resident = this.resident.get(start);
+    if (resident !== undefined) return resident;
+    const read = this.#read.get(start);
+    if (read !== undefined) return read ?? undefined;
+    const loaded = this.#load(start);
+    if (this.#read.size >= MAX_READ_BINS || this.#readBytes >= MAX_READ_BYTES) {
+      this.#read.clear();
+      this.#readBytes = 0;
+    }
+    this.#read.set(start, loaded ?? null);
+    this.#readBytes += loaded?.storedBytes ?? 0;
+    return loaded;
+  }
+
+  /** A bin to change: in memory from now on, made if there is none. */
+  hold(start: number): WindowState {
+    const resident = this.resident.get(start);
+    if (resident !== undefined) return resident;
+    const bin = this.#read.get(start) ??
+      this.#load(start) ?? {
+        start,
+        end: this.#frame.endOf(start),
+        session: null,
+        closed: false,
+        revision: 0,
+        partial: start < this.#context.partialBefore,
+        groups: new Map(),
+        dirty: true,
+        storedBytes: 0,
+        storedParts: 0,
+      };
+    this.resident.set(start, bin);
+    this.#read.delete(start);
+    return bin;
+  }
+
+  takeDirty(): DirtyRecord[] {
+    const records: DirtyRecord[] = [];
+    for (const [key, bin] of this.resident) {
+      if (!bin.dirty) continue;
+      const parts = encodeWindow(bin);
+      records.push({ key, parts, storedParts: bin.storedParts });
+      bin.dirty = false;
+      bin.storedParts = parts.length;
+      bin.storedBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    }
+    return records;
+  }
+
+  #touch(start: number): WindowState | undefined {
+    if (!this.#isCounted(start)) return undefined;
+    const bin = this.hold(start);
+    if (!this.#touched.has(bin)) this.#touched.set(bin, bin.groups.size > 0);
+    return bin;
+  }
+
+  #load(start: number): WindowState | undefined {
+    const parts = this.#context.load(start);
+    if (parts === undefined) return undefined;
+    return decodeWindow(start, this.#frame.endOf(start), parts, this.#context.plan.measures);
+  }
+}

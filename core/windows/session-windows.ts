@@ -1,0 +1,195 @@
+import type { Grouping } from "./batch-view.ts";
+import { Session } from "./session-page.ts";
+import { byStart, SessionPages } from "./session-pages.ts";
+import {
+  byEnd,
+  type Change,
+  type DirtyRecord,
+  type RestingRecord,
+  type StoredKeys,
+  type WindowContext,
+  type WindowName,
+  type WindowSet,
+  type WindowSetState,
+} from "./window-set.ts";
+import { emptyGroup, type GroupState, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
+
+/**
+ * Runs of a group's events, each less than a gap from the next.
+ *
+ * An event that lies near two sessions makes one of them, closed ones as well: the result has everything of both, and when a part
+ * of it had closed, the larger revision plus one. It is open again if it now ends after the watermark.
+ * @see Akidau et al., "The Dataflow Model", VLDB 2015, section 2.2 (merging of session windows)
+ */
+export class SessionWindows implements WindowSet {
+  watermark: number;
+  readonly #pages: SessionPages;
+  readonly #gapMs: number;
+  readonly #partialBefore: number;
+  readonly #touched = new Set<Session>();
+
+  constructor(context: WindowContext, gapMs: number) {
+    this.watermark = context.watermark;
+    this.#gapMs = gapMs;
+    this.#partialBefore = context.partialBefore;
+    this.#pages = new SessionPages(context, gapMs);
+  }
+
+  cellsOf(timestamps: Float64Array, grouping: Grouping): GroupState[] {
+    const { rows } = grouping.selection;
+    const sessions: Session[] = [];
+    const lastOf: (Session | undefined)[] = [];
+    for (let k = 0; k < rows.length; k++) {
+      const at = timestamps[rows[k] ?? 0] ?? 0;
+      const group = grouping.groupOf[k] ?? 0;
+      let session = lastOf[group];
+      if (session === undefined || session.absorbedBy !== undefined || at < session.first || at > session.last) {
+        session = this.#sessionAt(grouping.keys[group] ?? OVERFLOW_KEY, at);
+        lastOf[group] = session;
+      }
+      sessions.push(session);
+    }
+    // Only now is it certain which sessions have become one.
+    return sessions.map((session) => lasting(session).group);
+  }
+
+  settle(): Change {
+    const touched = [...this.#touched].filter(({ absorbedBy }) => absorbedBy === undefined);
+    const gone: WindowName[] = [];
+    for (const session of touched) {
+      const { starts, wasClosed } = session.before ?? { starts: [], wasClosed: false };
+      if (wasClosed) session.revision++;
+      session.closed = session.end <= this.watermark;
+      session.partial = session.start < this.#partialBefore;
+      session.before = undefined;
+      const page = this.#pages.pageOf(session);
+      page.dirty = true;
+      if (!session.closed) page.openEnd = Math.min(page.openEnd, session.end);
+      for (const start of starts) if (start !== session.start) gone.push({ start, session: session.session });
+    }
+    this.#touched.clear();
+    return { touched, gone };
+  }
+
+  advance(watermark: number): Session[] {
+    this.watermark = watermark;
+    return this.#pages.close(watermark).sort(byEnd);
+  }
+
+  /** Sessions may end at any time, so ends are counted complete gap by gap. */
+  completeThrough(): number {
+    return Math.floor(this.watermark / this.#gapMs) * this.#gapMs;
+  }
+
+  nextEnd(): number {
+    return this.completeThrough() + this.#gapMs;
+  }
+
+  earliestOpenEnd(): number | null {
+    return this.#pages.earliestOpenEnd();
+  }
+
+  countOpen(): number {
+    let open = 0;
+    for (const { closed } of this.#pages.inMemory()) if (!closed) open++;
+    return open;
+  }
+
+  find({ start, session }: WindowName): Session | undefined {
+    return session === null ? undefined : this.#pages.find(session, start);
+  }
+
+  recent(): Iterable<Session> {
+    return this.#pages.inMemory();
+  }
+
+  *list(from: number, to: number, stored: StoredKeys): IterableIterator<Session> {
+    const levels = Array.from({ length: this.#pages.levels }, (_, level) => {
+      const sessions = this.#pages.ofLevel(level, from, to, stored);
+      return { sessions, next: sessions.next() };
+    });
+    for (;;) {
+      let first: (typeof levels)[number] | undefined;
+      for (const level of levels) {
+        if (level.next.done === true) continue;
+        if (first === undefined || first.next.done === true || byStart(level.next.value, first.next.value) < 0)
+          first = level;
+      }
+      if (first === undefined || first.next.done === true) return;
+      yield first.next.value;
+      first.next = first.sessions.next();
+    }
+  }
+
+  portions(from: number, to: number, stored: StoredKeys): Iterable<Session> {
+    return this.list(from, to, stored);
+  }
+
+  takeDirty(): DirtyRecord[] {
+    return this.#pages.takeDirty();
+  }
+
+  resting(): RestingRecord[] {
+    return this.#pages.resting();
+  }
+
+  forget(key: number): void {
+    this.#pages.resident.delete(key);
+  }
+
+  toJSON(): WindowSetState {
+    return { open: this.#pages.openKeys(), levels: this.#pages.levels };
+  }
+
+  /** The session that holds an event of the group at `at`: made, stretched or joined of two. */
+  #sessionAt(key: string, at: number): Session {
+    const [session, next] = this.#pages.near(key, at);
+    if (session === undefined) return this.#create(key, at);
+    this.#note(session);
+    if (next === undefined && at >= session.first && at <= session.last) return session;
+    this.#pages.remove(session);
+    if (next !== undefined) this.#absorb(session, next);
+    session.first = Math.min(session.first, at);
+    session.last = Math.max(session.last, at);
+    this.#pages.add(session);
+    return session;
+  }
+
+  #create(key: string, at: number): Session {
+    const { plan } = this.#pages;
+    const page = this.#pages.pageOf({ first: at, last: at });
+    const isFull = page.sessions.size >= plan.maxGroups && !page.sessions.has(key);
+    if (isFull && key !== OVERFLOW_KEY) return this.#sessionAt(OVERFLOW_KEY, at);
+    const session = new Session(emptyGroup(key, plan), this.#gapMs, at, at, 0);
+    session.before = { starts: [], wasClosed: false };
+    this.#touched.add(session);
+    this.#pages.add(session);
+    return session;
+  }
+
+  #absorb(session: Session, next: Session): void {
+    this.#note(next);
+    this.#pages.remove(next);
+    mergeGroup(session.group, next.group);
+    session.last = Math.max(session.last, next.last);
+    session.revision = Math.max(session.revision, next.revision);
+    session.before = {
+      starts: [...(session.before?.starts ?? []), ...(next.before?.starts ?? [])],
+      wasClosed: session.before?.wasClosed === true || next.before?.wasClosed === true,
+    };
+    next.absorbedBy = session;
+  }
+
+  /** Keeps what readers know of the session, before the call's first change of it. */
+  #note(session: Session): void {
+    session.before ??= { starts: [session.start], wasClosed: session.closed };
+    this.#touched.add(session);
+  }
+}
+
+/** The session that this one is part of by now. */
+function lasting(session: Session): Session {
+  let last = session;
+  while (last.absorbedBy !== undefined) last = last.absorbedBy;
+  return last;
+}

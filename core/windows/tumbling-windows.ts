@@ -1,0 +1,115 @@
+import type { Grouping } from "./batch-view.ts";
+import { Bins } from "./bins.ts";
+import type { Frame } from "./frame.ts";
+import {
+  byEnd,
+  type Change,
+  type DirtyRecord,
+  keysBetween,
+  type RestingRecord,
+  type StoredKeys,
+  type WindowContext,
+  type WindowName,
+  type WindowSet,
+  type WindowSetState,
+} from "./window-set.ts";
+import type { GroupState, WindowState } from "./window-state.ts";
+
+/** Windows side by side: of equal size, or the days, weeks or months of a time zone. One record each. */
+export class TumblingWindows implements WindowSet {
+  watermark: number;
+  readonly #bins: Bins;
+  readonly #frame: Frame;
+
+  constructor(context: WindowContext, frame: Frame) {
+    this.watermark = context.watermark;
+    this.#frame = frame;
+    this.#bins = new Bins(context, frame);
+  }
+
+  cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
+    return this.#bins.cellsOf(timestamps, grouping);
+  }
+
+  settle(): Change {
+    const touched = [...this.#bins.takeTouched().keys()];
+    for (const window of touched) {
+      window.dirty = true;
+      if (window.closed) window.revision++;
+      else if (window.end <= this.watermark) window.closed = true;
+    }
+    return { touched, gone: [] };
+  }
+
+  advance(watermark: number): WindowState[] {
+    this.watermark = watermark;
+    const closing: WindowState[] = [];
+    for (const window of this.#bins.resident.values()) {
+      if (!window.closed && window.end <= watermark) closing.push(window);
+    }
+    for (const window of closing) {
+      window.closed = true;
+      window.dirty = true;
+    }
+    return closing.sort(byEnd);
+  }
+
+  completeThrough(): number {
+    return this.#frame.startOf(this.watermark);
+  }
+
+  nextEnd(): number {
+    return this.#frame.endOf(this.completeThrough());
+  }
+
+  earliestOpenEnd(): number | null {
+    let earliest: number | null = null;
+    for (const window of this.#bins.resident.values()) {
+      if (!window.closed && (earliest === null || window.end < earliest)) earliest = window.end;
+    }
+    return earliest;
+  }
+
+  countOpen(): number {
+    let open = 0;
+    for (const window of this.#bins.resident.values()) if (!window.closed) open++;
+    return open;
+  }
+
+  find({ start }: WindowName): WindowState | undefined {
+    return this.#bins.get(start);
+  }
+
+  recent(): Iterable<WindowState> {
+    return this.#bins.resident.values();
+  }
+
+  *list(from: number, to: number, stored: StoredKeys): IterableIterator<WindowState> {
+    for (const key of keysBetween(from, to, stored, this.#bins.resident.keys())) {
+      const window = this.#bins.get(key);
+      if (window !== undefined) yield window;
+    }
+  }
+
+  portions(from: number, to: number, stored: StoredKeys): Iterable<WindowState> {
+    return this.list(from, to, stored);
+  }
+
+  takeDirty(): DirtyRecord[] {
+    return this.#bins.takeDirty();
+  }
+
+  resting(): RestingRecord[] {
+    return [...this.#bins.resident.values()]
+      .filter(({ closed, dirty }) => closed && !dirty)
+      .map(({ start, storedBytes }) => ({ key: start, at: start, storedBytes }));
+  }
+
+  forget(key: number): void {
+    this.#bins.resident.delete(key);
+  }
+
+  toJSON(): WindowSetState {
+    return { open: [...this.#bins.resident.values()].filter(({ closed }) => !closed).map(({ start }) => start) };
+  }
+}

@@ -1,0 +1,152 @@
+import type { Grouping } from "./batch-view.ts";
+import type { Plan } from "./plan.ts";
+import type { GroupState } from "./window-state.ts";
+
+/** A window as readers see it: one of all groups, or the session of one. Times are epoch ms. */
+export interface WindowView {
+  readonly start: number;
+  readonly end: number;
+  readonly closed: boolean;
+  /** 0 until the first close and at it; one more each time late events changed it afterwards. */
+  readonly revision: number;
+  /** True while events from before the aggregation existed may be missing. */
+  readonly partial: boolean;
+  /** The session's group; null for a window of all groups. */
+  readonly session: string | null;
+  /** By key. Merged anew on each access where the window is made of slices. */
+  readonly groups: ReadonlyMap<string, GroupState>;
+}
+
+/** What tells a window from the others of its aggregation. */
+export interface WindowName {
+  readonly start: number;
+  readonly session: string | null;
+}
+
+/** What one call changed. */
+export interface Change {
+  /** Windows with new events; those closed before have their revision raised. */
+  readonly touched: readonly WindowView[];
+  /** Sessions that are now part of another, or begin earlier and so go by another name. */
+  readonly gone: readonly WindowName[];
+}
+
+/** State that several windows may share, each event in exactly one: what a range of time is merged from. */
+export interface Portion {
+  readonly start: number;
+  readonly end: number;
+  readonly partial: boolean;
+  readonly groups: ReadonlyMap<string, GroupState>;
+}
+
+/** A record that differs from its checkpoint. */
+export interface DirtyRecord {
+  readonly key: number;
+  /** Empty when the record is to be deleted. */
+  readonly parts: readonly Uint8Array[];
+  /** Parts that storage has of it so far. */
+  readonly storedParts: number;
+}
+
+/** A record that may leave memory, because nothing in it is open or unsaved. */
+export interface RestingRecord {
+  readonly key: number;
+  /** Its place in event time, epoch ms. */
+  readonly at: number;
+  readonly storedBytes: number;
+}
+
+/** What of the windows a checkpoint keeps beside the records. */
+export interface WindowSetState {
+  /** Keys of the stored records that hold something open. */
+  readonly open: readonly number[];
+  /** Of sessions: how many levels of pages there are. */
+  readonly levels?: number;
+}
+
+/** The encoded parts of a record, or undefined when there is none. */
+export type LoadRecord = (key: number) => readonly Uint8Array[] | undefined;
+
+/** Keys of stored records in [from, to), ascending, at most `limit`. */
+export type StoredKeys = (from: number, to: number, limit: number) => readonly number[];
+
+/** What the windows of an aggregation need to know of it. */
+export interface WindowContext {
+  readonly plan: Plan;
+  readonly watermark: number;
+  /** Windows that start before this may lack events from before the aggregation existed. */
+  readonly partialBefore: number;
+  readonly load: LoadRecord;
+  readonly state: WindowSetState | undefined;
+}
+
+/** The windows of one aggregation: where events go, when windows close, what is kept of them. Three kinds: tumbling, hopping, sessions. */
+export interface WindowSet {
+  readonly watermark: number;
+
+  /** The state that each selected row adds to, undefined where it lies in no window. Follow it by `settle` once the rows are added. */
+  cellsOf(timestamps: Float64Array, grouping: Grouping): readonly (GroupState | undefined)[];
+  /** Ends a call: revisions are raised, once per window. */
+  settle(): Change;
+  /** Moves the watermark. @returns windows that closed, by end and start */
+  advance(watermark: number): readonly WindowView[];
+
+  /** The newest end that the watermark has passed, whether or not a window was there. The watermark must be finite. */
+  completeThrough(): number;
+  /** The end that comes after `completeThrough`. */
+  nextEnd(): number;
+  /** End of the earliest window that is there and has not closed, or null. */
+  earliestOpenEnd(): number | null;
+  countOpen(): number;
+
+  /** One window, from memory or storage. */
+  find(name: WindowName): WindowView | undefined;
+  /** Windows in memory: every open one, and closed ones lately touched. */
+  recent(): Iterable<WindowView>;
+  /** Every window that starts in [from, to), by start, then group. */
+  list(from: number, to: number, stored: StoredKeys): Iterable<WindowView>;
+  /** Every event of [from, to) once: windows that start there, or slices, or sessions. */
+  portions(from: number, to: number, stored: StoredKeys): Iterable<Portion>;
+
+  /** Records to write; they count as written. */
+  takeDirty(): DirtyRecord[];
+  resting(): RestingRecord[];
+  /** Drops a resting record from memory. */
+  forget(key: number): void;
+  toJSON(): WindowSetState;
+}
+
+const KEYS_PER_READ = 500;
+
+/** Keys in [from, to) of records in storage or memory, ascending, each once. */
+export function* keysBetween(
+  from: number,
+  to: number,
+  stored: StoredKeys,
+  resident: Iterable<number>,
+): IterableIterator<number> {
+  let position = from;
+  const inMemory = [...resident].filter((key) => key >= from && key < to).sort((a, b) => a - b);
+  for (;;) {
+    const read = stored(
+      Math.max(position, Number.MIN_SAFE_INTEGER),
+      Math.min(to, Number.MAX_SAFE_INTEGER),
+      KEYS_PER_READ,
+    );
+    const isLast = read.length < KEYS_PER_READ;
+    const readTo = isLast ? to : (read.at(-1) ?? to) + 1;
+    const keys = new Set([...read, ...inMemory.filter((key) => key >= position && key < readTo)]);
+    yield* [...keys].sort((a, b) => a - b);
+    if (isLast) return;
+    position = readTo;
+  }
+}
+
+/** By end, then start, then group: the order in which windows are told. */
+export function byEnd(a: WindowView, b: WindowView): number {
+  return a.end - b.end || a.start - b.start || compareText(a.session ?? "", b.session ?? "");
+}
+
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

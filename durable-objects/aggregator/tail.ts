@@ -1,0 +1,32 @@
+import { Candidates } from "../../core/events/candidates.ts";
+import { toEventJson } from "../../core/events/json.ts";
+import { fittingEvents } from "../../core/events/page-bytes.ts";
+import { readPage } from "../../core/events/page.ts";
+import { ALL_EVENTS, type Cursor, type EventQuery } from "../../core/events/query.ts";
+import type { Tail } from "../../core/events/segments.ts";
+import type { EventsSnapshot } from "../../core/live/protocol.ts";
+import { segmentSource } from "../../storage/d1/segment-reader.ts";
+import { LATEST_EVENTS } from "./live-feed.ts";
+import type { Shard } from "./shard.ts";
+
+/** The unsealed events of a query, in its order, as many as one call can carry. The store has everything before `sealedThrough`. */
+export function tailOf(
+  { log, sealer, owner }: Shard,
+  query: EventQuery,
+  after: Cursor | null,
+  limit: number,
+): Omit<Tail, "shard"> {
+  const candidates = new Candidates(query, after, limit);
+  for (const chunk of log.chunks) candidates.add(log.batch(chunk));
+  const events = fittingEvents(candidates.events);
+  const isCut = events.length < candidates.events.length;
+  return { events, isCut, sealedThrough: sealer.sealedThrough, incarnation: owner.incarnation };
+}
+
+/** The latest events, from the tail and the store: an object that woke to be asked has seen none yet. */
+export async function latestEvents(shard: Shard, db: D1Database): Promise<EventsSnapshot> {
+  const request = { query: ALL_EVENTS, after: null, limit: LATEST_EVENTS };
+  const tail = { shard: shard.owner.shard, ...tailOf(shard, ALL_EVENTS, null, LATEST_EVENTS + 1) };
+  const page = await readPage(request, [tail], segmentSource(db, shard.owner.tenant, ALL_EVENTS, null));
+  return { events: page.events.map(toEventJson) };
+}
