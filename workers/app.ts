@@ -48,11 +48,19 @@ function nothing(c: AppContext): Response {
   return errorResponse(c, new ApiError("not_found", "There is nothing here."));
 }
 
-/** Our own refusals pass; a Durable Object that is moving or full is `unavailable`; the rest is a bug and is logged with its stack. */
+/** What SQLite says when a statement itself is wrong: a bug of ours. Every other failure of D1 is its own trouble and passes. */
+const WRONG_STATEMENT =
+  /syntax error|no such (?:table|column|function)|constraint failed|variable number|wrong number|misuse/i;
+
+function isStoreAway(error: Error): boolean {
+  return error.message.startsWith("D1_") && !WRONG_STATEMENT.test(error.message);
+}
+
+/** Our own refusals pass; a Durable Object that is moving or full, or a database that does not answer, is `unavailable`; the rest is a bug and is logged with its stack. */
 function toApiError(error: Error, c: AppContext): ApiError {
   if (error instanceof ApiError) return error;
   logError("request_failed", error, { correlation_id: c.get("correlationId") });
-  if (isSet(error, "overloaded") || isSet(error, "retryable")) {
+  if (isSet(error, "overloaded") || isSet(error, "retryable") || isStoreAway(error)) {
     return new ApiError("unavailable", "Part of the platform is busy; try again.", null, 1);
   }
   return new ApiError("internal", "Something went wrong on our side.");

@@ -57,6 +57,22 @@ describe("envelopes", () => {
     expect(body["error"]).toBe("not_found");
   });
 
+  test.each([
+    ["D1_ERROR: database is locked: SQLITE_BUSY", 503, "1"],
+    ["D1_ERROR: Network connection lost.", 503, "1"],
+    ['D1_ERROR: near "selct": syntax error at offset 0: SQLITE_ERROR', 500, null],
+  ])("a database that fails with %j answers %i", async (message, status, retryAfter) => {
+    const away = new Proxy(env.DB, {
+      get() {
+        throw new Error(message);
+      },
+    });
+    const headers = { Authorization: `Bearer adm_0123456789abcdee.${"z".repeat(43)}` };
+    const request = new Request<unknown, IncomingRequestCfProperties>("http://streamflow.test/api/v1/me", { headers });
+    const response = await worker.fetch(request, { ...env, DB: away }, createExecutionContext());
+    expect([response.status, response.headers.get("Retry-After")]).toEqual([status, retryAfter]);
+  });
+
   test("a surprise is 500 without details, and the stack goes to the log", async () => {
     const broken = new Proxy(env.DB, {
       get() {
