@@ -1,5 +1,12 @@
 import { createFlowController, type FlowController, type FlowOptions } from "../../core/flow/index.ts";
 import type { Attempt, Limiter } from "./limiter.ts";
+import { EnvoyGradient } from "./peers/envoy-gradient.ts";
+import { NetflixAimd } from "./peers/netflix-aimd.ts";
+import { NetflixGradient2 } from "./peers/netflix-gradient2.ts";
+import { NetflixVegas } from "./peers/netflix-vegas.ts";
+import { NetflixLimiter } from "./peers/netflix.ts";
+import { VectorArc } from "./peers/vector-arc.ts";
+import type { MakeLimiter } from "./run.ts";
 
 /** One of our controllers, as a sender of the simulator sees it. */
 export class ControllerLimiter implements Limiter {
@@ -28,7 +35,18 @@ export class ControllerLimiter implements Limiter {
   }
 }
 
-/** Makes limiters of ours for `run`. */
-export function ours(options: FlowOptions): (flow: number, nowMs: number, random: () => number) => Limiter {
+/** Makes limiters of ours. */
+export function ours(options: FlowOptions): MakeLimiter {
   return (_flow, nowMs, random) => new ControllerLimiter(createFlowController(options, nowMs, random));
 }
+
+/** Our own implementations of the limiters people know, with their defaults. */
+export const PEERS = {
+  "vector-arc": () => new VectorArc(),
+  "envoy-gradient": (_flow, nowMs, random) => new EnvoyGradient(nowMs, random),
+  "netflix-gradient2": () => new NetflixLimiter(new NetflixGradient2(), 1_000),
+  "netflix-vegas": (_flow, _nowMs, random) => new NetflixLimiter(new NetflixVegas({ random }), 0),
+  "netflix-aimd": () => new NetflixLimiter(new NetflixAimd(), 0),
+} as const satisfies Record<string, MakeLimiter>;
+
+export type PeerName = keyof typeof PEERS;
