@@ -51,7 +51,6 @@ export class BackpressureBuffer<T> implements AsyncIterable<T> {
     const problem = countProblem("capacity", options.capacity, 1) ?? strategyProblem(options);
     if (problem !== undefined) throw problem;
     this.#options = options;
-    this.#lastEmptyMs = this.#now();
   }
 
   get ledger(): Ledger {
@@ -130,7 +129,10 @@ export class BackpressureBuffer<T> implements AsyncIterable<T> {
       reader(item(value));
       return "accepted";
     }
-    if (this.#held.length === 0) this.#seen = 0;
+    if (this.#held.length === 0) {
+      this.#seen = 0;
+      this.#lastEmptyMs = this.#now();
+    }
     this.#seen += 1;
     if (this.#isFull && !this.#makeRoom()) return "dropped";
     this.#held.push({ value, atMs: this.#now() });
@@ -154,7 +156,6 @@ export class BackpressureBuffer<T> implements AsyncIterable<T> {
     }
     this.#delivered += 1;
     this.#seen -= 1;
-    if (this.#held.length === 0) this.#lastEmptyMs = this.#now();
     this.#letProducerIn();
     return Promise.resolve(item(held.value));
   }
@@ -168,7 +169,6 @@ export class BackpressureBuffer<T> implements AsyncIterable<T> {
   #dropStale(): void {
     if (this.#options.strategy !== "ADAPTIVE") return;
     const nowMs = this.#now();
-    if (this.#held.length === 0) this.#lastEmptyMs = nowMs;
     const { burstMs = BURST_MS, targetMs = TARGET_MS } = this.#options;
     if (nowMs - this.#lastEmptyMs <= burstMs) return;
     while (this.#held.length > 1 && nowMs - (this.#held.first?.atMs ?? nowMs) > targetMs) {

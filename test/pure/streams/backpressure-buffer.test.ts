@@ -65,6 +65,14 @@ describe("BLOCK", () => {
 });
 
 describe("SAMPLE", () => {
+  test("begins anew when the buffer has been empty", async () => {
+    const buffer = new BackpressureBuffer<number>({ capacity: 10, strategy: "SAMPLE", random: () => 0.5 });
+    const reader = buffer[Symbol.asyncIterator]();
+    offers(buffer, 1_000);
+    for (let read = 0; read < 10; read++) await reader.next();
+    expect(offers(buffer, 11).at(-1)).toBe("accepted");
+  });
+
   test("gives every item the same chance while nobody reads, and keeps the order", async () => {
     const random = seeded(7);
     const kept = Array.from({ length: 100 }, () => 0);
@@ -107,6 +115,29 @@ describe("ADAPTIVE", () => {
       expect(await reader.next()).toEqual({ done: false, value: read });
     }
     expect(droppedItems(buffer.ledger)).toBe(0);
+  });
+
+  test("takes a burst whole after a long quiet", async () => {
+    let nowMs = 0;
+    const buffer = new BackpressureBuffer<number>({ capacity: 9, strategy: "ADAPTIVE", now: () => nowMs });
+    const reader = buffer[Symbol.asyncIterator]();
+    offers(buffer, 1);
+    await reader.next();
+    nowMs = 10_000;
+    offers(buffer, 3);
+    nowMs += 60;
+    expect([await reader.next(), await reader.next(), await reader.next()].map(({ value }) => value)).toEqual([
+      1, 2, 3,
+    ]);
+  });
+
+  test("gives the last item however old it is", async () => {
+    let nowMs = 0;
+    const buffer = new BackpressureBuffer<number>({ capacity: 9, strategy: "ADAPTIVE", now: () => nowMs });
+    offers(buffer, 3);
+    nowMs = 60_000;
+    expect(await buffer[Symbol.asyncIterator]().next()).toEqual({ done: false, value: 3 });
+    expect(buffer.ledger).toMatchObject({ offered: 3, delivered: 1, dropped: { oldest: 2 }, buffered: 0 });
   });
 
   test("keeps a standing queue fresh where DROP_OLDEST delivers what is old", async () => {

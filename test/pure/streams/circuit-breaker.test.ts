@@ -86,6 +86,19 @@ describe("a circuit breaker", () => {
     expect(waits).toEqual([100, 200, 300, 300]);
   });
 
+  test("closes only after as many successes as it needs, and begins with its first cooldown again", () => {
+    const { breaker } = recorded({ cooldownMs: 100, closeAfter: 3 });
+    attempt(breaker, 0, 10, false);
+    attempt(breaker, 100, 1, false);
+    expect(breaker.waitMs(100)).toBe(200);
+    attempt(breaker, 300, 2, true);
+    expect(breaker.state(300)).toBe("half_open");
+    attempt(breaker, 300, 1, true);
+    expect(breaker.state(300)).toBe("closed");
+    attempt(breaker, 300, 10, false);
+    expect(breaker.waitMs(300)).toBe(100);
+  });
+
   test("half open lets ever fewer in while none has come back", () => {
     const { breaker } = recorded({ cooldownMs: 100 }, () => 0.6);
     attempt(breaker, 0, 10, false);

@@ -107,6 +107,21 @@ describe("a source that fails to close", () => {
   });
 });
 
+test("an item that arrives after return() reaches no function of the user", async () => {
+  const seen: unknown[] = [];
+  const probe = new Probe(["silence"]);
+  const reader = pipe(
+    probe,
+    map((value) => seen.push(value)),
+  )[Symbol.asyncIterator]();
+  const read = reader.next();
+  await settle();
+  await reader.return();
+  probe.answer();
+  await settle();
+  expect([(await read).done, seen]).toEqual([true, []]);
+});
+
 describe("abortable", () => {
   test("closes a silent source at once and rejects with the reason, once", async () => {
     const probe = new Probe(["silence"]);

@@ -79,7 +79,48 @@ describe("debounce", () => {
   });
 });
 
+test("a read that the deadline overtook is not asked for again", async () => {
+  const clock = new ManualClock();
+  const probe = new Probe([1, "silence"]);
+  const reader = debounce<number>(10, clock)(probe)[Symbol.asyncIterator]();
+  const first = reader.next();
+  await clock.advance(10);
+  expect((await first).value).toBe(1);
+  const second = reader.next();
+  await settle();
+  expect(probe.pulls).toBe(2);
+  await reader.return();
+  expect((await second).done).toBe(true);
+});
+
+test("an item that comes after the limit is too late although the timer is later still", async () => {
+  let nowMs = 0;
+  const late = (async function* () {
+    await Promise.resolve();
+    nowMs = 11;
+    yield 1;
+  })();
+  const reader = timeout<number>(10, { now: () => nowMs, setTimer: () => () => undefined })(late)[
+    Symbol.asyncIterator
+  ]();
+  await expect(reader.next()).rejects.toThrow(StreamTimeoutError);
+});
+
 describe("bufferTime", () => {
+  test("gives a slow consumer full lists of a fast source", async () => {
+    const clock = new ManualClock();
+    const gaps = Array.from({ length: 60 }, () => 1);
+    const reader = bufferTime<number>(10, clock)(timeline(clock, gaps))[Symbol.asyncIterator]();
+    for (let lists = 0; lists < 3; lists++) {
+      const read = reader.next();
+      await clock.advance(15);
+      const { value = [] } = await read;
+      expect(value.length).toBeGreaterThanOrEqual(9);
+      await clock.advance(100);
+    }
+    await reader.return();
+  });
+
   test("begins a list with its first item and gives it when its time is up, full, or at the end", async () => {
     const clock = new ManualClock();
     const log = record(clock, bufferTime<number>(10, clock, 3)(timeline(clock, [5, 4, 5, 3, 3, 3, 40], 1)));
