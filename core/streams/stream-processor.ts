@@ -195,7 +195,7 @@ export class StreamProcessor<T, Token> {
       return;
     }
     if (this.#options.onFailed === undefined) throw error;
-    // Its place in the window is free while the item is being handed over, so that others go on.
+    // The attempt is over: retries that wait for its place may go while the item is being handed over.
     this.#turn();
     await this.#options.onFailed(job.value, error);
     this.#counts.failed += 1;

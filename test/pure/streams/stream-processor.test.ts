@@ -147,6 +147,39 @@ describe("retries", () => {
     expect(flow.told.filter((line) => line.startsWith("ignored"))).toHaveLength(1);
   });
 
+  test("keep to a window that has shrunk, and one being handed over does not hold up the next", async () => {
+    const running = new Set<number>();
+    let most = 0;
+    const clock = new ManualClock();
+    const flow = new FixedFlow(4);
+    const sink = async (value: number, attempt: number): Promise<void> => {
+      running.add(value);
+      if (attempt > 1) most = Math.max(most, running.size);
+      await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
+      running.delete(value);
+      throw new Error("no");
+    };
+    const handed: number[] = [];
+    const processor = new StreamProcessor<number, number>({
+      source: [1, 2, 3, 4],
+      sink,
+      flow,
+      clock,
+      random: () => 0.5,
+      retry: { attempts: 2 },
+      onFailed: (value) => {
+        handed.push(value);
+        return new Promise(() => undefined);
+      },
+    });
+    void processor.run();
+    await settle();
+    flow.window = 1;
+    await clock.advance(1_000);
+    expect([most, handed]).toEqual([1, [1, 2, 3, 4]]);
+    expect(processor.progress).toMatchObject({ read: 4, inHand: 4, inFlight: 0, failed: 0 });
+  });
+
   test("take places in the window, so a failing sink slows the source down", async () => {
     const probe = new Probe(counting(50));
     const { clock, processor } = setUp({ source: probe, sink: failing(99), retry: { attempts: 50 } }, 4);
