@@ -44,10 +44,23 @@ export async function insertKey(db: D1Database, key: KeyRecord, maxKeys: number)
   return result.meta.changes > 0;
 }
 
-/** Revokes one of the tenant's keys. @returns false when the tenant has no such unrevoked key */
-export async function revokeKey(db: D1Database, tenant: string, id: string, nowMs: number): Promise<boolean> {
-  const sql = "update api_keys set revoked_at = ? where tenant = ? and id = ? and revoked_at is null";
-  return (await db.prepare(sql).bind(nowMs, tenant, id).run()).meta.changes > 0;
+/**
+ * Revokes one of the tenant's keys, but not its last admin key unless `canBeLast`: nobody could make another.
+ * @returns `not_found` when the tenant has no such unrevoked key
+ */
+export async function revokeKey(
+  db: D1Database,
+  { tenant, id, nowMs, canBeLast }: { tenant: string; id: string; nowMs: number; canBeLast: boolean },
+): Promise<"revoked" | "not_found" | "last_admin"> {
+  const sql =
+    "update api_keys set revoked_at = ?1 where tenant = ?2 and id = ?3 and revoked_at is null and (?4 or role <> 'admin' " +
+    "or exists (select 1 from api_keys where tenant = ?2 and id <> ?3 and role = 'admin' and revoked_at is null))";
+  const { meta } = await db
+    .prepare(sql)
+    .bind(nowMs, tenant, id, canBeLast ? 1 : 0)
+    .run();
+  if (meta.changes > 0) return "revoked";
+  return (await activeKeyIds(db, tenant, [id])).has(id) ? "last_admin" : "not_found";
 }
 
 /** Notes that a key was used; callers keep it rare, because it is a row written. */

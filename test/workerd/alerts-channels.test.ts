@@ -18,7 +18,7 @@ const hook = (config: Record<string, unknown> = {}): Record<string, unknown> => 
 });
 
 describe("channels", () => {
-  test("never show a secret again, nor the query of their URL, and keep both encrypted", async () => {
+  test("never show a secret again, nor the path and query of their URL, and keep both encrypted", async () => {
     const tenant = await newTenant();
     const { key } = tenant;
     const url = "https://hooks.example.com/x?token=sesame";
@@ -27,7 +27,7 @@ describe("channels", () => {
     expect(made.data).toMatchObject({
       name: "ops",
       type: "webhook",
-      config: { url: "https://hooks.example.com/x?…", secret_set: true },
+      config: { url: "https://hooks.example.com/…", secret_set: true },
     });
     const listed = await call("GET", "/api/v1/channels", { key });
     const rows = await runInDurableObject(tenant.object, (_, state) => {

@@ -124,6 +124,14 @@ describe("keys", () => {
     expect(await me(key)).toBe(200);
   });
 
+  test("the last admin key of a tenant stays until there is another", async () => {
+    const { adminKey } = await makeTenant();
+    const own = String((await call("GET", "/api/v1/me", { key: adminKey })).data["key_id"]);
+    expect((await call("DELETE", `/api/v1/keys/${own}`, { key: adminKey })).status).toBe(409);
+    const other = await makeKey(adminKey, "admin");
+    expect((await call("DELETE", `/api/v1/keys/${own}`, { key: other.key })).status).toBe(200);
+  });
+
   test("a tenant named in the body is ignored: the key belongs to the credential's tenant", async () => {
     const [mine, theirs] = [await makeTenant(), await makeTenant()];
     const made = await call("POST", "/api/v1/keys", {

@@ -51,7 +51,12 @@ export const keyRoutes = new Hono<AppEnv>()
   .delete("/api/v1/keys/:id", requireRole("admin"), async (c) => {
     const id = c.req.param("id");
     const { tenant } = c.get("principal");
-    if (!(await revokeKey(c.env.DB, tenant, id, Date.now()))) throw new ApiError("not_found", "There is no such key.");
+    // The operator's own tenant can be entered again with ADMIN_KEY.
+    const canBeLast = tenant === DEFAULT_TENANT;
+    const result = await revokeKey(c.env.DB, { tenant, id, nowMs: Date.now(), canBeLast });
+    if (result === "not_found") throw new ApiError("not_found", "There is no such key.");
+    if (result === "last_admin")
+      throw new ApiError("conflict", "This is the tenant's last admin key; make another first.");
     forgetKey(id);
     await closeSockets(c, tenant, id);
     return ok(c, { id }, "The key is revoked.");

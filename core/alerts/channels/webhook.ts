@@ -35,13 +35,13 @@ export interface WebhookTarget {
   readonly allowPrivateTargets: boolean;
 }
 
-/** A webhook as it may be shown: without its secret, and without the URL's query, where tokens hide. */
+/** A webhook as it may be shown: without its secret, and without the URL's path and query, where tokens hide. */
 export function shownWebhook({ url, allowPrivateTargets }: WebhookTarget): Record<string, string | boolean> {
   return { url: shownUrl(url), secret_set: true, allow_private_targets: allowPrivateTargets };
 }
 
-/** A URL for people to recognise, its query hidden. */
+/** A URL for people to recognise: its path and query are hidden, for either may be the secret. */
 export function shownUrl(url: string): string {
-  const query = url.search(/[?#]/);
-  return query === -1 ? url : `${url.slice(0, query)}?…`;
+  const origin = /^https?:\/\/[^/?#]*/i.exec(url)?.[0] ?? "";
+  return url.length > origin.length + 1 ? `${origin}/…` : `${origin}/`;
 }

@@ -152,8 +152,8 @@ describe("a channel's fields", () => {
     expect(channelSchema.safeParse({ ...channel, type: "mail" }).error?.issues[0]?.message).toContain("webhook");
   });
 
-  test("a URL is shown without its query", () => {
-    expect(shownUrl("https://h.example/x")).toBe("https://h.example/x");
-    expect(shownUrl("https://h.example/x?token=1#y")).toBe("https://h.example/x?…");
+  test("a URL is shown without its path and query", () => {
+    expect(shownUrl("https://h.example")).toBe("https://h.example/");
+    expect(shownUrl("https://h.example:8443/services/T0/SECRET?token=1#y")).toBe("https://h.example:8443/…");
   });
 });
