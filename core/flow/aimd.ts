@@ -1,7 +1,8 @@
 // Problem: how much may be in flight to a downstream that only says "done" or "refused"? Rule (Reno, RFC 5681): one item
 // more per round trip, half as many upon a refusal. The one rule known to make flows that share a bottleneck equal
 // (Chiu and Jain, 1989). It fills whatever queue there is, and with a queue below the bandwidth-delay product it leaves
-// capacity unused: at worst (1 + β)/2 of it.
+// capacity unused: at worst it uses (1 + β)/2 of it. There is no recovery phase: a refused item needs no repair before
+// others count, so answers to items sent before the decrease make the window grow as well.
 
 import { type Algorithm, clampWindow, type Limits, usesWindow } from "./algorithm.ts";
 import type { AckSample, RejectSample, Sampler } from "./sampler.ts";
@@ -53,7 +54,7 @@ export class Aimd implements Algorithm {
 
   onAck(sample: AckSample, sampler: Sampler): void {
     const { state } = this;
-    if (sample.token.sequence <= state.decreasedThrough || !usesWindow(sample, state.window)) return;
+    if (!usesWindow(sample, state.window)) return;
     if (state.slowStartBelow === null || state.window < state.slowStartBelow) {
       const { growth, isOver } = slowStartStep(state, sample, sampler.state.sequence);
       state.window = clampWindow(state.window + growth, this.#limits);
@@ -66,11 +67,11 @@ export class Aimd implements Algorithm {
     state.window = clampWindow(state.window + 1, this.#limits);
   }
 
-  /** What was too much is what was in flight when the refused item left, not what is left now. */
-  onReject({ token }: RejectSample, sampler: Sampler): void {
+  /** What was too much is the most that was in flight of late, not what is left when bunched answers are half processed. */
+  onReject({ token, peakInFlight }: RejectSample, sampler: Sampler): void {
     const { state } = this;
     if (token.sequence <= state.decreasedThrough) return;
-    state.window = clampWindow(Math.min(state.window, token.inFlight) * this.#beta, this.#limits);
+    state.window = clampWindow(Math.min(state.window, peakInFlight) * this.#beta, this.#limits);
     state.slowStartBelow = state.window;
     state.credit = 0;
     state.decreasedThrough = sampler.state.sequence;

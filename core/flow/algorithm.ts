@@ -30,5 +30,5 @@ export function clampWindow(window: number, limits: Limits): number {
  * Half of it, as in Netflix concurrency-limits; a window that nobody fills must not grow.
  */
 export function usesWindow(sample: AckSample, window: number): boolean {
-  return sample.inFlightBefore * 2 >= window;
+  return sample.peakInFlight * 2 >= window;
 }

@@ -1,7 +1,8 @@
 // Problem: adding one item per round trip takes minutes to refill a long fat path. Rule (CUBIC, RFC 9438): after a refusal
 // the window returns to 0.7 and then follows a cubic curve of time: fast back towards the level that was too much, flat
 // around it, then faster and faster beyond. Where that would be slower than Reno it does as Reno does. Time in which the
-// sender had nothing to send does not count. Units as in the RFC: items, seconds.
+// sender had nothing to send does not count. Units as in the RFC: items, seconds. There is no recovery phase, as a refused
+// item needs no repair: congestion avoidance goes on with the next ack.
 
 import { type Algorithm, clampWindow, type Limits, usesWindow } from "./algorithm.ts";
 import type { AckSample, RejectSample, Sampler } from "./sampler.ts";
@@ -83,7 +84,6 @@ export class Cubic implements Algorithm {
 
   onAck(sample: AckSample, sampler: Sampler): void {
     const { state } = this;
-    if (sample.token.sequence <= state.decreasedThrough) return;
     if (!usesWindow(sample, state.window)) {
       state.unusedAtMs = sample.nowMs;
       return;
@@ -133,13 +133,13 @@ export class Cubic implements Algorithm {
     return state.epochAtMs;
   }
 
-  onReject({ token }: RejectSample, sampler: Sampler): void {
+  onReject({ token, peakInFlight }: RejectSample, sampler: Sampler): void {
     const { state } = this;
     if (token.sequence <= state.decreasedThrough) return;
     const isFalling = state.windowMax !== null && state.window < state.windowMax;
     state.windowMax = isFalling ? (state.window * (1 + BETA)) / 2 : state.window;
     state.windowPrior = state.window;
-    state.window = clampWindow(Math.min(state.window, token.inFlight) * BETA, this.#limits);
+    state.window = clampWindow(Math.min(state.window, peakInFlight) * BETA, this.#limits);
     state.slowStartBelow = state.window;
     state.epochAtMs = null;
     state.unusedAtMs = null;

@@ -40,9 +40,10 @@ export interface AckSample {
   /** How long those took to be done, and how long to be sent, ms. */
   readonly ackElapsedMs: number;
   readonly sendElapsedMs: number;
-  /** Items in flight before and after this one was done. */
+  /** Items in flight before and after this one was done, and the most during this round trip and the last. */
   readonly inFlightBefore: number;
   readonly inFlight: number;
+  readonly peakInFlight: number;
 }
 
 /** What a refused item tells. */
@@ -50,6 +51,7 @@ export interface RejectSample {
   readonly token: FlowToken;
   readonly nowMs: number;
   readonly inFlight: number;
+  readonly peakInFlight: number;
 }
 
 /** JSON-able; times are ms on the controller's own clock. */
@@ -65,6 +67,10 @@ export type SamplerState = {
   appLimitedUntil: number;
   /** When window and pace would have let the next item leave. */
   nextSendAtMs: number;
+  /** Most items in flight in this round trip and in the last, and the item that ends this one. */
+  peak: number;
+  lastPeak: number;
+  peakUntil: number;
 };
 
 /** The state of a sender that has sent nothing. */
@@ -79,6 +85,9 @@ export function freshSamplerState(): SamplerState {
     shortestRttMs: null,
     appLimitedUntil: 0,
     nextSendAtMs: 0,
+    peak: 0,
+    lastPeak: 0,
+    peakUntil: 0,
   };
 }
 
@@ -106,6 +115,7 @@ export class Sampler {
       state.deliveredAtMs = nowMs;
     }
     this.#inFlight++;
+    state.peak = Math.max(state.peak, this.#inFlight);
     this.#isFull = this.#inFlight + 1 > window;
     return {
       sequence: ++state.sequence,
@@ -137,6 +147,7 @@ export class Sampler {
   acked(token: FlowToken, nowMs: number): AckSample {
     const { state } = this;
     const inFlightBefore = this.#inFlight;
+    const peakInFlight = this.#peak(token);
     this.#leave(nowMs);
     state.delivered++;
     state.deliveredAtMs = nowMs;
@@ -159,13 +170,27 @@ export class Sampler {
       sendElapsedMs,
       inFlightBefore,
       inFlight: this.#inFlight,
+      peakInFlight,
     };
   }
 
+  /** Answers may come in bunches, so what is in flight just now does not tell how much of the window was used. */
+  #peak(token: FlowToken): number {
+    const { state } = this;
+    const peak = Math.max(state.peak, state.lastPeak);
+    if (token.sequence > state.peakUntil) {
+      state.lastPeak = state.peak;
+      state.peak = this.#inFlight;
+      state.peakUntil = state.sequence;
+    }
+    return peak;
+  }
+
   rejected(token: FlowToken, nowMs: number): RejectSample {
+    const peakInFlight = this.#peak(token);
     this.#leave(nowMs);
     this.state.rejected++;
-    return { token, nowMs, inFlight: this.#inFlight };
+    return { token, nowMs, inFlight: this.#inFlight, peakInFlight };
   }
 
   ignored(nowMs: number): void {

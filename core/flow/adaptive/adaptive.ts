@@ -181,10 +181,10 @@ export class Adaptive implements Algorithm {
     state.roundsSinceGrowth = 0;
   }
 
-  onReject({ token }: RejectSample, sampler: Sampler): void {
+  onReject({ token, peakInFlight }: RejectSample, sampler: Sampler): void {
     const { state } = this;
     if (token.sequence <= state.changedThrough || isForgiven(state)) return;
-    const level = Math.min(state.window, token.inFlight);
+    const level = Math.min(state.window, peakInFlight);
     const isSilent = token.delivered === sampler.state.delivered;
     if (noteRefusal(state, level)) state.recoverTo = level / 2;
     state.isStarting = false;

@@ -157,9 +157,9 @@ function isOverfull(state: BbrState, inFlight: number, limits: Limits): boolean 
   return state.isRoundStart && inFlight > OVERFULL * inflightFor(state, limits, maxBw(state), 1);
 }
 
-/** Whether the window, not the pace, held the sender back when this item was done. */
+/** Whether the window, not the pace, held the sender back within the last round trips. */
 function isWindowLimited(state: BbrState, sample: AckSample): boolean {
-  return sample.inFlightBefore + 1 > state.window;
+  return sample.peakInFlight + 1 > state.window;
 }
 
 /** Follows the feedback of a probe. @returns true when it decided on a change of mode. AdaptLongTermModel */
