@@ -22,7 +22,8 @@ const MAX_ID_AGE_MS = 86_400_000;
 /** More than all fields but data, metadata and tags take as JSON: 1,216 UTF-16 units at up to 6 bytes, and their names. */
 const FIELDS_BYTES = 8_000;
 
-const FIELDS: ReadonlySet<string> = new Set([
+/** The fields a producer may send. */
+export const FIELDS: ReadonlySet<string> = new Set([
   "id",
   "type",
   "source",

@@ -7,7 +7,10 @@
  * not the last n + 1, in the same epoch, means frames were missed: subscribe again with `after`.
  */
 
-import type { JsonValue, Severity } from "../events/event.ts";
+import type { JsonValue } from "../events/event.ts";
+import type { EventJson } from "../events/json.ts";
+
+export type { EventJson } from "../events/json.ts";
 
 /** Longest frame a client may send, in UTF-16 units. */
 export const MAX_CLIENT_FRAME_LENGTH = 4_096;
@@ -75,22 +78,6 @@ export interface WindowJson {
   readonly partial: boolean;
   readonly group: { readonly [path: string]: JsonValue };
   readonly values: { readonly [measure: string]: JsonValue };
-}
-
-/** An event as the API shows it. Times are RFC 3339 with ms. */
-export interface EventJson {
-  readonly id: string;
-  readonly type: string;
-  readonly source: string;
-  readonly timestamp: string;
-  readonly received_at: string;
-  readonly severity: Severity;
-  readonly data: { readonly [key: string]: JsonValue };
-  readonly metadata: { readonly [key: string]: JsonValue };
-  readonly correlation_id?: string;
-  readonly session_id?: string;
-  readonly user_id?: string;
-  readonly tags?: readonly string[];
 }
 
 /** An alert as the API shows it; only what the fold needs is named here. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FIELDS } from "../events/validate.ts";
 import { isVariableName } from "../expressions/expression.ts";
 import { CALENDAR_UNITS, isTimeZone } from "./calendar.ts";
 import { durationMs, parseDuration } from "./duration.ts";
@@ -23,20 +24,7 @@ const durationMessage = (minMs: number) =>
 const duration = (minMs: number) =>
   z.string().refine((text) => (parseDuration(text) ?? -1) >= minMs, { message: durationMessage(minMs) });
 /** What a path may begin with: the fields of an event. Any other would be absent from every event there can be. */
-const EVENT_FIELDS: readonly string[] = [
-  "id",
-  "type",
-  "source",
-  "timestamp",
-  "received_at",
-  "severity",
-  "data",
-  "metadata",
-  "correlation_id",
-  "session_id",
-  "user_id",
-  "tags",
-];
+const EVENT_FIELDS: readonly string[] = [...FIELDS, "received_at"];
 const path = z
   .string()
   .max(256)
