@@ -3,7 +3,7 @@ import { freshAdaptiveState } from "./adaptive/state.ts";
 import { Aimd, freshAimdState } from "./aimd.ts";
 import type { Algorithm, Limits } from "./algorithm.ts";
 import { Bbr, BBR_MIN_WINDOW } from "./bbr/bbr.ts";
-import { freshBbrState } from "./bbr/state.ts";
+import { ACK_PHASES, BBR_MODES, type BbrState, freshBbrState } from "./bbr/state.ts";
 import { type FlowAlgorithm, FlowController } from "./controller.ts";
 import { Cubic, CUBIC_MIN_WINDOW, freshCubicState } from "./cubic.ts";
 import { freshSamplerState, Sampler } from "./sampler.ts";
@@ -65,7 +65,7 @@ export function restoreFlowController(snapshot: unknown, nowMs: number, random: 
   const limits = storedLimits(name, snapshot["limits"]);
   const { clockMs } = checkedState({ clockMs: 0 }, { clockMs: snapshot["clockMs"] }, "snapshot");
   const sampler = new Sampler(checkedState(freshSamplerState(), snapshot["sampler"], "sampler"));
-  const algorithm = makeAlgorithm(name, limits, random, snapshot["state"]);
+  const algorithm = makeAlgorithm(name, limits, random, snapshot["state"] ?? null);
   return new FlowController({ algorithm: name, limits, clockMs }, { algorithm, sampler }, nowMs);
 }
 
@@ -83,10 +83,15 @@ function makeAlgorithm(name: FlowAlgorithm, limits: Limits, random: () => number
     case "cubic":
       return new Cubic(limits, state(freshCubicState(limits)));
     case "bbr":
-      return new Bbr(limits, random, state(freshBbrState(limits)));
+      return new Bbr(limits, random, knownModes(state(freshBbrState(limits))));
     case "adaptive":
       return new Adaptive(limits, state(freshAdaptiveState(limits)));
   }
+}
+
+function knownModes(state: BbrState): BbrState {
+  if (BBR_MODES.includes(state.mode) && ACK_PHASES.includes(state.ackPhase)) return state;
+  throw new CorruptSnapshotError(`unknown mode ${state.mode} or phase ${state.ackPhase}`);
 }
 
 function checkedLimits(options: FlowOptions): Limits {

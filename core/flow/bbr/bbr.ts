@@ -2,7 +2,7 @@
 // draft-ietf-ccwg-bbr-06): measure how fast the path delivers and how long it takes when empty, send at that rate with
 // about that much in flight, and from time to time send a little more, or a little less, to measure again.
 
-import { type Algorithm, clampWindow, type Limits } from "../algorithm.ts";
+import { type Algorithm, clampWindow, type Limits, usesWindow } from "../algorithm.ts";
 import type { AckSample, FlowToken, RejectSample, Sampler } from "../sampler.ts";
 import {
   bdpMultiple,
@@ -73,7 +73,7 @@ export class Bbr implements Algorithm {
     finishModel(state, sample);
     if (state.pacingRate === null) this.#initPacingRate(sampler);
     this.#setPacingRate(GAINS[state.mode].pacing);
-    this.#setWindow(context.delivered);
+    this.#setWindow(sample, context.delivered);
   }
 
   /** HandleLostPacket */
@@ -144,14 +144,16 @@ export class Bbr implements Algorithm {
     if (state.isFullBwReached || rate > (state.pacingRate ?? Infinity)) state.pacingRate = rate;
   }
 
-  /** SetCwnd, BoundCwndForProbeRTT, BoundCwndForModel */
-  #setWindow(delivered: number): void {
+  /** SetCwnd, BoundCwndForProbeRTT, BoundCwndForModel. A window that is not used does not grow, which the draft leaves open. */
+  #setWindow(sample: AckSample, delivered: number): void {
     const { state } = this;
+    const isUsed = usesWindow(sample, state.window);
     const gain = GAINS[state.mode].window;
     const wanted = bdpMultiple(state, this.#limits, state.bw, gain) + extraAcked(state);
     const most = withBudget(state, this.#limits, wanted);
-    if (state.isFullBwReached) state.window = Math.min(state.window + 1, most);
-    else if (state.window < most || delivered < this.#limits.initialWindow) state.window++;
+    const mayGrow = state.window < most || (!state.isFullBwReached && delivered < this.#limits.initialWindow);
+    if (isUsed && mayGrow) state.window++;
+    if (state.isFullBwReached) state.window = Math.min(state.window, most);
     state.window = Math.max(state.window, this.#limits.minWindow);
     if (state.mode === "probe_rtt")
       state.window = Math.min(state.window, probeRttWindow(state, { limits: this.#limits }));

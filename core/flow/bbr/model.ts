@@ -3,7 +3,7 @@
 
 import type { Limits } from "../algorithm.ts";
 import type { AckSample } from "../sampler.ts";
-import { roundSignals, type RoundSignals } from "./signals.ts";
+import { type Signals, takeSample } from "./signals.ts";
 import {
   BETA,
   type BbrState,
@@ -41,13 +41,13 @@ export function inflightWithHeadroom(inflightLongterm: number | null, minWindow:
 }
 
 /** Near the start of every ack. UpdateLatestDeliverySignals, UpdateCongestionSignals */
-export function updateModel(state: BbrState, sample: AckSample, delivered: number): RoundSignals {
+export function updateModel(state: BbrState, sample: AckSample, delivered: number): Signals {
   state.isLossRoundStart = sample.token.delivered >= state.lossRoundDelivered;
   state.bwLatest = Math.max(state.bwLatest, sample.deliveryRate ?? 0);
   state.inflightLatest = Math.max(state.inflightLatest, sample.deliveredSince);
   if (state.isLossRoundStart) state.lossRoundDelivered = delivered;
   updateRound(state, sample, delivered);
-  const signals = roundSignals(state, sample);
+  const signals = takeSample(state, sample);
   updateMaxBw(state, signals.deliveryRate, sample.token.isAppLimited);
   if (!state.isLossRoundStart) return signals;
   if (state.isLossInRound && !isProbingBw(state)) lowerBounds(state);

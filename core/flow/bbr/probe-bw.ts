@@ -45,11 +45,11 @@ export function resetFullBw(state: BbrState): void {
 }
 
 /** Looks for a plateau of the delivery rate. CheckFullBWReached */
-export function checkFullBwReached(state: BbrState, { deliveryRate, token }: AckSample): void {
-  if (state.isFullBwNow || !state.isRoundStart || token.isAppLimited || deliveryRate === null) return;
-  if (deliveryRate >= state.fullBw * FULL_BW_GROWTH) {
+export function checkFullBwReached(state: BbrState, { token }: AckSample): void {
+  if (state.isFullBwNow || !state.isRoundStart || token.isAppLimited || state.roundRate === 0) return;
+  if (state.roundRate >= state.fullBw * FULL_BW_GROWTH) {
     resetFullBw(state);
-    state.fullBw = deliveryRate;
+    state.fullBw = state.roundRate;
     return;
   }
   state.fullBwCount++;
@@ -78,12 +78,12 @@ function startRefill(state: BbrState, { delivered }: ProbeContext): void {
   state.mode = "refill";
 }
 
-function startUp(state: BbrState, sample: AckSample, { delivered, rttMs }: ProbeContext): void {
+function startUp(state: BbrState, { delivered, rttMs }: ProbeContext): void {
   state.isBwProbeSample = true;
   state.ackPhase = "starting";
   startRound(state, delivered);
   resetFullBw(state);
-  state.fullBw = sample.deliveryRate ?? 0;
+  state.fullBw = state.roundRate;
   state.upRttMs = rttMs;
   state.mode = "up";
   raiseSlope(state);
@@ -102,7 +102,7 @@ export function updateCycle(state: BbrState, sample: AckSample, context: ProbeCo
       else if (isOverfull(state, sample.inFlight, context.limits)) state.mode = "down";
       return;
     case "refill":
-      if (state.isRoundStart) startUp(state, sample, context);
+      if (state.isRoundStart) startUp(state, context);
       return;
     case "up":
       if (!isTimeToGoDown(state, sample) && !isQueueing(state, context)) return;
@@ -135,7 +135,7 @@ function isTimeToGoDown(state: BbrState, sample: AckSample): boolean {
   }
   if (isWindowLimited(state, sample) && state.window >= longterm) {
     resetFullBw(state);
-    state.fullBw = sample.deliveryRate ?? 0;
+    state.fullBw = state.roundRate;
     return false;
   }
   return state.isFullBwNow;

@@ -2,20 +2,21 @@
 // packets keep their order and only queues delay them. Requests vary by themselves: with ±20 % of jitter the luckiest is a
 // fifth shorter than the path, so BBR drains its pipe half empty, and the fastest sample is a tenth too fast, so it fills
 // the queue besides. Rule: what counts is the mean over one round trip. Without jitter it is the same to within a queue's
-// ramp. While starting up the rate doubles each round and the round's last sample is taken, as the draft does.
+// ramp. While starting up the rate doubles each round, so there the fastest sample counts, as the draft has it.
 
 import type { AckSample } from "../sampler.ts";
 import type { BbrState } from "./state.ts";
 
-/** What a finished round tells; null when it had nothing to tell, or is not over. */
-export interface RoundSignals {
+/** What an ack adds to what is known; null when nothing. */
+export interface Signals {
+  /** Mean of a finished round. */
   readonly rttMs: number | null;
-  /** Items per second. */
+  /** Items per second: the mean of a finished round, or while starting up this ack's. */
   readonly deliveryRate: number | null;
 }
 
-/** Takes a sample into the round's means. To be called once per ack, after `state.isRoundStart` is known. */
-export function roundSignals(state: BbrState, sample: AckSample): RoundSignals {
+/** Takes a sample into the round's figures. To be called once per ack, after `state.isRoundStart` is known. */
+export function takeSample(state: BbrState, sample: AckSample): Signals {
   if (sample.rttMs !== null) {
     state.roundRtts++;
     state.roundRttSumMs += sample.rttMs;
@@ -24,19 +25,33 @@ export function roundSignals(state: BbrState, sample: AckSample): RoundSignals {
     state.roundDelivered += sample.deliveredSince;
     state.roundAckMs += sample.ackElapsedMs;
     state.roundSendMs += sample.sendElapsedMs;
+    state.roundMaxRate = Math.max(state.roundMaxRate, sample.deliveryRate);
   }
-  if (!state.isRoundStart) return { rttMs: state.minRttMs === null ? sample.rttMs : null, deliveryRate: null };
-  const signals = { rttMs: meanRtt(state), deliveryRate: meanRate(state, sample) };
-  Object.assign(state, { roundRtts: 0, roundRttSumMs: 0, roundDelivered: 0, roundAckMs: 0, roundSendMs: 0 });
-  return signals;
-}
-
-function meanRtt(state: BbrState): number | null {
-  return state.roundRtts === 0 ? null : state.roundRttSumMs / state.roundRtts;
+  const isStarting = state.mode === "startup";
+  if (!state.isRoundStart) {
+    return {
+      rttMs: state.minRttMs === null ? sample.rttMs : null,
+      deliveryRate: isStarting ? sample.deliveryRate : null,
+    };
+  }
+  const rttMs = state.roundRtts === 0 ? null : state.roundRttSumMs / state.roundRtts;
+  const mean = meanRate(state, sample);
+  state.roundRate = (isStarting ? state.roundMaxRate : mean) ?? 0;
+  forgetRound(state);
+  return { rttMs, deliveryRate: isStarting ? sample.deliveryRate : mean };
 }
 
 /** Samples that the sender's own lack of items made too small count only when all are, and then only upwards. */
 function meanRate(state: BbrState, sample: AckSample): number | null {
-  if (state.mode === "startup" || state.roundDelivered === 0) return sample.deliveryRate;
+  if (state.roundDelivered === 0) return sample.deliveryRate;
   return (state.roundDelivered * 1_000) / Math.max(state.roundAckMs, state.roundSendMs);
+}
+
+function forgetRound(state: BbrState): void {
+  state.roundRtts = 0;
+  state.roundRttSumMs = 0;
+  state.roundDelivered = 0;
+  state.roundAckMs = 0;
+  state.roundSendMs = 0;
+  state.roundMaxRate = 0;
 }

@@ -1,9 +1,11 @@
 import type { Limits } from "../algorithm.ts";
 
-export type BbrMode = "startup" | "drain" | "down" | "cruise" | "refill" | "up" | "probe_rtt";
+export const BBR_MODES = ["startup", "drain", "down", "cruise", "refill", "up", "probe_rtt"] as const;
+export type BbrMode = (typeof BBR_MODES)[number];
 
 /** What the acks arriving now say about the last probe for bandwidth (ack_phase). */
-export type AckPhase = "init" | "refilling" | "starting" | "feedback" | "stopping";
+export const ACK_PHASES = ["init", "refilling", "starting", "feedback", "stopping"] as const;
+export type AckPhase = (typeof ACK_PHASES)[number];
 
 /**
  * All that BBR remembers. Names follow the draft; times are ms, rates items per second, null stands for its Infinity and
@@ -31,6 +33,9 @@ export type BbrState = {
   roundDelivered: number;
   roundAckMs: number;
   roundSendMs: number;
+  roundMaxRate: number;
+  /** Delivery rate of the last round. */
+  roundRate: number;
   isLossInRound: boolean;
   isLossRoundStart: boolean;
   lossRoundDelivered: number;
@@ -90,6 +95,8 @@ export function freshBbrState(limits: Limits): BbrState {
     roundDelivered: 0,
     roundAckMs: 0,
     roundSendMs: 0,
+    roundMaxRate: 0,
+    roundRate: 0,
     isLossInRound: false,
     isLossRoundStart: false,
     lossRoundDelivered: 0,
