@@ -86,6 +86,8 @@ export class LeaseLedger {
   #acceptedBytes: number;
   #stopped: string | null;
   #behindSinceMs: number | null = null;
+  /** The smallest lead of the shards right after a report since then: what is still missing then is not on its way. */
+  #smallestLead = Infinity;
 
   /** @param snapshot what an earlier ledger left; the bucket starts full, because a restart takes longer than refilling */
   constructor(quota: Quota, nowMs: number, snapshot?: LedgerSnapshot) {
@@ -130,8 +132,10 @@ export class LeaseLedger {
   #report({ isolate, used }: LeaseRequest): void {
     this.#accepted += used.events;
     this.#acceptedBytes += used.bytes;
-    // A shard is often quicker than the report of what it applied: that report has come now, so none is lost.
-    if (this.#accepted >= this.#appliedTotal()) this.#behindSinceMs = null;
+    // A shard is often quicker than the report of what it applied; what this report did not explain may be lost.
+    const lead = this.#appliedTotal() - this.#accepted;
+    if (lead <= 0) this.#caughtUp();
+    else this.#smallestLead = Math.min(this.#smallestLead, lead);
     const lease = this.#leases.get(isolate);
     const covered = Math.min(used.events, lease?.unreported ?? 0);
     this.#tokens -= used.events - covered;
@@ -179,11 +183,17 @@ export class LeaseLedger {
   applied(shard: number, totalEvents: number, nowMs: number): void {
     this.#applied.set(shard, Math.max(totalEvents, this.#applied.get(shard) ?? 0));
     const applied = this.#appliedTotal();
-    if (applied <= this.acceptedEvents(nowMs)) this.#behindSinceMs = null;
-    else this.#behindSinceMs ??= nowMs;
-    if (this.#behindSinceMs === null || nowMs - this.#behindSinceMs < LOST_REPORT_MS) return;
-    this.#accepted = applied;
+    if (applied <= this.acceptedEvents(nowMs)) return this.#caughtUp();
+    this.#behindSinceMs ??= nowMs;
+    if (nowMs - this.#behindSinceMs < LOST_REPORT_MS) return undefined;
+    // Not simply `applied`: the newest report may be on its way, and would count its events a second time.
+    this.#accepted += Math.min(this.#smallestLead, applied - this.#accepted);
+    return this.#caughtUp();
+  }
+
+  #caughtUp(): void {
     this.#behindSinceMs = null;
+    this.#smallestLead = Infinity;
   }
 
   #appliedTotal(): number {

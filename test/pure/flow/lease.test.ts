@@ -118,6 +118,20 @@ describe("the count of accepted events", () => {
     }
   });
 
+  test("makes up for what a restart forgot without counting the report that is on its way", () => {
+    const before = new LeaseLedger(QUOTA, 0);
+    ask(before, 0, 0, 20);
+    before.applied(0, 20, 0);
+    // Seven more were accepted and applied after the last save, and are forgotten; then three come every five seconds.
+    const ledger = new LeaseLedger(QUOTA, 0, before.snapshot());
+    for (let k = 1; k <= 8; k++) {
+      const at = k * 5_000;
+      ledger.applied(0, 27 + 3 * k, at);
+      ask(ledger, at + 900, 0, 3);
+    }
+    expect(ledger.acceptedEvents(60_000)).toBe(27 + 3 * 8);
+  });
+
   test("follows what was applied when that stays ahead, and not for a late report", () => {
     const ledger = new LeaseLedger(QUOTA, 0);
     ask(ledger, 0, 0, 10);
