@@ -32,8 +32,8 @@ const CELLS = [
 const ROWS: Readonly<Record<LimiterName, string>> = {
   aimd: "RFC 5681, β 0.5, slow start RFC 9406",
   cubic: "RFC 9438, slow start RFC 9406",
-  bbr: "draft-ietf-ccwg-bbr-06 with the departures of docs/decisions/0010",
-  adaptive: "ours, docs/decisions/0010",
+  bbr: "draft-ietf-ccwg-bbr-06 with the departures of docs/decisions/0012",
+  adaptive: "ours, docs/decisions/0012",
   "vector-arc": "controller.rs @05b56b7, defaults",
   "envoy-gradient": "gradient_controller.cc @149521d, defaults",
   "netflix-gradient2": "Gradient2Limit in 1 s windows, defaults",
