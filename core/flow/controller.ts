@@ -1,5 +1,5 @@
 import type { Algorithm, Limits, PlainState } from "./algorithm.ts";
-import { type FlowToken, Sampler, type SamplerState } from "./sampler.ts";
+import type { FlowToken, Sampler, SamplerState } from "./sampler.ts";
 
 export type FlowAlgorithm = "aimd" | "cubic" | "bbr" | "adaptive";
 
@@ -18,14 +18,14 @@ export interface FlowSnapshot {
  * Says how many items may be in flight to one downstream, and how fast they may be sent.
  *
  * Each attempt is an item of its own: a retry gets a new token when it is sent, so the wait before it is never taken for
- * latency. Every token should be settled once; a second time, or a token of another controller, changes nothing.
+ * latency. Every token must be settled, also of an attempt that was given up, else it counts as in flight for good; settling
+ * it a second time, or a token of another controller, changes nothing.
  */
 export class FlowController {
   readonly #name: FlowAlgorithm;
   readonly #limits: Limits;
   readonly #algorithm: Algorithm;
   readonly #sampler: Sampler;
-  readonly #outstanding = new Set<FlowToken>();
   /** The caller's time at which the controller's own clock showed 0. */
   readonly #zeroMs: number;
   #clockMs: number;
@@ -56,35 +56,34 @@ export class FlowController {
 
   /** Items sent and not settled. */
   get inFlight(): number {
-    return this.#outstanding.size;
+    return this.#sampler.inFlight;
   }
 
   /** One item leaves. @returns what to settle it with */
   sent(nowMs: number): FlowToken {
     const clockMs = this.#tick(nowMs);
     this.#algorithm.onSend?.(clockMs, this.#sampler);
-    const token = this.#sampler.sent(clockMs, this.window, this.pacingRatePerSecond);
-    this.#outstanding.add(token);
-    return token;
+    return this.#sampler.sent(clockMs, this.window, this.pacingRatePerSecond);
   }
 
   /** It was done. */
   acked(token: FlowToken, nowMs: number): void {
-    if (!this.#outstanding.delete(token)) return;
+    if (!this.#sampler.has(token)) return;
     this.#algorithm.onAck(this.#sampler.acked(token, this.#tick(nowMs)), this.#sampler);
   }
 
   /** It was refused (429, 503, overloaded) or timed out. */
   rejected(token: FlowToken, nowMs: number): void {
-    if (!this.#outstanding.delete(token)) return;
+    if (!this.#sampler.has(token)) return;
     this.#algorithm.onReject(this.#sampler.rejected(token, this.#tick(nowMs)), this.#sampler);
   }
 
   /** It says nothing about the path, e.g. the caller's own error. */
   ignored(token: FlowToken, nowMs: number): void {
-    if (this.#outstanding.delete(token)) this.#sampler.ignored(this.#tick(nowMs));
+    if (this.#sampler.has(token)) this.#sampler.ignored(token, this.#tick(nowMs));
   }
 
+  /** What `restoreFlowController` goes on from; as of the last thing that happened. */
   snapshot(): FlowSnapshot {
     return {
       version: 1,
@@ -98,7 +97,8 @@ export class FlowController {
 
   /** The controller's own clock: never back, and standing still between a snapshot and its restoration. */
   #tick(nowMs: number): number {
-    this.#clockMs = Math.max(this.#clockMs, nowMs - this.#zeroMs);
+    const clockMs = nowMs - this.#zeroMs;
+    if (clockMs > this.#clockMs) this.#clockMs = clockMs;
     return this.#clockMs;
   }
 }

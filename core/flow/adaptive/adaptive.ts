@@ -23,6 +23,9 @@ const DELAY_BETA = 0.5;
 /** After so many rounds of growth the step doubles each round, up to a part of the window. */
 const SLOW_ROUNDS = 8;
 const LARGEST_STEP = 0.05;
+/** Items without an answer for so many round trips are likely lost; while they are this part of the window it does not grow. */
+const OVERDUE_RTTS = 4;
+const OVERDUE_PART = 1 / 8;
 /** Part of the window used while looking for a lower base. */
 const DRAIN_PART = 0.8;
 /** The wait for the next look doubles when there was nothing to see, up to so many rounds and so many ms. */
@@ -60,7 +63,7 @@ export class Adaptive implements Algorithm {
       this.#settle(sample, sampler);
       return;
     }
-    this.#use(sample);
+    this.#use(sample, sampler);
     addRtt(state, sample.rttMs);
     const isRoundOver = sample.token.sequence > state.roundEndsAfter;
     if (isRoundOver) this.#endRound(sample.nowMs, sampler);
@@ -74,19 +77,26 @@ export class Adaptive implements Algorithm {
     this.#startRound(sampler);
   }
 
-  #use(sample: AckSample): void {
+  #use(sample: AckSample, sampler: Sampler): void {
     const { state } = this;
     if (!usesWindow(sample, state.window)) return;
     state.isUsed = true;
-    if (state.isStarting || state.window < state.recoverTo) this.#setWindow(state.window + 1);
+    const isDoubling = state.isStarting || state.window < state.recoverTo;
+    if (isDoubling && !this.#isOverdue(sample.nowMs, sampler)) this.#setWindow(state.window + 1);
     if (state.window >= state.recoverTo) state.recoverTo = 0;
+  }
+
+  /** Whether so many answers are missing that items must have been lost: their refusal will come with the caller's timeout. */
+  #isOverdue(nowMs: number, sampler: Sampler): boolean {
+    const { rttMs, window } = this.state;
+    return rttMs !== null && sampler.inFlightSince(nowMs - OVERDUE_RTTS * rttMs) > window * OVERDUE_PART;
   }
 
   #endRound(nowMs: number, sampler: Sampler): void {
     const { state } = this;
     countRound(state);
     if (state.samples < ENOUGH_SAMPLES) {
-      if (!state.isDraining) this.#grow();
+      if (!state.isDraining) this.#grow(nowMs, sampler);
       if (state.samples > 0) state.rttMs = state.sumMs / state.samples;
       state.roundEndsAfter = sampler.state.sequence;
       return;
@@ -108,7 +118,7 @@ export class Adaptive implements Algorithm {
         return;
       }
     }
-    this.#grow();
+    this.#grow(nowMs, sampler);
     this.#startRound(sampler);
   }
 
@@ -169,10 +179,10 @@ export class Adaptive implements Algorithm {
     this.#startRound(sampler);
   }
 
-  /** One item more, or after a long calm more, if the window was used and no wall is near. */
-  #grow(): void {
+  /** One item more, or after a long calm more, if the window was used, no wall is near and answers are not overdue. */
+  #grow(nowMs: number, sampler: Sampler): void {
     const { state } = this;
-    if (!state.isUsed || state.isStarting) return;
+    if (!state.isUsed || state.isStarting || this.#isOverdue(nowMs, sampler)) return;
     state.grownRounds++;
     const doubled = 2 ** Math.max(0, state.grownRounds - SLOW_ROUNDS);
     const step = allowedStep(state, state.window, Math.min(doubled, Math.max(1, state.window * LARGEST_STEP)));

@@ -73,12 +73,13 @@ export function countRound(state: WallState): void {
 export function noteRefusal(state: WallState, level: number): boolean {
   const isNew = state.wall === null || state.roundsSinceCut > EPISODE_ROUNDS;
   if (isNew) {
+    const isOurs = state.roundsSinceGrowth <= 1;
     const isSame = state.wall !== null && level >= state.wall * SAME_WALL - 1;
-    state.wallHits = isSame ? state.wallHits + 1 : 0;
+    // Refused without a step of ours, we met others who share the path. To wait for them would leave them what they have.
+    state.wallHits = isOurs && isSame ? state.wallHits + 1 : 0;
     state.wall = level;
     state.episodeLevel = level;
-    // When others' steps were refused together with ours, our turn to step has not come and gone.
-    if (state.roundsSinceGrowth <= 1) state.waitedRounds = 0;
+    if (isOurs) state.waitedRounds = 0;
   } else {
     state.wall = Math.max(level, LOWEST_WALL * state.episodeLevel);
     state.wallHits = Math.max(1, state.wallHits);

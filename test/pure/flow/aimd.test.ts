@@ -20,7 +20,7 @@ function stepper(window: number, beta: number): { aimd: Aimd; step(isOverloaded:
       for (const [index, token] of tokens.entries()) {
         if (!isOverloaded) aimd.onAck(sampler.acked(token, 0), sampler);
         else if (index === 0) aimd.onReject(sampler.rejected(token, 0), sampler);
-        else sampler.ignored(0);
+        else sampler.ignored(token, 0);
       }
     },
   };
