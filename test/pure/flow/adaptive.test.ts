@@ -45,9 +45,10 @@ function readingOf(samples: readonly number[], base: readonly number[]): Reading
   return read(state, 50);
 }
 
-/** A refusal at a level, after some rounds without one. */
+/** A refusal at a level, after some rounds without one and a step just taken. */
 function meet(state: WallState, level: number, calmRounds: number): void {
   for (let round = 0; round < calmRounds; round++) countRound(state);
+  state.roundsSinceGrowth = 0;
   noteRefusal(state, level);
 }
 
@@ -124,6 +125,16 @@ describe("the wall", () => {
     expect(allowedStep(state, 103, 5)).toBe(5);
   });
 
+  test("is none when the refusal came without a step of ours: others met it, and waiting would leave them what they have", () => {
+    const state = freshWall();
+    meet(state, 100, 5);
+    for (let round = 0; round < 5; round++) countRound(state);
+    state.roundsSinceGrowth = 2;
+    noteRefusal(state, 100);
+    expect(state.wallHits).toBe(0);
+    expect(allowedStep(state, 99, 1)).toBe(1);
+  });
+
   test("lies lower when refusals go on after a cut, but not below 0.7", () => {
     const state = freshWall();
     meet(state, 100, 5);
@@ -176,6 +187,25 @@ describe("ADAPTIVE", () => {
     const nowMs = rounds(controller, 100, fifty);
     rounds(controller, 30, (items) => 150 * Math.max(1, items / 150), nowMs);
     expect(controller.window).toBeGreaterThan(50);
+  });
+
+  test("does not grow while an eighth of its items has been silent for four round trips", () => {
+    const controller = createFlowController({ algorithm: "adaptive", initialWindow: 40, maxWindow: 48 }, 0);
+    let nowMs = rounds(controller, 4, () => 50);
+    const lost = Array.from({ length: 8 }, () => controller.sent(nowMs));
+    for (const token of Array.from({ length: 32 }, () => controller.sent(nowMs)))
+      controller.rejected(token, nowMs + 50);
+    const windows: number[] = [];
+    for (let round = 0; round < 20; round++) {
+      const tokens = Array.from({ length: Math.floor(controller.window) - 8 }, () => controller.sent(nowMs));
+      nowMs += 50;
+      for (const token of tokens) controller.acked(token, nowMs);
+      windows.push(controller.window);
+    }
+    expect(Math.max(...windows.slice(6))).toBeLessThanOrEqual(windows[5] ?? 0);
+    for (const token of lost) controller.acked(token, nowMs);
+    rounds(controller, 10, () => 50, nowMs);
+    expect(controller.window).toBeGreaterThan(windows.at(-1) ?? Infinity);
   });
 
   test("after an outage doubles up to half of what it had", () => {
