@@ -1,5 +1,5 @@
 // Problem: latency alone collapses where the queue is a few items deep or where there is none, because refusals come before
-// delay (Envoy's gradient and Netflix's Gradient2 then refuse 65 to 98 %); refusals alone fill every queue there is.
+// delay (72 to 99 % with Envoy's gradient and Netflix's Gradient2); refusals alone fill every queue there is.
 // Rule: grow by one item per round trip. When the round trips show a queue (latency.ts), shrink to what the path holds
 // without one. When items are refused (wall.ts), shrink and remember where. Both at most once per round trip, judged on
 // items sent after the last change. From time to time send less for a round trip, to see whether the base was a queue.
