@@ -44,6 +44,9 @@ const eventOf = ({ minutes, second, kind, n }: Drawn, k: number): StreamEvent =>
   return { id: `e${k}`, type: "t", source: "a", timestamp, receivedAt: T0, severity: "low", data, metadata: {} };
 };
 
+const PLAIN: Drawn = { minutes: 0, second: 0, kind: "x", n: 1, part: 0 };
+const at = (ms: number, k: number): StreamEvent => ({ ...eventOf(PLAIN, k), timestamp: T0 + ms });
+
 function merged(definition: Definition): Aggregation {
   const state = {
     id: 1,
@@ -150,7 +153,6 @@ describe("windows of every type", () => {
 describe("sessions", () => {
   test("a part whose session bridges several makes one of them all, on whatever pages they lie", () => {
     const definition: Definition = { name: "s", window: { type: "session", gap: "1s" }, measures: EVERY_MEASURE };
-    const at = (ms: number, k: number): StreamEvent => ({ ...eventOf(PLAIN, k), timestamp: T0 + ms });
     const long = Array.from({ length: 400 }, (_, k) => at(k * 900, k));
     const islands = [0, 5000, 50_000, 359_500].map((ms, k) => at(ms, 1000 + k));
     const together = merged(definition);
@@ -165,5 +167,3 @@ describe("sessions", () => {
     expect(shown(together)).toEqual(shown(whole));
   });
 });
-
-const PLAIN: Drawn = { minutes: 0, second: 0, kind: "x", n: 1, part: 0 };
