@@ -11,6 +11,8 @@ export const aggregatorName = (tenant: string, shard: number): string => named(t
 export const alertManagerName = (tenant: string): string => named(tenant, "alerts");
 export const liveHubName = (tenant: string): string => named(tenant, "live");
 export const rateControllerName = (tenant: string): string => named(tenant, "rate");
+/** Name of the one object that divides what all tenants share. No tenant's object begins like it. */
+export const CAPACITY_CONTROLLER_NAME = "platform:capacity";
 
 /** The tenant in a name made by the functions above. @throws RangeError when it is not such a name */
 export function tenantOf(objectName: string | undefined): string {
