@@ -12,7 +12,7 @@ import { bodyOf, draftOf, type RuleDraft } from "../stores/rule-draft.ts";
 import { decodeRule, type RuleView } from "../stores/rules.ts";
 import { RulePreview } from "./rule-preview.tsx";
 
-const REFRESH_MS = 15_000;
+const REFRESH_MS = 5_000;
 const SHOWN = [
   "name",
   "description",
