@@ -65,11 +65,7 @@ async function consumeTenant(tenant: string, deliveries: readonly Delivery[], de
 }
 
 /** Tells the queue what became of a message. */
-async function settleOne(
-  { message, body }: Delivery,
-  verdict: Verdict | undefined,
-  deps: ConsumeDeps,
-): Promise<void> {
+async function settleOne({ message, body }: Delivery, verdict: Verdict | undefined, deps: ConsumeDeps): Promise<void> {
   switch (verdict?.kind) {
     case undefined:
     case "committed":
