@@ -9,6 +9,7 @@
  */
 import type { Grouping } from "./batch-view.ts";
 import { Bins } from "./bins.ts";
+import type { Fragment } from "./fragment.ts";
 import { FixedFrame } from "./frame.ts";
 import type { WindowShape } from "./shape.ts";
 import {
@@ -50,6 +51,10 @@ export class HoppingWindows implements WindowSet {
 
   cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
     return this.#slices.cellsOf(timestamps, grouping);
+  }
+
+  absorb(fragment: Fragment): void {
+    this.#slices.absorb(fragment);
   }
 
   settle(): Change {
@@ -120,6 +125,10 @@ export class HoppingWindows implements WindowSet {
       const slice = this.#slices.get(key);
       if (slice !== undefined && slice.groups.size > 0) yield slice;
     }
+  }
+
+  fragments(from: number, to: number, stored: StoredKeys): Iterable<Fragment> {
+    return this.#slices.fragments(from, to, stored);
   }
 
   takeDirty(): DirtyRecord[] {

@@ -1,5 +1,6 @@
 import type { Grouping } from "./batch-view.ts";
 import { Bins } from "./bins.ts";
+import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
 import {
   byEnd,
@@ -29,6 +30,10 @@ export class TumblingWindows implements WindowSet {
 
   cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
     return this.#bins.cellsOf(timestamps, grouping);
+  }
+
+  absorb(fragment: Fragment): void {
+    this.#bins.absorb(fragment);
   }
 
   settle(): Change {
@@ -93,6 +98,10 @@ export class TumblingWindows implements WindowSet {
 
   portions(from: number, to: number, stored: StoredKeys): Iterable<WindowState> {
     return this.list(from, to, stored);
+  }
+
+  fragments(from: number, to: number, stored: StoredKeys): Iterable<Fragment> {
+    return this.#bins.fragments(from, to, stored);
   }
 
   takeDirty(): DirtyRecord[] {

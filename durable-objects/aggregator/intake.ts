@@ -1,4 +1,5 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
+import { spanOf, type TimeSpan } from "../../core/events/span.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { type KeptChunk, repack } from "./chunk-log.ts";
 import type { LateInbox, Resolved } from "./late-resolver.ts";
@@ -70,8 +71,8 @@ class Counting implements Counted {
     this.#deps = deps;
   }
 
-  add(batch: EventBatch, rows: Uint32Array, chunk: KeptChunk): void {
-    this.kept.push(chunk);
+  add(batch: EventBatch, rows: Uint32Array, chunk: Omit<KeptChunk, keyof TimeSpan>): void {
+    this.kept.push({ ...chunk, ...spanOf(batch.timestamps, rows) });
     this.effects.push(...this.#deps.machine.fold(batch, rows));
     this.#deps.onCounted(batch, rows);
   }

@@ -92,7 +92,11 @@ export class Shard {
   /** Brings memory from the checkpoint to the end of the log, and tells `observer` of everything from now on. Call it once, first. */
   start(observer: ShardObserver): void {
     this.#observer = observer;
-    for (const entry of this.tables.logAfter(0)) this.#replay(entry, observer);
+    const { log, sealer } = this;
+    // With the store away the log may be long; what lies before the last two checkpoints waits for sealing only.
+    for (const head of this.tables.logHeads(this.#trimmableEntry))
+      log.recover(head, log.headsOf(head), sealer.sealedThrough);
+    for (const entry of this.tables.logAfter(this.#trimmableEntry)) this.#replay(entry, observer);
   }
 
   /** Epoch ms by which to checkpoint, or null when there is nothing to write. */
@@ -232,7 +236,7 @@ export class Shard {
       this.tally.replay(entry);
       this.#checkpointer.noteLogged(entry.events, entry.body.length, entry.at);
     }
-    this.log.recover(entry, batches, this.sealer.sealedThrough);
+    this.log.recover(entry, this.log.headsOf(entry), this.sealer.sealedThrough);
   }
 
   #intake(): IntakeDeps {
