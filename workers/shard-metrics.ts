@@ -32,12 +32,6 @@ export function shardMetrics(figures: Readonly<Record<string, number>>): MetricF
 
 /** What a shard holds at the moment, and how each aggregation stands. */
 export function standingMetrics({ shard, aggregations, ...standing }: ShardStanding): MetricFamily[] {
-  const gauge = (name: string, help: string, samples: MetricFamily["samples"]): MetricFamily => ({
-    name: `streamflow_${name}`,
-    help,
-    type: "gauge",
-    samples,
-  });
   const labels = { shard: String(shard) };
   return [
     gauge("log_entries", "Entries in the shard's log, sealed ones that still await a checkpoint included.", [
@@ -46,9 +40,11 @@ export function standingMetrics({ shard, aggregations, ...standing }: ShardStand
     gauge("checkpoint_age_seconds", "Time since the last checkpoint.", [
       { labels, value: standing.checkpoint.ageMs / 1000 },
     ]),
-    gauge("bytes_per_remembered_id", "Memory per remembered event id.", [
-      ...(standing.ids.bytesPerId === null ? [] : [{ labels, value: standing.ids.bytesPerId }]),
-    ]),
+    gauge(
+      "bytes_per_remembered_id",
+      "Memory per remembered event id.",
+      standing.ids.bytesPerId === null ? [] : [{ labels, value: standing.ids.bytesPerId }],
+    ),
     gauge(
       "state_bytes",
       "Memory of the shard's state, by what holds it.",
@@ -56,6 +52,10 @@ export function standingMetrics({ shard, aggregations, ...standing }: ShardStand
     ),
     ...aggregations.flatMap((one) => aggregationMetrics(one)).reduce(mergeFamilies, []),
   ];
+}
+
+function gauge(name: string, help: string, samples: MetricFamily["samples"]): MetricFamily {
+  return { name: `streamflow_${name}`, help, type: "gauge", samples };
 }
 
 /** What each figure of an aggregation says; null where it has none yet. */
