@@ -9,6 +9,7 @@ import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
 import { type AggregationInfo, Definitions, type DeleteResult, type PutResult } from "./aggregator/definitions.ts";
 import { figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
+import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
@@ -139,6 +140,11 @@ export class WindowAggregator extends DurableObject<Env> {
 
   stats(): StatsResult {
     return statsOf(this.#shard);
+  }
+
+  /** What an operator may want to know. */
+  introspect(): ShardStanding {
+    return standingOf(this.#shard, Date.now());
   }
 
   /** What `GET /metrics` and the bench read. */

@@ -40,6 +40,8 @@ export interface ShardGround {
 }
 
 interface Saved {
+  /** Epoch ms. */
+  readonly at?: number;
   readonly incarnation: string;
   readonly checkpointEntry: number;
   readonly trimmableEntry: number;
@@ -70,6 +72,8 @@ export class Shard {
   #checkpointEntry: number;
   /** Where the checkpoint before the last one was. */
   #trimmableEntry: number;
+  /** Epoch ms of the last checkpoint. */
+  checkpointedAt: number;
   /** Idle checks since the last checkpoint. */
   #ticks = 0;
 
@@ -83,6 +87,7 @@ export class Shard {
       shard: ground.shard,
       incarnation: saved?.incarnation ?? crypto.randomUUID().slice(0, 8),
     };
+    this.checkpointedAt = saved?.at ?? Date.now();
     this.#checkpointEntry = saved?.checkpointEntry ?? 0;
     this.#trimmableEntry = saved?.trimmableEntry ?? 0;
     this.#checkpointer = new Checkpointer(this.tables, saved?.storedIds ?? 0);
@@ -197,7 +202,9 @@ export class Shard {
   }
 
   #save(): void {
+    this.checkpointedAt = Date.now();
     const saved: Saved = {
+      at: this.checkpointedAt,
       incarnation: this.owner.incarnation,
       checkpointEntry: this.#checkpointEntry,
       trimmableEntry: this.#trimmableEntry,
