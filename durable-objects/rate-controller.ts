@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { CAPACITY_CONTROLLER_NAME, tenantOf } from "../core/events/names.ts";
 import type { AdmissionSnapshot } from "../core/flow/admission.ts";
+import type { CapacityReport } from "../core/flow/capacity.ts";
 import { type LeaseAnswer, LeaseLedger, type LeaseRequest, type LedgerSnapshot, type Quota } from "../core/flow/lease.ts";
 import { DEFAULT_FLOW_SETTINGS, type FlowSettings } from "../core/flow/settings.ts";
 import { type IsolateRate, TenantFlow } from "../core/flow/tenant-flow.ts";
@@ -54,7 +55,7 @@ export class RateController extends DurableObject<Env> {
     const nowMs = Date.now();
     const { isolate, used, requests } = request;
     const answer = this.#ledger.lease(request, nowMs);
-    const rate = this.#flow.report({ isolate, events: used.events, refused: requests?.refused ?? 0 }, nowMs);
+    const rate = this.#flow.report({ isolate, events: used.events, refused: requests?.paced ?? 0 }, nowMs);
     this.#afterChange(nowMs);
     return { ...answer, rate };
   }
@@ -125,7 +126,7 @@ export class RateController extends DurableObject<Env> {
   }
 
   /** Without an answer the tenant keeps to what its own path takes. */
-  async #share(report: Parameters<CapacityController["report"]>[1]): Promise<void> {
+  async #share(report: CapacityReport): Promise<void> {
     try {
       const capacity = this.env.CAPACITY_CONTROLLER.getByName(CAPACITY_CONTROLLER_NAME);
       const share = await capacity.report(tenantOf(this.ctx.id.name), report);

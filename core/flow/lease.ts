@@ -22,8 +22,8 @@ export interface LeaseRequest {
   readonly isolate: string;
   /** What it put on the queue since its last report. */
   readonly used: { readonly events: number; readonly bytes: number };
-  /** Requests it let in and refused since its last report. */
-  readonly requests?: { readonly admitted: number; readonly refused: number };
+  /** Requests it let in and refused since its last report; `paced` is how many of these were refused because of the rate. */
+  readonly requests?: RequestCounts & { readonly paced: number };
   /** Further events wanted. 0 gives back what is left of the lease. */
   readonly want: number;
 }

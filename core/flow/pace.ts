@@ -14,8 +14,9 @@ export class Pace {
   #atMs = 0;
   #perRequest = 1;
 
-  get isLimited(): boolean {
-    return this.#ratePerSecond !== null;
+  /** Events that may come now; Infinity without a limit. */
+  get available(): number {
+    return this.#ratePerSecond === null ? Infinity : this.#tokens;
   }
 
   /** Changes the rate. @param ratePerSecond events, ≥ 0; null for no limit */

@@ -1,6 +1,7 @@
 import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
+import type { ShardSigns } from "../rate/downstream.ts";
 import type { Heard } from "./alert-feed.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
@@ -34,8 +35,8 @@ export class Surroundings {
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
 
   /** Tells how many events were applied in all. */
-  readonly tellApplied = async (applied: number): Promise<void> => {
-    await this.#rate().applied(applied);
+  readonly tellApplied = async (applied: number, signs: ShardSigns): Promise<void> => {
+    await this.#rate().applied(applied, this.shard, signs);
   };
 
   /** Events accepted so far, those of open leases that may have been included. */

@@ -4,6 +4,8 @@ import { windowAggregator } from "../../durable-objects/remote.ts";
 import { ApiError, ok } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
 import { isDraining, setDraining } from "../ingest/draining.ts";
+import { rateControllerName } from "../../core/events/names.ts";
+import { flowMetrics } from "./flow.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
 import { shardMetrics, standingMetrics } from "../shard-metrics.ts";
 import { queueLedger } from "../queue-ledger.ts";
@@ -30,6 +32,7 @@ export const healthRoutes = new Hono<AppEnv>()
       ...requests,
       ...shardMetrics(await shard.metrics()),
       ...standingMetrics(await shard.introspect()),
+      ...flowMetrics(await c.env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).state()),
     ];
     return c.body(renderMetrics(families), 200, { "Content-Type": METRICS_CONTENT_TYPE });
   })
