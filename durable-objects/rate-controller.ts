@@ -2,9 +2,9 @@ import { DurableObject } from "cloudflare:workers";
 import { CAPACITY_CONTROLLER_NAME, tenantOf } from "../core/events/names.ts";
 import type { AdmissionSnapshot } from "../core/flow/admission.ts";
 import type { CapacityReport } from "../core/flow/capacity.ts";
-import { type LeaseAnswer, LeaseLedger, type LeaseRequest, type LedgerSnapshot, type Quota } from "../core/flow/lease.ts";
+import { LeaseLedger, type LeaseRequest, type LedgerSnapshot, type Quota } from "../core/flow/lease.ts";
 import { DEFAULT_FLOW_SETTINGS, type FlowSettings } from "../core/flow/settings.ts";
-import { type IsolateRate, TenantFlow } from "../core/flow/tenant-flow.ts";
+import { type AdmissionAnswer, TenantFlow } from "../core/flow/tenant-flow.ts";
 import { Downstream, type DownstreamReport, type ShardSigns } from "./rate/downstream.ts";
 import { type FlowState, flowState } from "./rate/state.ts";
 
@@ -24,9 +24,6 @@ interface Stored {
   /** QUEUE_EPOCH when it was saved. */
   readonly queueEpoch: string | null;
 }
-
-/** What an isolate is told: what it may use, and how fast. */
-export type AdmissionAnswer = LeaseAnswer & { readonly rate: IsolateRate };
 
 /** A tenant's admission: quota, flow controller, and the count of its events between ingest and the shards. Named `t:<tenant>:rate`. */
 export class RateController extends DurableObject<Env> {

@@ -2,6 +2,7 @@ import { Admission, admittedRate, type AdmissionLimit, type AdmissionSnapshot, t
 import type { CapacityReport } from "./capacity.ts";
 import { fairShares } from "./fair-share.ts";
 import type { FlowAlgorithm } from "./index.ts";
+import type { LeaseAnswer } from "./lease.ts";
 
 /** Isolates report this often: without pressure, and under it, ms. */
 const REPORT_EVERY_MS = 1_000;
@@ -32,6 +33,9 @@ export interface IsolateRate {
   readonly ratePerSecond: number | null;
   readonly reportEveryMs: number;
 }
+
+/** What an isolate is told: what it may use, and how fast. */
+export type AdmissionAnswer = LeaseAnswer & { readonly rate: IsolateRate };
 
 interface KnownIsolate {
   readonly atMs: number;

@@ -40,7 +40,7 @@ const STEP_MS = 1;
 const MESSAGES_PER_BATCH = 50;
 const MESSAGES_PER_CALL = 5;
 /** As workers/ingest/quota.ts and durable-objects/aggregator/progress.ts have it. */
-const REPORT_AT_EVENTS = 5_000;
+const REPORT_AT_EVENTS = 10_000;
 const TELL_AT_EVENTS = 5_000;
 const TELL_AT_AGE_MS = 100;
 const TELL_EVERY_MS = 1_000;

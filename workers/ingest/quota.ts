@@ -1,6 +1,6 @@
 import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease.ts";
 import { Pace } from "../../core/flow/pace.ts";
-import type { AdmissionAnswer } from "../../durable-objects/rate-controller.ts";
+import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
 
 /** Events a tenant may send from here between two reports without a lease: single posts then never wait for the controller. */
 const UNLEASED_EVENTS = 1_000;
@@ -9,7 +9,7 @@ const UNLEASED_PART = 0.1;
 /** Use is reported this long after the first request since the last report, ms; sooner under pressure … */
 const REPORT_EVERY_MS = 1_000;
 /** … and as soon as so much was used: what an isolate lets in before it can hear that it is too much. */
-const REPORT_AT_EVENTS = 5_000;
+const REPORT_AT_EVENTS = 10_000;
 const REPORT_AT_BYTES = 2_000_000;
 /** Reports one request's context makes before it leaves them to a later request: contexts are cut off 30 s after their answer. */
 const REPORTS_PER_CONTEXT = 10;
