@@ -8,7 +8,8 @@ import {
   shownConfig,
   targetOf,
 } from "../../../core/alerts/channel.ts";
-import { emailConfig, emailTarget, renderEmail } from "../../../core/alerts/channels/email.ts";
+import { emailConfig, renderEmail } from "../../../core/alerts/channels/email.ts";
+import { smtpTarget } from "./mail-targets.ts";
 import { ALERT_ID, AT, DASHBOARD, notificationOf, testNotification } from "./notifications.ts";
 
 const config = {
@@ -18,7 +19,7 @@ const config = {
   from: "flow@example.com",
   to: "ops@example.com",
 };
-const target = emailTarget(emailConfig.parse(config), DASHBOARD);
+const target = smtpTarget(emailConfig.parse(config), DASHBOARD);
 
 /** A mail taken apart: headers unfolded, encoded words and body decoded. */
 function read(message: string) {
@@ -140,7 +141,7 @@ describe("an email channel", () => {
     [{ port: 465 }, "tls"],
     [{ port: 2525, security: "tls" }, "tls"],
   ])("with %j is protected by %s", (more, security) => {
-    expect(emailTarget(emailConfig.parse({ ...config, ...more }), DASHBOARD).security).toBe(security);
+    expect(smtpTarget(emailConfig.parse({ ...config, ...more }), DASHBOARD).security).toBe(security);
   });
 
   test.each(["127.0.0.1", "2130706433", "0x7f.1", "localhost", "mail.internal", "mail"])(
