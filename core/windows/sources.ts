@@ -43,7 +43,8 @@ export class Sources {
     if (known !== undefined) return known;
     const shared = this.#list[0];
     if (shared !== undefined && this.#list.length > MAX_SOURCES) return shared;
-    return this.#append(name, -Infinity, -Infinity, new StoredSpans(), -Infinity);
+    // Events under the shared entry may be this source's, where another shard that had no room for it has handed its slots over.
+    return this.#append(name, -Infinity, -Infinity, new StoredSpans(shared?.stored.toJSON()), -Infinity);
   }
 
   at(index: number): Source | undefined {
