@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { CorruptStateError } from "../../../core/bytes.ts";
 import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
+import type { Definition } from "../../../core/windows/definition.ts";
 import { DeltaBuilder } from "../../../core/windows/delta-builder.ts";
 import { type DeltaTerms, epochOf, termsOf } from "../../../core/windows/delta-terms.ts";
 import { decodeDelta, decodeDeltaHead, type Delta, encodeDelta } from "../../../core/windows/delta.ts";
@@ -93,13 +94,21 @@ describe("a delta", () => {
   });
 
   test("is full when its states are heavy, however few events they come from", () => {
-    const many = Array.from({ length: 12_000 }, (_, k) => eventOf(k, { data: { kind: `kind ${k}`, n: k } }));
-    const builder = new DeltaBuilder(terms, 0);
+    const text = "x".repeat(500);
+    const many = Array.from({ length: 10_000 }, (_, k) => eventOf(k, { data: { kind: `kind ${k}`, text } }));
+    const measures = { last: { fn: "last", field: "data.text" } } as const;
+    const definition: Definition = {
+      name: "l",
+      window: { type: "tumbling", size: "1m" },
+      group_by: ["data.kind"],
+      measures,
+    };
+    const builder = new DeltaBuilder(termsOf([{ id: 1, definition }], []), 0);
     const batch = EventBatch.fromEvents(many);
     for (let from = 0; !builder.isFull && from < many.length; from += 500)
       builder.add(batch, allRows(batch).subarray(from, from + 500));
     expect(builder.isFull).toBe(true);
-    expect(builder.to).toBeLessThan(20_000);
+    expect(builder.to).toBeLessThan(10_000);
     expect(encodeDelta(builder.delta({ shard: 1, incarnation: "life", totals })).length).toBeLessThan(8_000_000);
   });
 });
