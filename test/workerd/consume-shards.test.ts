@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EventBatch } from "../../../core/events/event-batch.ts";
-import type { EventMessage } from "../../../core/events/message.ts";
-import { ownsAll } from "../../../core/windows/ownership.ts";
-import { FIRST_MAP, HOME, IN_TRANSIT, planMoves, type SlotMap, SLOTS } from "../../../core/windows/slot-map.ts";
-import type { ApplyOutcome, IncomingMessage } from "../../../durable-objects/aggregator/messages.ts";
-import { packChunk, unpackChunk } from "../../../storage/chunk.ts";
-import { ColumnarBuilder } from "../../../core/events/event-batch.ts";
-import { consume, type ConsumeDeps } from "../../../workers/consume/index.ts";
-import { ConsumerMemory } from "../../../workers/consume/memory.ts";
+import { EventBatch } from "../../core/events/event-batch.ts";
+import type { EventMessage } from "../../core/events/message.ts";
+import { ownsAll } from "../../core/windows/ownership.ts";
+import { FIRST_MAP, HOME, IN_TRANSIT, planMoves, type SlotMap, SLOTS } from "../../core/windows/slot-map.ts";
+import type { ApplyOutcome, IncomingMessage } from "../../durable-objects/aggregator/messages.ts";
+import { packChunk, unpackChunk } from "../../storage/chunk.ts";
+import { ColumnarBuilder } from "../../core/events/event-batch.ts";
+import { consume, type ConsumeDeps } from "../../workers/consume/index.ts";
+import { ConsumerMemory } from "../../workers/consume/memory.ts";
 
 const TENANT = "shop";
 
