@@ -107,6 +107,7 @@ describe("a mail", () => {
 describe("an email channel", () => {
   test("shows no password, in no form", () => {
     expect(shownConfig(target)).toEqual({
+      transport: "smtp",
       host: "mail.example.com",
       port: 465,
       security: "tls",
@@ -134,6 +135,22 @@ describe("an email channel", () => {
   ])("with %j is refused", (more, field) => {
     const parsed = channelSchema.safeParse({ name: "ops", type: "email", config: { ...config, ...more } });
     expect(parsed.error?.issues.map(({ path }) => path.join("."))).toEqual([field]);
+  });
+
+  test("by the platform's binding needs a sender and readers, and has no secret", () => {
+    const bound = { transport: "binding", from: "flow@example.com", to: ["ops@example.com", "boss@example.com"] };
+    const spec = channelSchema.parse({ name: "ops", type: "email", config: bound });
+    expect(shownConfig(targetOf(spec, DASHBOARD, () => ""))).toEqual({
+      transport: "binding",
+      from: "flow@example.com",
+      to: "ops@example.com, boss@example.com",
+    });
+    const wrong = channelSchema.safeParse({ name: "a", type: "email", config: { ...bound, host: "mail.example.com" } });
+    expect(wrong.error?.issues).toMatchObject([{ code: "unrecognized_keys", keys: ["host"] }]);
+    const unknown = channelSchema.safeParse({ name: "a", type: "email", config: { ...bound, transport: "pigeon" } });
+    expect(unknown.error?.issues).toMatchObject([
+      { path: ["config", "transport"], message: "must be smtp or binding" },
+    ]);
   });
 
   test.each([
