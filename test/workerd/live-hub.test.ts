@@ -10,7 +10,8 @@ import {
   PING_TEXT,
   type WindowJson,
 } from "../../core/live/protocol.ts";
-import { MAX_UNACKED_FRAMES, MAX_WAITING_FRAMES } from "../../core/live/reader.ts";
+import { MAX_UNACKED_FRAMES } from "../../core/live/position.ts";
+import { MAX_WAITING_FRAMES } from "../../core/live/reader.ts";
 import { FRAME_INTERVAL_MS, SNAPSHOT_REUSE_MS } from "../../core/live/topic-log.ts";
 import { foldAggregation } from "../../core/live/topics.ts";
 import { type LiveHub, MAX_SOCKETS_PER_TENANT } from "../../durable-objects/live-hub.ts";

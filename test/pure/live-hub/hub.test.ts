@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Hub } from "../../../core/live/hub.ts";
 import { MAX_TOPICS_PER_SOCKET } from "../../../core/live/protocol.ts";
-import { MAX_UNACKED_FRAMES, MAX_WAITING_FRAMES } from "../../../core/live/reader.ts";
+import { MAX_UNACKED_FRAMES } from "../../../core/live/position.ts";
+import { MAX_WAITING_FRAMES } from "../../../core/live/reader.ts";
 import { MAX_DELTA_LENGTH, RETAIN_MS, SNAPSHOT_REUSE_MS } from "../../../core/live/topic-log.ts";
 import { busiestSecond, deltaOf, type ModelClient, Scene, snapshotOf, TOPIC, windowOf } from "./client.ts";
 
