@@ -178,5 +178,7 @@ function timeText(atMs: number): string {
 
 /** Whether a reader can no longer go on from its place: the next delta is gone, or too many wait for a reader without room. */
 function isLost(position: Position, log: TopicLog, room: Room): boolean {
-  return log.frameAfter(position.sentN) === null || (room === "when heard" && log.n - position.sentN > MAX_WAITING_FRAMES);
+  return (
+    log.frameAfter(position.sentN) === null || (room === "when heard" && log.n - position.sentN > MAX_WAITING_FRAMES)
+  );
 }

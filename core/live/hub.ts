@@ -15,7 +15,7 @@
 
 import { Delivery, type Outgoing, type Place, type Sent } from "./delivery.ts";
 import { Position } from "./position.ts";
-import { MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
+import { isTopic, MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
 import type { ClientFrame, ErrorFrame, PublishedFrame, ServerFrame, Topic, TopicSnapshot } from "./protocol.ts";
 import { Reader } from "./reader.ts";
 import { TopicTable } from "./topic-table.ts";
@@ -37,6 +37,7 @@ export class Hub {
   readonly #readers = new Map<string, Reader>();
   readonly #delivery: Delivery;
   readonly #unheard = { length: 0 };
+  #ended = new Set<string>();
 
   /** @param epoch different for each life of the hub: letters and digits; empty for a node that has not been told yet */
   constructor(epoch: string) {
@@ -66,7 +67,8 @@ export class Hub {
 
   /** Adds a node, unless it is there. What it was sent is acked by `delivered`, or given up by `rewind`. */
   joinNode(id: string, nowMs: number): void {
-    if (!this.#readers.has(id)) this.#readers.set(id, new Reader(id, { acks: true, isNode: true }, this.#unheard, nowMs));
+    if (!this.#readers.has(id))
+      this.#readers.set(id, new Reader(id, { acks: true, isNode: true }, this.#unheard, nowMs));
   }
 
   leave(id: string, nowMs: number): void {
@@ -136,36 +138,61 @@ export class Hub {
     this.tick(nowMs);
   }
 
-  /** A node learns its root's epoch. With a new one all its readers start again. */
-  adopt(epoch: string, nowMs: number): void {
-    if (epoch === this.#epoch) return;
+  /**
+   * A node learns its root's epoch. One that had another sends all its readers a snapshot: frames may have been lost with the
+   * root. One that just woke goes on: its readers have all there was. @returns whether the epoch is new here
+   */
+  adopt(epoch: string, nowMs: number): boolean {
+    if (epoch === this.#epoch) return false;
+    const isAwake = this.#epoch !== "";
     this.#epoch = epoch;
     this.#table = new TopicTable(epoch);
     this.#delivery.use(this.#table);
     for (const reader of this.#readers.values()) {
-      for (const topic of reader.topics.keys()) {
-        reader.topics.set(topic, new Position(this.#table.follow(reader, topic).n, "snapshot"));
+      for (const [topic, { due }] of reader.topics) {
+        const { n } = this.#table.follow(reader, topic);
+        reader.topics.set(topic, new Position(n, due === "refresh" && !isAwake ? "refresh" : "snapshot"));
       }
       this.#delivery.serve(reader, nowMs);
+    }
+    return true;
+  }
+
+  /** A node that woke, or whose root did, follows what it followed. @param missed topics that changed before the root knew */
+  resume(id: string, topics: readonly Topic[], missed: ReadonlySet<Topic>, nowMs: number): void {
+    const reader = this.#readers.get(id);
+    if (reader === undefined) return;
+    for (const topic of topics.filter((one) => !reader.topics.has(one)).slice(0, MAX_TOPICS_PER_NODE)) {
+      const { n } = this.#table.follow(reader, topic);
+      reader.topics.set(topic, new Position(n, missed.has(topic) ? "snapshot" : "refresh"));
+    }
+    this.#delivery.serve(reader, nowMs);
+  }
+
+  /** A node follows these topics and no others. */
+  keepOnly(id: string, topics: readonly Topic[], nowMs: number): void {
+    const reader = this.#readers.get(id);
+    const kept = new Set(topics);
+    for (const topic of [...(reader?.topics.keys() ?? [])]) {
+      if (reader !== undefined && !kept.has(topic)) this.#unfollow(reader, topic, nowMs);
     }
   }
 
   /** A node takes a frame from its root, and repeats it. @param text the frame as it came */
   repeat(frame: ServerFrame, text: string, nowMs: number): void {
-    if (frame.type === "pong" || frame.topic === undefined) return;
-    const { topic } = frame;
+    if (frame.type === "pong") return;
     if (frame.type === "error") {
-      if (frame.error === "not_found") this.fetched(topic, null, nowMs);
-      else this.fetchFailed(topic, nowMs);
+      this.#repeatError(frame, nowMs);
       return;
     }
+    const { topic } = frame;
     const log = this.#table.logOf(topic);
     const n = parseSeq(frame.seq)?.n;
     // A gap needs nothing: its snapshot is on the way, and shows that something is missing.
     if (log === undefined || n === undefined || frame.type === "gap") return;
     if (frame.type === "snapshot") log.rebase({ n, data: JSON.stringify(frame.data), atMs: nowMs });
     else if (!log.append({ n, text, atMs: nowMs })) return;
-    else this.#wake(topic);
+    this.#wake(topic);
     this.#delivery.serveAll(log, nowMs);
   }
 
@@ -208,6 +235,7 @@ export class Hub {
     for (const reader of this.#table.readersOf(topic)) {
       this.refuse(reader.id, { type: "error", error: "not_found", message: `There is no topic ${topic}.`, topic });
       this.#unfollow(reader, topic, nowMs);
+      this.#ended.add(reader.id);
     }
     this.#table.forget(topic);
   }
@@ -239,6 +267,14 @@ export class Hub {
     return this.#delivery.takeOutbox();
   }
 
+  /** Readers whose state changed without their doing: a topic they followed does not exist. They are not given out again. */
+  takeEnded(): string[] {
+    if (this.#ended.size === 0) return [];
+    const ended = [...this.#ended];
+    this.#ended = new Set();
+    return ended;
+  }
+
   #subscribe(reader: Reader, topic: Topic, after: string | undefined, nowMs: number): void {
     const limit = reader.isNode ? MAX_TOPICS_PER_NODE : MAX_TOPICS_PER_SOCKET;
     if (!reader.topics.has(topic) && reader.topics.size >= limit) {
@@ -268,6 +304,12 @@ export class Hub {
     // Only a reader that was behind acks a frame of a life that ended: it may have missed what came after.
     else if (position.due === "refresh") position.due = "snapshot";
     this.#delivery.serve(reader, nowMs);
+  }
+
+  #repeatError({ topic, error }: ErrorFrame, nowMs: number): void {
+    if (!isTopic(topic)) return;
+    if (error === "not_found") this.fetched(topic, null, nowMs);
+    else this.fetchFailed(topic, nowMs);
   }
 
   /** Something changed, so readers from an earlier life of the hub start again. */
