@@ -33,6 +33,7 @@ const BATCH = 500;
 const CONCURRENCY = 8;
 const POLL_MS = 250;
 const GIVE_UP_AFTER_SECONDS = 300;
+const SETTLE_SECONDS = 30;
 /**
  * Sent behind the events that are counted. The last events of any run lie in an unfinished segment, which is sealed after
  * a minute; with these behind them, the counted ones are sealed as they are in a stream that goes on.
@@ -55,9 +56,7 @@ export async function measureEndToEnd(events: number): Promise<EndToEndResult> {
     const [reached] = await Promise.all([watch(platform, events, sinceMs, startedAt), following.run()]);
     const last = Math.max(reached.aggregated, reached.stored, reached.sealed);
     const cpu = platform.cpuSeconds();
-    const total = await totalEvents(platform);
-    if (total !== events + FOLLOWING_EVENTS)
-      throw new Error(`${events + FOLLOWING_EVENTS} events were sent, ${total} are counted`);
+    const total = await settledTotal(platform, events + FOLLOWING_EVENTS);
     return {
       events,
       eventsPerSecond: events / last,
@@ -90,6 +89,17 @@ async function watch(platform: BenchPlatform, events: number, sinceMs: number, s
     await wait(POLL_MS);
   }
   return { aggregated, stored, sealed };
+}
+
+/** The events that followed may still be on their way. @throws Error when not exactly as many as were sent are counted in the end */
+async function settledTotal(platform: BenchPlatform, sent: number): Promise<number> {
+  const giveUpAt = performance.now() + SETTLE_SECONDS * 1000;
+  for (;;) {
+    const total = await totalEvents(platform);
+    if (total === sent) return total;
+    if (total > sent || performance.now() > giveUpAt) throw new Error(`${sent} events were sent, ${total} are counted`);
+    await wait(POLL_MS);
+  }
 }
 
 async function fewest(platform: BenchPlatform, sinceMs: number): Promise<number> {

@@ -21,12 +21,16 @@ interface Screen {
 }
 
 const Alerts = lazy(async () => (await import("./screens/alerts.tsx")).Alerts);
+const Rules = lazy(async () => (await import("./screens/rules.tsx")).Rules);
+const Channels = lazy(async () => (await import("./screens/channels.tsx")).Channels);
 const Aggregations = lazy(async () => (await import("./screens/aggregations.tsx")).Aggregations);
 
 /** Every screen there is; a new one is one more line. A screen also owns the paths below its own. */
 const SCREENS: readonly Screen[] = [
   { to: "/", name: "Overview", icon: "overview", show: Overview },
   { to: "/alerts", name: "Alerts", icon: "alerts", show: Alerts },
+  { to: "/rules", name: "Rules", icon: "rules", show: Rules },
+  { to: "/channels", name: "Channels", icon: "send", show: Channels },
   { to: "/aggregations", name: "Aggregations", icon: "aggregations", show: Aggregations },
 ];
 

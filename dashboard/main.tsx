@@ -9,6 +9,7 @@ import { startRouter } from "./router.tsx";
 import { takeKeyFromAddress } from "./session/fragment.ts";
 import { session, signIn, signOut } from "./session/session.ts";
 import { forgetAlerts, openAlerts } from "./stores/alerts.ts";
+import { forgetChannels } from "./stores/channels.ts";
 import { forgetEvents } from "./stores/events.ts";
 import { forgetOverview } from "./stores/overview.ts";
 import { startTheme } from "./theme.ts";
@@ -25,6 +26,7 @@ effect(() => {
   forgetOverview();
   forgetEvents();
   forgetAlerts();
+  forgetChannels();
 });
 
 effect(() => {

@@ -1,21 +1,41 @@
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
 /** Path of the page shown. Paths of the API (`/events`, `/metrics` …) never reach this page, so screens must not use them. */
 export const path = signal(window.location.pathname);
 
+/** What the address says behind the question mark: filters live there, so that a link shows what its sender saw. */
+export const query = signal<URLSearchParams>(new URLSearchParams(window.location.search));
+
 /** Follow the browser's back and forward. Call once. */
 export function startRouter(): void {
-  window.addEventListener("popstate", () => {
-    path.value = window.location.pathname;
-  });
+  window.addEventListener("popstate", show);
 }
 
-function go(to: string): void {
-  if (to === path.value) return;
+/** Show another page of this site. */
+export function go(to: string): void {
+  if (to === window.location.pathname + window.location.search) return;
   window.history.pushState(null, "", to);
-  path.value = to;
+  show();
   window.scrollTo(0, 0);
+}
+
+/** Change one filter in the address; an empty one is taken out. It makes no new step for the back button. */
+export function setFilter(name: string, value: string): void {
+  const next = new URLSearchParams(query.peek());
+  if (value === "") next.delete(name);
+  else next.set(name, value);
+  const text = next.toString();
+  window.history.replaceState(null, "", `${window.location.pathname}${text === "" ? "" : `?${text}`}`);
+  show();
+}
+
+function show(): void {
+  batch(() => {
+    path.value = window.location.pathname;
+    if (query.peek().toString() !== new URLSearchParams(window.location.search).toString())
+      query.value = new URLSearchParams(window.location.search);
+  });
 }
 
 interface LinkProps {

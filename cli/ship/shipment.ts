@@ -59,20 +59,26 @@ export async function shipLines(
       tools.onRejected(batch.lines[index] ?? 0, reason, message);
     tools.onProgress(totals);
   };
-  for await (const batch of batches(lines, limits.batch, totals, tools.toEvent)) {
-    const sending = send(batch)
-      .catch((error: unknown) => {
-        failure ??= { error };
-      })
-      .finally(() => inFlight.delete(sending));
-    inFlight.add(sending);
-    if (inFlight.size >= limits.concurrency) await Promise.race(inFlight);
-    if (failure !== undefined) break;
+  const fail = (error: unknown): void => {
+    failure ??= { error };
+  };
+  try {
+    for await (const batch of batches(lines, limits.batch, totals, tools.toEvent)) {
+      const sending = send(batch)
+        .catch(fail)
+        .finally(() => inFlight.delete(sending));
+      inFlight.add(sending);
+      if (inFlight.size >= limits.concurrency) await Promise.race(inFlight);
+      if (failure !== undefined) break;
+    }
+  } catch (error) {
+    fail(error);
   }
   await Promise.all(inFlight);
   if (failure !== undefined) throw failure.error;
 }
 
+/** Where the lines break off, as in a damaged file, what was read before still goes. */
 async function* batches(
   lines: AsyncIterable<readonly Line[]>,
   limit: number,
@@ -82,23 +88,29 @@ async function* batches(
   let numbers: number[] = [];
   let events: string[] = [];
   let bytes = 0;
-  for await (const some of lines) {
-    for (const { number, text } of some) {
-      totals.read++;
-      const event = text === null ? null : toEvent(text);
-      if (event === null) {
-        totals.unparsed.push(number);
-        continue;
+  let broken: { readonly error: unknown } | undefined;
+  try {
+    for await (const some of lines) {
+      for (const { number, text } of some) {
+        totals.read++;
+        const event = text === null ? null : toEvent(text);
+        if (event === null) {
+          totals.unparsed.push(number);
+          continue;
+        }
+        const size = Buffer.byteLength(event) + 1;
+        if (events.length > 0 && (events.length >= limit || bytes + size > MAX_BATCH_BYTES)) {
+          yield { lines: numbers, events };
+          [numbers, events, bytes] = [[], [], 0];
+        }
+        numbers.push(number);
+        events.push(event);
+        bytes += size;
       }
-      const size = Buffer.byteLength(event) + 1;
-      if (events.length > 0 && (events.length >= limit || bytes + size > MAX_BATCH_BYTES)) {
-        yield { lines: numbers, events };
-        [numbers, events, bytes] = [[], [], 0];
-      }
-      numbers.push(number);
-      events.push(event);
-      bytes += size;
     }
+  } catch (error) {
+    broken = { error };
   }
   if (events.length > 0) yield { lines: numbers, events };
+  if (broken !== undefined) throw broken.error;
 }

@@ -1,6 +1,7 @@
 import type { StreamEvent } from "./event.ts";
 import type { EventBatch } from "./event-batch.ts";
 import { rowMatcher } from "./match.ts";
+import type { TimeSpan } from "./span.ts";
 import { type Cursor, comparePlaces, type EventQuery, isAfter } from "./query.ts";
 
 interface Row extends Cursor {
@@ -29,6 +30,17 @@ export class Candidates {
   /** The best so far, in the query's order; at most `limit`. */
   get events(): readonly StreamEvent[] {
     return this.#events;
+  }
+
+  /** False when no event of this time could be among them: a batch need not be opened then. More come to be so as events are found. */
+  mayTake({ minTimestamp, maxTimestamp }: TimeSpan): boolean {
+    const { fromMs, toMs, order } = this.#query;
+    if ((fromMs !== null && maxTimestamp < fromMs) || (toMs !== null && minTimestamp >= toMs)) return false;
+    const last = this.#events[this.#limit - 1];
+    const [nearest, farthest] = order === "desc" ? [maxTimestamp, minTimestamp] : [-minTimestamp, -maxTimestamp];
+    const place = (timestamp: number): number => (order === "desc" ? timestamp : -timestamp);
+    if (this.#after !== null && farthest > place(this.#after.timestamp)) return false;
+    return last === undefined || nearest >= place(last.timestamp);
   }
 
   /** Looks through a batch, rows of any order. */

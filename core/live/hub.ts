@@ -173,9 +173,8 @@ export class Hub {
   keepOnly(id: string, topics: readonly Topic[], nowMs: number): void {
     const reader = this.#readers.get(id);
     const kept = new Set(topics);
-    for (const topic of [...(reader?.topics.keys() ?? [])]) {
-      if (reader !== undefined && !kept.has(topic)) this.#unfollow(reader, topic, nowMs);
-    }
+    if (reader === undefined) return;
+    for (const topic of reader.topics.keys()) if (!kept.has(topic)) this.#unfollow(reader, topic, nowMs);
   }
 
   /** A node takes a frame from its root, and repeats it. @param text the frame as it came */

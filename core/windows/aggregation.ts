@@ -2,6 +2,7 @@ import type { Prepared } from "../aggregates/accumulator.ts";
 import type { JsonValue } from "../events/event.ts";
 import type { BatchView } from "./batch-view.ts";
 import { finiteOrNull } from "./finite.ts";
+import type { Fragment } from "./fragment.ts";
 import { HoppingWindows } from "./hopping-windows.ts";
 import type { Plan, PlannedMeasure } from "./plan.ts";
 import { SessionWindows } from "./session-windows.ts";
@@ -9,7 +10,14 @@ import { frameOf } from "./shape.ts";
 import type { Source } from "./sources.ts";
 import { TumblingWindows } from "./tumbling-windows.ts";
 import { advanceWatermark } from "./watermark.ts";
-import type { Change, WindowContext, WindowSet, WindowSetState, WindowView } from "./window-set.ts";
+import {
+  type Change,
+  NOTHING_STORED,
+  type WindowContext,
+  type WindowSet,
+  type WindowSetState,
+  type WindowView,
+} from "./window-set.ts";
 import { type GroupState, OVERFLOW_KEY } from "./window-state.ts";
 
 /** Where windows that are not in memory come from: the encoded parts of a record, or undefined when there is none. */
@@ -28,6 +36,13 @@ export interface AggregationState {
   readonly duplicatesBefore: number;
   /** Absent in states written before windows of other kinds than tumbling. */
   readonly windows?: WindowSetState;
+}
+
+/** What was counted apart from an aggregation's own windows: by a shard, or again from the store. */
+export interface Part {
+  readonly fragments: Iterable<Fragment>;
+  readonly lateEvents: number;
+  readonly filterErrors: number;
 }
 
 /** One aggregation: folds events into its windows, closes them as the watermark passes, revises closed ones. */
@@ -79,6 +94,20 @@ export class Aggregation {
     const cells = this.windows.cellsOf(timestamps, grouping);
     this.#foldMeasures(view, rows, cells);
     return this.windows.settle();
+  }
+
+  /** Merges in what was counted apart, as if its events came in one call. */
+  absorb({ fragments, lateEvents, filterErrors }: Part): Change {
+    this.lateEvents += lateEvents;
+    this.filterErrors += filterErrors;
+    for (const fragment of fragments) this.windows.absorb(fragment);
+    return this.windows.settle();
+  }
+
+  /** Everything it holds in memory, for another to absorb. The states stay its own. */
+  toPart(): Part {
+    const { lateEvents, filterErrors } = this;
+    return { fragments: this.windows.fragments(-Infinity, Infinity, NOTHING_STORED), lateEvents, filterErrors };
   }
 
   /** Moves the watermark. @returns windows that closed, in order of end */
@@ -168,6 +197,24 @@ function windowsOf(context: WindowContext): WindowSet {
     case "session":
       return new SessionWindows(context, shape.gapMs);
   }
+}
+
+/**
+ * An aggregation that counts apart, in memory alone, for another one to absorb. It holds any number of groups: which of them are
+ * kept and which overflow is decided where they are absorbed.
+ * @param watermark by which events are told late; −Infinity where that is of no interest
+ */
+export function partialAggregation(id: number, plan: Plan, watermark: number): Aggregation {
+  const state = {
+    id,
+    version: 0,
+    watermark: finiteOrNull(watermark),
+    lateEvents: 0,
+    filterErrors: 0,
+    partialBefore: null,
+    duplicatesBefore: 0,
+  };
+  return new Aggregation({ ...plan, maxGroups: Infinity }, state, () => undefined);
 }
 
 /** The values of a group's measures, by name. @param spanMs what `rate` divides by */

@@ -1,11 +1,14 @@
 import type { Grouping } from "./batch-view.ts";
+import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
-import type { DirtyRecord, WindowContext } from "./window-set.ts";
+import { type DirtyRecord, keysBetween, type StoredKeys, type WindowContext } from "./window-set.ts";
 import {
   decodeWindow,
   encodeWindow,
   type GroupState,
+  groupBytes,
   groupOf,
+  mergeGroup,
   OVERFLOW_KEY,
   type WindowState,
 } from "./window-state.ts";
@@ -60,7 +63,12 @@ export class Bins {
     return cells;
   }
 
-  /** Bins that `cellsOf` gave cells of since the last call, and whether they had events before it. */
+  absorb({ first, group }: Fragment): void {
+    const bin = this.#touch(this.#frame.startOf(first));
+    if (bin !== undefined) mergeGroup(groupOf(bin.groups, group.key, this.#context.plan), group);
+  }
+
+  /** Bins that `cellsOf` or `absorb` changed since the last call, and whether they had events before it. */
   takeTouched(): ReadonlyMap<WindowState, boolean> {
     const touched = this.#touched;
     this.#touched = new Map();
@@ -103,6 +111,24 @@ export class Bins {
     this.resident.set(start, bin);
     this.#read.delete(start);
     return bin;
+  }
+
+  /** What bins that start in [from, to) hold, one by one. */
+  *fragments(from: number, to: number, stored: StoredKeys): IterableIterator<Fragment> {
+    for (const first of keysBetween(from, to, stored, this.resident.keys())) {
+      for (const group of this.get(first)?.groups.values() ?? []) yield { first, last: first, group };
+    }
+  }
+
+  /** How many groups the bins that `isOpen` says have, and what all in memory take. */
+  sizes(isOpen: (bin: WindowState) => boolean): { openGroups: number; bytes: number } {
+    let openGroups = 0;
+    let bytes = 0;
+    for (const bin of this.resident.values()) {
+      if (isOpen(bin)) openGroups += bin.groups.size;
+      for (const group of bin.groups.values()) bytes += groupBytes(group);
+    }
+    return { openGroups, bytes };
   }
 
   takeDirty(): DirtyRecord[] {

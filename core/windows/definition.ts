@@ -18,20 +18,24 @@ export const MIN_WINDOW_MS = 100;
 /** Slices of one hopping window: each time one is shown, so many states are merged per group. A day every 4 minutes fits. */
 export const MAX_SLICES_PER_WINDOW = 360;
 
-const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+/** What an aggregation or a pattern may be called. */
+export const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 const durationMessage = (minMs: number) =>
   `must be a duration like 500ms, 10s, 5m, 1h or 1d, at least ${minMs}ms and at most 400d`;
-const duration = (minMs: number) =>
+/** A duration as text, of at least `minMs` and at most 400 days. */
+export const duration = (minMs: number) =>
   z.string().refine((text) => (parseDuration(text) ?? -1) >= minMs, { message: durationMessage(minMs) });
 /** What a path may begin with: the fields of an event. Any other would be absent from every event there can be. */
 const EVENT_FIELDS: readonly string[] = [...FIELDS, "received_at"];
-const path = z
+/** A path under the event, as text. */
+export const path = z
   .string()
   .max(256)
   .refine((text) => EVENT_FIELDS.includes(text.split(".")[0] ?? "") && !text.split(".").includes(""), {
     message: `must be a path under the event, like type or data.status; it begins with one of ${EVENT_FIELDS.join(", ")}`,
   });
-const expression = z.string().min(1).max(2000);
+/** An expression's text; whether it parses is found out when it is compiled. */
+export const expression = z.string().min(1).max(2000);
 
 const measureSchema = z.strictObject({
   fn: z.enum(["count", "sum", "avg", "min", "max", "stddev", "rate", "first", "last", "distinct", "quantile", "top"]),

@@ -9,6 +9,7 @@
  */
 import type { Grouping } from "./batch-view.ts";
 import { Bins } from "./bins.ts";
+import type { Fragment } from "./fragment.ts";
 import { FixedFrame } from "./frame.ts";
 import type { WindowShape } from "./shape.ts";
 import {
@@ -23,6 +24,7 @@ import {
   type WindowName,
   type WindowSet,
   type WindowSetState,
+  type WindowSizes,
   type WindowView,
 } from "./window-set.ts";
 import { type GroupState, groupOf, mergeGroup, type WindowState } from "./window-state.ts";
@@ -50,6 +52,10 @@ export class HoppingWindows implements WindowSet {
 
   cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
     return this.#slices.cellsOf(timestamps, grouping);
+  }
+
+  absorb(fragment: Fragment): void {
+    this.#slices.absorb(fragment);
   }
 
   settle(): Change {
@@ -89,6 +95,10 @@ export class HoppingWindows implements WindowSet {
     return this.#open.size;
   }
 
+  sizes(): WindowSizes {
+    return { openWindows: this.#open.size, ...this.#slices.sizes((slice) => this.#isOpen(slice)) };
+  }
+
   find({ start }: WindowName): WindowView | undefined {
     return this.#grid.startOf(start) === start ? this.#view(start) : undefined;
   }
@@ -120,6 +130,10 @@ export class HoppingWindows implements WindowSet {
       const slice = this.#slices.get(key);
       if (slice !== undefined && slice.groups.size > 0) yield slice;
     }
+  }
+
+  fragments(from: number, to: number, stored: StoredKeys): Iterable<Fragment> {
+    return this.#slices.fragments(from, to, stored);
   }
 
   takeDirty(): DirtyRecord[] {

@@ -49,15 +49,18 @@ export class SessionPages {
     return this.#context.plan;
   }
 
-  /** Sessions of a group that an event at `at` belongs to, in order: none, one, or two that it joins. */
-  near(group: string, at: number): Session[] {
+  /**
+   * Sessions of a group that a run of events from `first` to `last` belongs to, in order: for one event none, one, or two that it joins.
+   * A long run looks at a page for every four gaps or more of it, and it has an event in each gap.
+   */
+  near(group: string, first: number, last: number): Session[] {
     const found: Session[] = [];
     for (let level = 0; level < this.levels; level++) {
       const length = this.#length(level);
-      const from = Math.max(0, this.#pageStart(level, at - this.#gapMs - length));
-      for (let start = from; start < at + this.#gapMs; start += length) {
+      const from = Math.max(0, this.#pageStart(level, first - this.#gapMs - length));
+      for (let start = from; start < last + this.#gapMs; start += length) {
         for (const session of this.#stored(level, start)?.sessions.get(group) ?? []) {
-          if (session.first - this.#gapMs < at && at < session.last + this.#gapMs) found.push(session);
+          if (session.first - this.#gapMs < last && first < session.last + this.#gapMs) found.push(session);
         }
       }
     }

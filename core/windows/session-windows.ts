@@ -1,4 +1,5 @@
 import type { Grouping } from "./batch-view.ts";
+import type { Fragment } from "./fragment.ts";
 import { Session } from "./session-page.ts";
 import { byStart, SessionPages } from "./session-pages.ts";
 import {
@@ -11,8 +12,9 @@ import {
   type WindowName,
   type WindowSet,
   type WindowSetState,
+  type WindowSizes,
 } from "./window-set.ts";
-import { emptyGroup, type GroupState, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
+import { emptyGroup, groupBytes, type GroupState, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
 
 /**
  * Runs of a group's events, each less than a gap from the next.
@@ -44,13 +46,17 @@ export class SessionWindows implements WindowSet {
       const group = grouping.groupOf[k] ?? 0;
       let session = lastOf[group];
       if (session === undefined || session.absorbedBy !== undefined || at < session.first || at > session.last) {
-        session = this.#sessionAt(grouping.keys[group] ?? OVERFLOW_KEY, at);
+        session = this.#sessionOver(grouping.keys[group] ?? OVERFLOW_KEY, at, at);
         lastOf[group] = session;
       }
       sessions.push(session);
     }
     // Only now is it certain which sessions have become one.
     return sessions.map((session) => lasting(session).group);
+  }
+
+  absorb({ first, last, group }: Fragment): void {
+    mergeGroup(this.#sessionOver(group.key, first, last).group, group);
   }
 
   settle(): Change {
@@ -95,6 +101,16 @@ export class SessionWindows implements WindowSet {
     return open;
   }
 
+  sizes(): WindowSizes {
+    let openWindows = 0;
+    let bytes = 0;
+    for (const { closed, group } of this.#pages.inMemory()) {
+      if (!closed) openWindows++;
+      bytes += groupBytes(group);
+    }
+    return { openWindows, openGroups: openWindows, bytes };
+  }
+
   find({ start, session }: WindowName): Session | undefined {
     return session === null ? undefined : this.#pages.find(session, start);
   }
@@ -125,6 +141,10 @@ export class SessionWindows implements WindowSet {
     return this.list(from, to, stored);
   }
 
+  *fragments(from: number, to: number, stored: StoredKeys): IterableIterator<Fragment> {
+    yield* this.list(from, to, stored);
+  }
+
   takeDirty(): DirtyRecord[] {
     return this.#pages.takeDirty();
   }
@@ -141,33 +161,33 @@ export class SessionWindows implements WindowSet {
     return { open: this.#pages.openKeys(), levels: this.#pages.levels };
   }
 
-  /** The session that holds an event of the group at `at`: made, stretched or joined of two. */
-  #sessionAt(key: string, at: number): Session {
-    const [session, next] = this.#pages.near(key, at);
-    if (session === undefined) return this.#create(key, at);
+  /** The session that holds events of the group from `first` to `last`, each less than a gap from the next: made, stretched or joined of several. */
+  #sessionOver(key: string, first: number, last: number): Session {
+    const [session, ...others] = this.#pages.near(key, first, last);
+    if (session === undefined) return this.#create(key, first, last);
     this.#note(session);
-    if (next === undefined && at >= session.first && at <= session.last) return session;
+    if (others.length === 0 && first >= session.first && last <= session.last) return session;
     this.#pages.remove(session);
-    if (next !== undefined) this.#absorb(session, next);
-    session.first = Math.min(session.first, at);
-    session.last = Math.max(session.last, at);
+    for (const other of others) this.#join(session, other);
+    session.first = Math.min(session.first, first);
+    session.last = Math.max(session.last, last);
     this.#pages.add(session);
     return session;
   }
 
-  #create(key: string, at: number): Session {
+  #create(key: string, first: number, last: number): Session {
     const { plan } = this.#pages;
-    const page = this.#pages.pageOf({ first: at, last: at });
+    const page = this.#pages.pageOf({ first, last });
     const isFull = page.sessions.size >= plan.maxGroups && !page.sessions.has(key);
-    if (isFull && key !== OVERFLOW_KEY) return this.#sessionAt(OVERFLOW_KEY, at);
-    const session = new Session(emptyGroup(key, plan), this.#gapMs, at, at, 0);
+    if (isFull && key !== OVERFLOW_KEY) return this.#sessionOver(OVERFLOW_KEY, first, last);
+    const session = new Session(emptyGroup(key, plan), this.#gapMs, first, last, 0);
     session.before = { starts: [], wasClosed: false };
     this.#touched.add(session);
     this.#pages.add(session);
     return session;
   }
 
-  #absorb(session: Session, next: Session): void {
+  #join(session: Session, next: Session): void {
     this.#note(next);
     this.#pages.remove(next);
     mergeGroup(session.group, next.group);

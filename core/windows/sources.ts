@@ -4,6 +4,12 @@ import { StoredSpans } from "./stored-spans.ts";
 /** Sources tracked apart; the rest share one entry (DESIGN.md, Watermark). */
 export const MAX_SOURCES = 1000;
 
+/**
+ * The platform's own events (matches of patterns) come from here. They tell of what a watermark has passed already, so they stay
+ * outside every watermark: one that heeded them would wait for what waits for it.
+ */
+export const PLATFORM_SOURCE = "streamflow.patterns";
+
 /** What is known of one source. Times are epoch ms. */
 export interface Source {
   readonly index: number;
@@ -42,8 +48,10 @@ export class Sources {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     const shared = this.#list[0];
-    if (shared !== undefined && this.#list.length > MAX_SOURCES) return shared;
-    return this.#append(name, -Infinity, -Infinity, new StoredSpans(), -Infinity);
+    const isFull = this.#list.length > MAX_SOURCES && name !== PLATFORM_SOURCE;
+    if (shared !== undefined && isFull) return shared;
+    // Events under the shared entry may be this source's, where another shard that had no room for it has handed its slots over.
+    return this.#append(name, -Infinity, -Infinity, new StoredSpans(shared?.stored.toJSON()), -Infinity);
   }
 
   at(index: number): Source | undefined {

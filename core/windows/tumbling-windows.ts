@@ -1,5 +1,6 @@
 import type { Grouping } from "./batch-view.ts";
 import { Bins } from "./bins.ts";
+import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
 import {
   byEnd,
@@ -12,6 +13,7 @@ import {
   type WindowName,
   type WindowSet,
   type WindowSetState,
+  type WindowSizes,
 } from "./window-set.ts";
 import type { GroupState, WindowState } from "./window-state.ts";
 
@@ -29,6 +31,10 @@ export class TumblingWindows implements WindowSet {
 
   cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
     return this.#bins.cellsOf(timestamps, grouping);
+  }
+
+  absorb(fragment: Fragment): void {
+    this.#bins.absorb(fragment);
   }
 
   settle(): Change {
@@ -76,6 +82,10 @@ export class TumblingWindows implements WindowSet {
     return open;
   }
 
+  sizes(): WindowSizes {
+    return { openWindows: this.countOpen(), ...this.#bins.sizes(({ closed }) => !closed) };
+  }
+
   find({ start }: WindowName): WindowState | undefined {
     return this.#bins.get(start);
   }
@@ -93,6 +103,10 @@ export class TumblingWindows implements WindowSet {
 
   portions(from: number, to: number, stored: StoredKeys): Iterable<WindowState> {
     return this.list(from, to, stored);
+  }
+
+  fragments(from: number, to: number, stored: StoredKeys): Iterable<Fragment> {
+    return this.#bins.fragments(from, to, stored);
   }
 
   takeDirty(): DirtyRecord[] {

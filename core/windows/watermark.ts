@@ -1,4 +1,4 @@
-import type { Source } from "./sources.ts";
+import { PLATFORM_SOURCE, type Source } from "./sources.ts";
 
 /** The part of a definition that decides its watermark. */
 export interface WatermarkPolicy {
@@ -11,7 +11,7 @@ export interface WatermarkPolicy {
  *
  * A source counts while it is active and aligned: its mark (newest − out_of_orderness) is at or past W. One behind W is a backfill
  * and holds nothing. W is the smallest counted mark; when none counts, W follows the wall clock as of the last idle check. It
- * never goes back, and stays at −Infinity before the first event.
+ * never goes back, and stays at −Infinity before the first event. The platform's own source never counts.
  *
  * Idleness is judged only as of `idleAsOf`, the time of the last check that found no event accepted and not yet applied: an
  * outage of ours is not mistaken for silence.
@@ -27,7 +27,7 @@ export function advanceWatermark(
   let lowest = Infinity;
   let anySeen = false;
   for (const source of sources) {
-    if (source.newest === -Infinity) continue;
+    if (!isTimed(source)) continue;
     anySeen = true;
     if (isIdle(source, policy, idleAsOf)) continue;
     const mark = source.newest - policy.outOfOrdernessMs;
@@ -36,6 +36,29 @@ export function advanceWatermark(
   if (!anySeen) return watermark;
   if (lowest !== Infinity) return lowest;
   return Math.max(watermark, idleAsOf - policy.outOfOrdernessMs);
+}
+
+/**
+ * The source that holds a watermark where it is: of those that count, the one with the smallest mark. Undefined when none counts:
+ * then W follows the wall clock, or there was no event yet.
+ */
+export function watermarkHolder(
+  watermark: number,
+  sources: Iterable<Source>,
+  policy: WatermarkPolicy,
+  idleAsOf: number,
+): Source | undefined {
+  let holder: Source | undefined;
+  for (const source of sources) {
+    if (!isTimed(source) || isIdle(source, policy, idleAsOf)) continue;
+    const isAligned = source.newest - policy.outOfOrdernessMs >= watermark;
+    if (isAligned && (holder === undefined || source.newest < holder.newest)) holder = source;
+  }
+  return holder;
+}
+
+function isTimed(source: Source): boolean {
+  return source.newest !== -Infinity && source.name !== PLATFORM_SOURCE;
 }
 
 export function isIdle(source: Source, policy: WatermarkPolicy, idleAsOf: number): boolean {
@@ -57,7 +80,7 @@ export function nextIdleCheck(
   if (closesAt === null) return null;
   let holderIdleAt = -Infinity;
   for (const source of sources) {
-    if (source.newest === -Infinity || isIdle(source, policy, idleAsOf)) continue;
+    if (!isTimed(source) || isIdle(source, policy, idleAsOf)) continue;
     // Only sources that hold W below the window's end can, by falling idle, let it close.
     const mark = source.newest - policy.outOfOrdernessMs;
     if (mark >= watermark && mark < closesAt)

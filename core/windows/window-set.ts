@@ -1,4 +1,5 @@
 import type { Grouping } from "./batch-view.ts";
+import type { Fragment } from "./fragment.ts";
 import type { Plan } from "./plan.ts";
 import type { GroupState } from "./window-state.ts";
 
@@ -64,11 +65,23 @@ export interface WindowSetState {
   readonly levels?: number;
 }
 
+/** How much a set holds. */
+export interface WindowSizes {
+  readonly openWindows: number;
+  /** Groups of open windows; of open slices where windows are made of them. */
+  readonly openGroups: number;
+  /** In memory, closed windows lately touched included; roughly. */
+  readonly bytes: number;
+}
+
 /** The encoded parts of a record, or undefined when there is none. */
 export type LoadRecord = (key: number) => readonly Uint8Array[] | undefined;
 
 /** Keys of stored records in [from, to), ascending, at most `limit`. */
 export type StoredKeys = (from: number, to: number, limit: number) => readonly number[];
+
+/** Of a set that lives in memory alone. */
+export const NOTHING_STORED: StoredKeys = () => [];
 
 /** What the windows of an aggregation need to know of it. */
 export interface WindowContext {
@@ -86,6 +99,8 @@ export interface WindowSet {
 
   /** The state that each selected row adds to, undefined where it lies in no window. Follow it by `settle` once the rows are added. */
   cellsOf(timestamps: Float64Array, grouping: Grouping): readonly (GroupState | undefined)[];
+  /** Merges in what another set of the same definition holds of a group. Follow it by `settle`, once for all that belongs to one call. */
+  absorb(fragment: Fragment): void;
   /** Ends a call: revisions are raised, once per window. */
   settle(): Change;
   /** Moves the watermark. @returns windows that closed, by end and start */
@@ -98,6 +113,8 @@ export interface WindowSet {
   /** End of the earliest window that is there and has not closed, or null. */
   earliestOpenEnd(): number | null;
   countOpen(): number;
+  /** Looks at every group in memory: for who asks now and then. */
+  sizes(): WindowSizes;
 
   /** One window, from memory or storage. */
   find(name: WindowName): WindowView | undefined;
@@ -107,6 +124,9 @@ export interface WindowSet {
   list(from: number, to: number, stored: StoredKeys): Iterable<WindowView>;
   /** Every event of [from, to) once: windows that start there, or slices, or sessions. */
   portions(from: number, to: number, stored: StoredKeys): Iterable<Portion>;
+
+  /** Everything that lies in [from, to), taken apart: bins and sessions that start there. The states are this set's own. */
+  fragments(from: number, to: number, stored: StoredKeys): Iterable<Fragment>;
 
   /** Records to write; they count as written. */
   takeDirty(): DirtyRecord[];

@@ -3,6 +3,7 @@ import { label } from "../format/value.ts";
 import { duration, exact } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
 import type { AlertView } from "../stores/alert-view.ts";
+import { Link } from "../router.tsx";
 import { Mark } from "./mark.tsx";
 
 /** Alerts with what they are about and for how long. */
@@ -23,7 +24,7 @@ export function AlertItem({ alert, children }: { alert: AlertView; children?: Co
     <li class="alert" data-status={status} data-level={level}>
       <Mark status={level} outline={status !== "firing"} />
       <p class="alert-title" title={ruleName}>
-        {ruleName}
+        <Link to={`/alerts/${encodeURIComponent(alert.id)}`}>{ruleName}</Link>
       </p>
       <time class="alert-since" dateTime={exact(sinceMs)} title={exact(sinceMs)}>
         {sinceWords(alert, serverNowMs.value)}

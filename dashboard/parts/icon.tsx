@@ -4,6 +4,7 @@ export type IconName =
   | "overview"
   | "alerts"
   | "aggregations"
+  | "rules"
   | "sun"
   | "moon"
   | "system"

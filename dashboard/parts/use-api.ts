@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { ApiFailure } from "../session/api.ts";
+import { type ApiFailure, failureOf } from "../session/api.ts";
 import { ask } from "../session/session.ts";
 
 export interface Answer<T> {
@@ -25,7 +25,7 @@ export function useApi<T>(path: string, decode: (data: unknown) => T, everyMs: n
         setData(answer);
         setFailure(null);
       } catch (thrown) {
-        if (!gone) setFailure(thrown instanceof ApiFailure ? thrown : new ApiFailure(0, String(thrown), ""));
+        if (!gone) setFailure(failureOf(thrown));
       }
     };
     void fetchOnce();

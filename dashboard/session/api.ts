@@ -1,20 +1,29 @@
-import { fields, text } from "../live/decode.ts";
+import { fields, list, text } from "../live/decode.ts";
+
+/** What the API found wrong with one field of a request. */
+export interface FieldProblem {
+  /** Its path in the body, e.g. `config.url`. */
+  readonly field: string;
+  readonly message: string;
+}
 
 /** What the API said instead of success. `status` 0: it could not be reached. */
 export class ApiFailure extends Error {
   readonly status: number;
   readonly correlationId: string;
+  readonly problems: readonly FieldProblem[];
 
-  constructor(status: number, message: string, correlationId: string) {
+  constructor(status: number, message: string, correlationId: string, problems: readonly FieldProblem[] = []) {
     super(message);
     this.status = status;
     this.correlationId = correlationId;
+    this.problems = problems;
   }
 }
 
 /** A request to the API, without credentials. `body` is sent as JSON. */
 export interface ApiRequest {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
 }
@@ -29,7 +38,18 @@ export async function askApi(request: ApiRequest, credential: string): Promise<u
   const envelope = fields(await response.json().catch(() => null)) ?? {};
   if (response.ok) return envelope["data"];
   const message = text(envelope["message"], `The server answered ${response.status}.`);
-  throw new ApiFailure(response.status, message, text(envelope["correlation_id"]));
+  throw new ApiFailure(
+    response.status,
+    message,
+    text(envelope["correlation_id"]),
+    list(envelope["details"], decodeProblem),
+  );
+}
+
+function decodeProblem(value: unknown): FieldProblem | null {
+  const found = fields(value);
+  const field = text(found?.["field"]);
+  return field === "" ? null : { field, message: text(found?.["message"], "is not accepted") };
 }
 
 async function reach({ method, path, body }: ApiRequest, credential: string): Promise<Response> {
@@ -45,6 +65,11 @@ async function reach({ method, path, body }: ApiRequest, credential: string): Pr
   } catch {
     throw new ApiFailure(0, "The server cannot be reached.", "");
   }
+}
+
+/** Any failure as one that can be shown. */
+export function failureOf(thrown: unknown): ApiFailure {
+  return thrown instanceof ApiFailure ? thrown : new ApiFailure(0, String(thrown), "");
 }
 
 /** Did the API refuse the credential? */

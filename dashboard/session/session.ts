@@ -31,6 +31,9 @@ export const session = computed(() => state.value);
 /** May the viewer change rules and alerts? The server decides; this only hides what would be refused. */
 export const mayEdit = computed(() => state.value.is === "signed_in" && state.value.role !== "viewer");
 
+/** As whom the page acts; keys carry no person's name. */
+export const who = computed(() => (state.value.is === "signed_in" ? `dashboard (${state.value.role})` : "dashboard"));
+
 /** Exchange a key for a token. The outcome is the session's state. */
 export async function signIn(key: string): Promise<void> {
   state.value = { is: "signing_in" };

@@ -11,7 +11,11 @@ export interface AlertView {
   readonly id: string;
   readonly status: AlertJson["status"];
   readonly level: Level;
+  readonly ruleId: string;
   readonly ruleName: string;
+  /** One line for people. */
+  readonly message: string;
+  readonly acknowledgedBy: string;
   /** Group values by path, e.g. `{"data.status": 500}`. */
   readonly group: Readonly<Record<string, JsonValue>>;
   /** Measures of the window that decided, by name. */
@@ -29,6 +33,9 @@ export function viewAlert(alert: AlertJson): AlertView {
     id: alert.id,
     status: alert.status,
     level: LEVELS.find((level) => level === alert["level"]) ?? "warning",
+    ruleId: text(fields(alert["rule"])?.["id"]),
+    message: text(alert["message"]),
+    acknowledgedBy: text(alert["acknowledged_by"]),
     ruleName: text(fields(alert["rule"])?.["name"], "Unnamed rule"),
     group: jsonFields(alert["group"]),
     values: jsonFields(alert["values"]),

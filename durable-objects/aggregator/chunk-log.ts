@@ -1,13 +1,12 @@
 import { ColumnarBuilder, EventBatch } from "../../core/events/event-batch.ts";
+import { spanOf } from "../../core/events/span.ts";
 import { joinChunks, packChunk, splitChunks, unpackChunk } from "../../storage/chunk.ts";
-import type { LogEntry, ShardTables } from "./tables.ts";
+import type { ChunkHead, LogEntry, LogHead, ShardTables } from "./tables.ts";
 
 /** One packed run of events of the log that is not yet known to be sealed. */
-export interface LogChunk {
+export interface LogChunk extends ChunkHead {
   /** Sequence number of its first event. */
   readonly seq: number;
-  readonly events: number;
-  readonly bytes: number;
   readonly entry: number;
   readonly position: number;
   /** Epoch ms when it was logged. */
@@ -17,6 +16,9 @@ export interface LogChunk {
 /** What one call kept of one message. `batch` is its decoded form, where that is at hand and the same. */
 export interface KeptChunk {
   readonly events: number;
+  /** Epoch ms of its oldest and its newest event. */
+  readonly minTimestamp: number;
+  readonly maxTimestamp: number;
   readonly body: Uint8Array;
   readonly batch?: EventBatch;
 }
@@ -57,6 +59,11 @@ export class ChunkLog {
     return this.#unsealedEvents;
   }
 
+  /** Packed bytes held in memory. */
+  get cachedBytes(): number {
+    return this.#cachedBytes;
+  }
+
   get chunks(): readonly LogChunk[] {
     return this.#chunks;
   }
@@ -92,18 +99,24 @@ export class ChunkLog {
       seq: this.nextSeq,
       events: 0,
       at,
+      chunks: [],
       body: new Uint8Array(),
     });
   }
 
-  /** Takes up a log row read back after a restart. Chunks before `sealedThrough` are sealed already. */
-  recover(entry: LogEntry, batches: readonly EventBatch[], sealedThrough: number): void {
+  /** Takes up a log row after a restart. Chunks before `sealedThrough` are sealed already. */
+  recover(entry: LogHead, chunks: readonly ChunkHead[], sealedThrough: number): void {
     this.nextSeq = entry.seq;
     this.lastEntry = entry.entry;
-    for (const [position, body] of splitChunks(entry.body).entries()) {
-      this.#note(entry, position, { events: batches[position]?.length ?? 0, body });
-    }
+    for (const [position, chunk] of chunks.entries()) this.#note(entry, position, chunk);
     this.sealed(sealedThrough);
+  }
+
+  /** The heads of an entry's chunks, from its body where they were not kept. */
+  headsOf({ entry, chunks }: LogHead): readonly ChunkHead[] {
+    if (chunks !== undefined) return chunks;
+    const bodies = splitChunks(this.#tables.logBody(entry) ?? new Uint8Array());
+    return bodies.map((body) => headOf(EventBatch.fromText(unpackChunk(body)), body.length));
   }
 
   body(chunk: LogChunk): Uint8Array {
@@ -145,29 +158,39 @@ export class ChunkLog {
     const events = row.reduce((sum, chunk) => sum + chunk.events, 0);
     const entry = ++this.lastEntry;
     const body = joinChunks(row.map((chunk) => chunk.body));
-    this.#tables.appendLog({ entry, kind, seq: this.nextSeq, events, at, body });
-    for (const [position, chunk] of row.entries()) this.#note({ entry, at }, position, chunk);
+    const chunks = row.map((chunk) => ({ ...chunk, bytes: chunk.body.length }));
+    this.#tables.appendLog({ entry, kind, seq: this.nextSeq, events, at, chunks, body });
+    for (const [position, chunk] of chunks.entries()) this.#cache(this.#note({ entry, at }, position, chunk), chunk);
   }
 
   #note(
-    { entry, at }: { readonly entry: number; readonly at: number },
+    { entry, at }: Pick<LogEntry, "entry" | "at">,
     position: number,
-    { events, body, batch }: KeptChunk,
-  ): void {
-    const chunk: LogChunk = { seq: this.nextSeq, events, bytes: body.length, entry, position, at };
+    { events, bytes, minTimestamp, maxTimestamp }: ChunkHead,
+  ): LogChunk {
+    const chunk = { seq: this.nextSeq, events, bytes, minTimestamp, maxTimestamp, entry, position, at };
     this.#chunks.push(chunk);
     this.nextSeq += events;
-    this.#unsealedBytes += body.length;
+    this.#unsealedBytes += bytes;
     this.#unsealedEvents += events;
-    if (this.#cachedBytes + body.length <= MAX_CACHED_BYTES) {
+    return chunk;
+  }
+
+  #cache(chunk: LogChunk, { body, batch }: KeptChunk): void {
+    if (this.#cachedBytes + chunk.bytes <= MAX_CACHED_BYTES) {
       this.#bodies.set(chunk, body);
-      this.#cachedBytes += body.length;
+      this.#cachedBytes += chunk.bytes;
     }
-    if (batch !== undefined && this.#cachedEvents + events <= MAX_CACHED_EVENTS) {
+    if (batch !== undefined && this.#cachedEvents + chunk.events <= MAX_CACHED_EVENTS) {
       this.#batches.set(chunk, batch);
-      this.#cachedEvents += events;
+      this.#cachedEvents += chunk.events;
     }
   }
+}
+
+/** What to keep of a chunk that was opened anyway. */
+export function headOf(batch: EventBatch, bytes: number): ChunkHead {
+  return { events: batch.length, bytes, ...spanOf(batch.timestamps) };
 }
 
 /** The rows of a batch as a chunk of their own. */

@@ -68,7 +68,9 @@ export class LateInbox {
     if (last === undefined) return undefined;
     const batches = entries.flatMap(({ body }) => readJoined(body));
     const wanted = new WantedIds(batches);
-    for (const chunk of log.chunks) wanted.strike(log.batch(chunk).ids);
+    for (const chunk of log.chunks) {
+      if (wanted.overlaps(chunk.minTimestamp, chunk.maxTimestamp)) wanted.strike(log.batch(chunk).ids);
+    }
     await this.#strikeStored(wanted);
     let duplicates = 0;
     const resolved = batches.map((batch) => {

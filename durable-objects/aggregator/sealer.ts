@@ -4,16 +4,11 @@ import { MAX_MESSAGE_TEXT_BYTES } from "../../core/events/message.ts";
 import { inflatedBytes, joinChunks } from "../../storage/chunk.ts";
 import { type Segment, SegmentConflictError, writeSegments } from "../../storage/d1/segment-store.ts";
 import { type ChunkLog, type LogChunk, repackAll } from "./chunk-log.ts";
+import { SEGMENT_BYTES, SEGMENT_EVENTS, segmentRanges } from "./segment-cuts.ts";
 import type { ShardTables } from "./tables.ts";
 
-/** A segment is sealed at this many events … */
-export const SEGMENT_EVENTS = 2000;
-/** … or this many packed bytes, whichever comes first, … */
-export const SEGMENT_BYTES = 64_000;
-/** … or when its oldest event has waited this long. */
+/** A segment that is not full is sealed when its oldest event has waited this long. */
 export const SEAL_AFTER_MS = 60_000;
-/** Segments written in one D1 batch when many are due. */
-const SEGMENTS_PER_WRITE = 8;
 /** Runs of smaller chunks are encoded again as one; larger ones go into the segment as they came. */
 const SMALL_CHUNK_EVENTS = 200;
 
@@ -31,7 +26,16 @@ interface SealState {
   /** Bytes of all segments, before base64. */
   readonly storedBytes: number;
   /** What is being written: retries send exactly this. */
-  readonly inFlight: readonly { readonly from: number; readonly to: number; readonly hash: string }[];
+  readonly inFlight: readonly SegmentInFlight[];
+}
+
+interface SegmentInFlight {
+  /** Sequence numbers of its events: from `from`, inclusive, to `to`, exclusive. */
+  readonly from: number;
+  readonly to: number;
+  readonly hash: string;
+  /** Sequence numbers with which its chunks begin, where others lie between them. */
+  readonly chunks?: readonly number[];
 }
 
 /**
@@ -101,7 +105,7 @@ export class Sealer {
     while (isWanted()) {
       const segments = this.#state.inFlight.length > 0 ? await this.#rebuild() : await this.#next(all);
       if (segments.length === 0) return;
-      const through = segments.at(-1)?.seqTo ?? this.#state.sealedThrough;
+      const through = Math.max(...segments.map(({ seqTo }) => seqTo));
       try {
         this.rowsWritten += (await writeSegments(this.#db, segments, nowMs)).rowsWritten;
       } catch (error) {
@@ -120,20 +124,23 @@ export class Sealer {
   async #next(all: boolean): Promise<Segment[]> {
     const ranges = segmentRanges(this.#log.chunks, all);
     const segments = await Promise.all(ranges.map((chunks) => this.#build(chunks)));
-    if (segments.length > 0) {
-      this.#save({
-        ...this.#state,
-        inFlight: segments.map(({ seqFrom, seqTo, hash }) => ({ from: seqFrom, to: seqTo, hash })),
-      });
-    }
+    const inFlight = segments.map(({ seqFrom, seqTo, hash, events }, k) => ({
+      from: seqFrom,
+      to: seqTo,
+      hash,
+      ...(events === seqTo - seqFrom ? {} : { chunks: (ranges[k] ?? []).map(({ seq }) => seq) }),
+    }));
+    if (segments.length > 0) this.#save({ ...this.#state, inFlight });
     return segments;
   }
 
   #rebuild(): Promise<Segment[]> {
     return Promise.all(
-      this.#state.inFlight.map(({ from, to }) =>
-        this.#build(this.#log.chunks.filter((chunk) => chunk.seq >= from && chunk.seq < to)),
-      ),
+      this.#state.inFlight.map(({ from, to, chunks }) => {
+        const isWanted = ({ seq }: LogChunk): boolean =>
+          chunks === undefined ? seq >= from && seq < to : chunks.includes(seq);
+        return this.#build(this.#log.chunks.filter(isWanted));
+      }),
     );
   }
 
@@ -164,38 +171,15 @@ export class Sealer {
     }
     flush();
     const body = joinChunks(bodies);
-    const seqFrom = chunks[0]?.seq ?? 0;
-    const summary = summarizeSegment(batches);
-    return { ...this.#owner, ...summary, seqFrom, seqTo: seqFrom + summary.events, hash: await sha256Hex(body), body };
+    const last = chunks.at(-1);
+    const place = { seqFrom: chunks[0]?.seq ?? 0, seqTo: last === undefined ? 0 : last.seq + last.events };
+    return { ...this.#owner, ...summarizeSegment(batches), ...place, hash: await sha256Hex(body), body };
   }
 
   #save(state: SealState): void {
     this.#state = state;
     this.#tables.writeMeta("seal", state);
   }
-}
-
-/** Cuts the log's first chunks into segments; the last one, when it is not full, only if `all`. */
-function segmentRanges(chunks: readonly LogChunk[], all: boolean): LogChunk[][] {
-  const ranges: LogChunk[][] = [];
-  let range: LogChunk[] = [];
-  let events = 0;
-  let bytes = 0;
-  const cut = (): void => {
-    ranges.push(range);
-    range = [];
-    events = 0;
-    bytes = 0;
-  };
-  for (const chunk of chunks) {
-    if (range.length > 0 && (events + chunk.events > SEGMENT_EVENTS || bytes + chunk.bytes > SEGMENT_BYTES)) cut();
-    if (ranges.length === SEGMENTS_PER_WRITE) return ranges;
-    range.push(chunk);
-    events += chunk.events;
-    bytes += chunk.bytes;
-  }
-  if (range.length > 0 && (all || events >= SEGMENT_EVENTS || bytes >= SEGMENT_BYTES)) cut();
-  return ranges;
 }
 
 function sealState(tables: ShardTables): SealState {

@@ -8,6 +8,7 @@ import { type Counted, type IntakeDeps, takeMessages, takeResolved } from "./int
 import { LateInbox, type Resolved } from "./late-resolver.ts";
 import { allRows, type ApplyOutcome, type IncomingMessage, MessageReader, readJoined } from "./messages.ts";
 import { Sealer, type ShardOwner } from "./sealer.ts";
+import { Slots } from "./slots.ts";
 import { type LogEntry, ShardTables } from "./tables.ts";
 import { Tally } from "./tally.ts";
 
@@ -32,11 +33,15 @@ export interface ShardGround {
   readonly storage: DurableObjectStorage;
   readonly db: D1Database;
   readonly tenant: string;
+  /** The object's number; 0 is home. */
+  readonly shard: number;
   /** Ends the object; it starts anew from disk. */
   readonly abort: (error: unknown) => void;
 }
 
 interface Saved {
+  /** Epoch ms. */
+  readonly at?: number;
   readonly incarnation: string;
   readonly checkpointEntry: number;
   readonly trimmableEntry: number;
@@ -59,6 +64,7 @@ export class Shard {
   readonly sealer: Sealer;
   readonly late: LateInbox;
   readonly tally: Tally;
+  readonly slots: Slots;
   readonly reader = new MessageReader();
   readonly #ground: ShardGround;
   readonly #checkpointer: Checkpointer;
@@ -66,18 +72,22 @@ export class Shard {
   #checkpointEntry: number;
   /** Where the checkpoint before the last one was. */
   #trimmableEntry: number;
+  /** Epoch ms of the last checkpoint. */
+  checkpointedAt: number;
   /** Idle checks since the last checkpoint. */
   #ticks = 0;
 
   constructor(ground: ShardGround) {
     this.#ground = ground;
     this.tables = new ShardTables(ground.storage.sql);
+    this.slots = new Slots(this.tables, ground.shard);
     const saved = this.tables.readMeta("machine") as Saved | undefined;
     this.owner = {
       tenant: ground.tenant,
-      shard: 0,
+      shard: ground.shard,
       incarnation: saved?.incarnation ?? crypto.randomUUID().slice(0, 8),
     };
+    this.checkpointedAt = saved?.at ?? Date.now();
     this.#checkpointEntry = saved?.checkpointEntry ?? 0;
     this.#trimmableEntry = saved?.trimmableEntry ?? 0;
     this.#checkpointer = new Checkpointer(this.tables, saved?.storedIds ?? 0);
@@ -92,7 +102,11 @@ export class Shard {
   /** Brings memory from the checkpoint to the end of the log, and tells `observer` of everything from now on. Call it once, first. */
   start(observer: ShardObserver): void {
     this.#observer = observer;
-    for (const entry of this.tables.logAfter(0)) this.#replay(entry, observer);
+    const { log, sealer } = this;
+    // With the store away the log may be long; what lies before the last two checkpoints waits for sealing only.
+    for (const head of this.tables.logHeads(this.#trimmableEntry))
+      log.recover(head, log.headsOf(head), sealer.sealedThrough);
+    for (const entry of this.tables.logAfter(this.#trimmableEntry)) this.#replay(entry, observer);
   }
 
   /** Epoch ms by which to checkpoint, or null when there is nothing to write. */
@@ -188,7 +202,9 @@ export class Shard {
   }
 
   #save(): void {
+    this.checkpointedAt = Date.now();
     const saved: Saved = {
+      at: this.checkpointedAt,
       incarnation: this.owner.incarnation,
       checkpointEntry: this.#checkpointEntry,
       trimmableEntry: this.#trimmableEntry,
@@ -232,12 +248,12 @@ export class Shard {
       this.tally.replay(entry);
       this.#checkpointer.noteLogged(entry.events, entry.body.length, entry.at);
     }
-    this.log.recover(entry, batches, this.sealer.sealedThrough);
+    this.log.recover(entry, this.log.headsOf(entry), this.sealer.sealedThrough);
   }
 
   #intake(): IntakeDeps {
-    const { machine, reader, late, tally } = this;
-    return { machine, reader, late, tally, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
+    const { machine, reader, late, tally, slots } = this;
+    return { machine, reader, late, tally, slots, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
   }
 }
 

@@ -5,8 +5,16 @@ const LOG_KINDS = ["events", "late", "tick"] as const;
 /** Events as they came from the queue, late events found to be new, or an idle check. */
 export type LogKind = (typeof LOG_KINDS)[number];
 
-/** One committed call or idle check, as the log keeps it. */
-export interface LogEntry {
+/** What is known of a packed chunk without opening it. Times are epoch ms. */
+export interface ChunkHead {
+  readonly events: number;
+  readonly bytes: number;
+  readonly minTimestamp: number;
+  readonly maxTimestamp: number;
+}
+
+/** What is known of a log entry without reading its body. */
+export interface LogHead {
   readonly entry: number;
   readonly kind: LogKind;
   /** Sequence number of the first event. */
@@ -14,6 +22,12 @@ export interface LogEntry {
   readonly events: number;
   /** Epoch ms. */
   readonly at: number;
+  /** In the order of the body; undefined in entries that were written before heads were kept. */
+  readonly chunks: readonly ChunkHead[] | undefined;
+}
+
+/** One committed call or idle check, as the log keeps it. */
+export interface LogEntry extends LogHead {
   /** `joinChunks` of packed chunks; empty for a tick. */
   readonly body: Uint8Array;
 }
@@ -21,7 +35,7 @@ export interface LogEntry {
 const SCHEMA = [
   // Each table is its own primary key, so that a row written is one row billed.
   `create table if not exists meta (key text primary key, value text not null) without rowid`,
-  `create table if not exists log (entry integer primary key, kind text not null, seq integer not null, events integer not null, at integer not null, body blob not null)`,
+  `create table if not exists log (entry integer primary key, kind text not null, seq integer not null, events integer not null, at integer not null, chunks text, body blob not null)`,
   `create table if not exists late_inbox (entry integer primary key, events integer not null, body blob not null)`,
   `create table if not exists windows (aggregation integer not null, start integer not null, part integer not null, body blob not null, primary key (aggregation, start, part)) without rowid`,
   `create table if not exists ids (page integer primary key, body blob not null)`,
@@ -36,6 +50,8 @@ export class ShardTables {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     for (const statement of SCHEMA) sql.exec(statement);
+    const columns = sql.exec<{ name: string }>("select name from pragma_table_info('log')").toArray();
+    if (!columns.some(({ name }) => name === "chunks")) sql.exec("alter table log add column chunks text");
   }
 
   get databaseBytes(): number {
@@ -56,32 +72,45 @@ export class ShardTables {
   }
 
   /** Entry numbers are the caller's: left to SQLite they would start again at 1 once the log is empty. */
-  appendLog({ entry, kind, seq, events, at, body }: LogEntry): void {
+  appendLog({ entry, kind, seq, events, at, chunks, body }: LogEntry): void {
     this.#run(
-      "insert into log (entry, kind, seq, events, at, body) values (?, ?, ?, ?, ?, ?)",
+      "insert into log (entry, kind, seq, events, at, chunks, body) values (?, ?, ?, ?, ?, ?, ?)",
       entry,
       kind,
       seq,
       events,
       at,
+      chunksText(chunks ?? []),
       body,
     );
+  }
+
+  /** Entries up to `throughEntry`, oldest first, without their bodies: SQLite does not even read those from disk. */
+  *logHeads(throughEntry: number): IterableIterator<LogHead> {
+    for (const row of this.#sql.exec<HeadRow>(
+      "select entry, kind, seq, events, at, chunks from log where entry <= ? order by entry",
+      throughEntry,
+    ))
+      yield headOf(row);
   }
 
   /** Entries after `entry`, oldest first; bodies are read one at a time. */
   *logAfter(entry: number): IterableIterator<LogEntry> {
     for (const row of this.#sql.exec<LogRow>(
-      "select entry, kind, seq, events, at, body from log where entry > ? order by entry",
+      "select entry, kind, seq, events, at, chunks, body from log where entry > ? order by entry",
       entry,
-    )) {
-      const kind = LOG_KINDS.find((known) => known === row.kind) ?? "events";
-      yield { ...row, kind, body: new Uint8Array(row.body) };
-    }
+    ))
+      yield { ...headOf(row), body: new Uint8Array(row.body) };
   }
 
   logBody(entry: number): Uint8Array | undefined {
     const row = this.#sql.exec<{ body: ArrayBuffer }>("select body from log where entry = ?", entry).toArray()[0];
     return row === undefined ? undefined : new Uint8Array(row.body);
+  }
+
+  /** Entries in the log. */
+  logEntries(): number {
+    return this.#sql.exec<{ entries: number }>("select count(*) as entries from log").one().entries;
   }
 
   trimLog(throughEntry: number): void {
@@ -198,11 +227,31 @@ export class ShardTables {
   }
 }
 
-interface LogRow extends Record<string, SqlStorageValue> {
+interface HeadRow extends Record<string, SqlStorageValue> {
   entry: number;
   kind: string;
   seq: number;
   events: number;
   at: number;
+  chunks: string | null;
+}
+
+interface LogRow extends HeadRow {
   body: ArrayBuffer;
+}
+
+function headOf({ entry, kind, seq, events, at, chunks }: HeadRow): LogHead {
+  const known = LOG_KINDS.find((name) => name === kind) ?? "events";
+  return { entry, kind: known, seq, events, at, chunks: chunks === null ? undefined : chunksOf(chunks) };
+}
+
+function chunksText(chunks: readonly ChunkHead[]): string {
+  return JSON.stringify(
+    chunks.map(({ events, bytes, minTimestamp, maxTimestamp }) => [events, bytes, minTimestamp, maxTimestamp]),
+  );
+}
+
+function chunksOf(text: string): ChunkHead[] {
+  const lists = JSON.parse(text) as [events: number, bytes: number, minTimestamp: number, maxTimestamp: number][];
+  return lists.map(([events, bytes, minTimestamp, maxTimestamp]) => ({ events, bytes, minTimestamp, maxTimestamp }));
 }

@@ -2,10 +2,11 @@ import { Candidates } from "../../core/events/candidates.ts";
 import { toEventJson } from "../../core/events/json.ts";
 import { fittingEvents } from "../../core/events/page-bytes.ts";
 import { readPage } from "../../core/events/page.ts";
-import { ALL_EVENTS, type Cursor, type EventQuery } from "../../core/events/query.ts";
+import { ALL_EVENTS, type Cursor, type EventQuery, type Order } from "../../core/events/query.ts";
 import type { Tail } from "../../core/events/segments.ts";
 import type { EventsSnapshot } from "../../core/live/protocol.ts";
 import { segmentSource } from "../../storage/d1/segment-reader.ts";
+import type { LogChunk } from "./chunk-log.ts";
 import { LATEST_EVENTS } from "./live-feed.ts";
 import type { Shard } from "./shard.ts";
 
@@ -17,10 +18,19 @@ export function tailOf(
   limit: number,
 ): Omit<Tail, "shard"> {
   const candidates = new Candidates(query, after, limit);
-  for (const chunk of log.chunks) candidates.add(log.batch(chunk));
+  for (const chunk of nearestFirst(log.chunks, query.order)) {
+    if (candidates.mayTake(chunk)) candidates.add(log.batch(chunk));
+  }
   const events = fittingEvents(candidates.events);
   const isCut = events.length < candidates.events.length;
   return { events, isCut, sealedThrough: sealer.sealedThrough, incarnation: owner.incarnation };
+}
+
+/** So that the first chunks opened fill the page, and the others are beyond it. */
+function nearestFirst(chunks: readonly LogChunk[], order: Order): LogChunk[] {
+  return chunks.toSorted((a, b) =>
+    order === "desc" ? b.maxTimestamp - a.maxTimestamp : a.minTimestamp - b.minTimestamp,
+  );
 }
 
 /** The latest events, from the tail and the store: an object that woke to be asked has seen none yet. */

@@ -7,7 +7,7 @@ import type { AppContext, AppEnv } from "../http.ts";
 import { isDraining, setDraining } from "../ingest/draining.ts";
 import { liveMetrics } from "../live-metrics.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
-import { aggregationMetrics, shardMetrics } from "../shard-metrics.ts";
+import { shardMetrics, standingMetrics } from "../shard-metrics.ts";
 import { queueLedger } from "../queue-ledger.ts";
 import { checkReadiness } from "../readiness.ts";
 
@@ -31,7 +31,7 @@ export const healthRoutes = new Hono<AppEnv>()
     const families = [
       ...requests,
       ...shardMetrics(await shard.metrics()),
-      ...aggregationMetrics(await shard.listAggregations()),
+      ...standingMetrics(await shard.introspect()),
       ...liveMetrics(await c.env.LIVE_HUB.getByName(liveHubName(tenant)).figures()),
     ];
     return c.body(renderMetrics(families), 200, { "Content-Type": METRICS_CONTENT_TYPE });

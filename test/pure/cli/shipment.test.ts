@@ -89,6 +89,18 @@ describe("a shipment", () => {
     expect(totals.accepted).toBe(2);
   });
 
+  test("ships what could be read of a damaged file, and then says that it is damaged", async () => {
+    const damaged = async function* (): AsyncGenerator<readonly Line[]> {
+      yield* numbered(["a", "b", "c"]);
+      throw new Error("unexpected end of file");
+    };
+    const totals = newTotals();
+    await expect(shipLines(damaged(), { batch: 2, concurrency: 2 }, totals, tools(accept))).rejects.toThrow(
+      "unexpected end of file",
+    );
+    expect(totals).toEqual({ read: 3, accepted: 3, rejected: 0, unparsed: [] });
+  });
+
   test("closes a batch before it grows past 4 MB", async () => {
     const sizes: number[] = [];
     const long = "x".repeat(900_000);

@@ -1,0 +1,163 @@
+import type { PatternSpec } from "./definition.ts";
+import { anchorOf, compareEvents, indexAt, indexWhere, type Match, matchesOf, type PatternEvent } from "./matches.ts";
+
+/** How the matches of a key differ from those told before. */
+export interface Revision {
+  readonly matched: readonly Match[];
+  /** Told before, and no match after all. */
+  readonly retracted: readonly Match[];
+}
+
+/** JSON form: the events' times, ids and steps; matches told, as [moment, indexes of events]; the time of what was dropped. */
+export type KeyState = readonly [
+  at: readonly number[],
+  ids: readonly string[],
+  steps: readonly number[],
+  matches: readonly (readonly [at: number, events: readonly number[]])[],
+  droppedThrough: number | null,
+];
+
+/** Events of one key that may still matter, and the matches told of them. */
+export class KeyBuffer {
+  readonly #events: PatternEvent[] = [];
+  /** Told and not taken back, in order of their anchors. */
+  #told: Match[] = [];
+  /** Events up to this moment are gone before their time. */
+  #droppedThrough = -Infinity;
+
+  static restore([at, ids, steps, matches, droppedThrough]: KeyState): KeyBuffer {
+    const buffer = new KeyBuffer();
+    for (const [k, id] of ids.entries()) buffer.#events.push({ at: at[k] ?? 0, id, steps: steps[k] ?? 0 });
+    for (const [moment, indexes] of matches) {
+      const events = indexes.map((k) => buffer.#events[k]).filter((event) => event !== undefined);
+      buffer.#told.push({ at: moment, events });
+    }
+    buffer.#droppedThrough = droppedThrough ?? -Infinity;
+    return buffer;
+  }
+
+  get events(): readonly PatternEvent[] {
+    return this.#events;
+  }
+
+  get size(): number {
+    return this.#events.length;
+  }
+
+  /** Events before this moment cannot be judged: what they would have to be seen with is gone. */
+  floor({ withinMs }: PatternSpec): number {
+    return this.#droppedThrough + 2 * withinMs;
+  }
+
+  /** @returns false when it is there already */
+  insert(event: PatternEvent): boolean {
+    const last = this.#events.at(-1);
+    if (last === undefined || compareEvents(last, event) < 0) {
+      this.#events.push(event);
+      return true;
+    }
+    const place = indexWhere(this.#events.length, (k) => isAtOrAfter(this.#events[k], event));
+    const there = this.#events[place];
+    if (there !== undefined && compareEvents(there, event) === 0) return false;
+    this.#events.splice(place, 0, event);
+    return true;
+  }
+
+  /**
+   * Brings what was told in line with the events.
+   * @param changed the earliest moment at which something is new: an event, or the watermark before it moved
+   * @param watermark   what is decided now
+   */
+  revise(spec: PatternSpec, changed: number, watermark: number): Revision {
+    const changedFrom = Math.max(changed, this.floor(spec));
+    const from = spec.kind === "count" ? changedFrom : changedFrom - spec.withinMs;
+    const current = matchesOf(spec, this.#events, from, watermark);
+    const place = indexWhere(this.#told.length, (k) => this.#anchorAt(spec, k) >= from);
+    const before = this.#told.slice(place);
+    const revision = difference(spec, before, current);
+    if (revision.matched.length > 0 || revision.retracted.length > 0) {
+      this.#told.length = place;
+      this.#told.push(...current);
+    }
+    return revision;
+  }
+
+  /** Forgets events, and the matches anchored at them, from before a moment by which they no longer matter. */
+  forgetBefore(spec: PatternSpec, at: number): void {
+    const count = indexAt(this.#events, at);
+    if (count === 0) return;
+    this.#events.splice(0, count);
+    const told = indexWhere(this.#told.length, (k) => this.#anchorAt(spec, k) >= at);
+    this.#told = this.#told.slice(told);
+  }
+
+  /** Forgets events from before a moment although they may matter. @returns how many */
+  dropBefore(spec: PatternSpec, at: number): number {
+    const count = indexAt(this.#events, at);
+    const last = this.#events[count - 1];
+    if (last === undefined) return 0;
+    this.#droppedThrough = Math.max(this.#droppedThrough, last.at);
+    this.forgetBefore(spec, at);
+    return count;
+  }
+
+  toJSON(): KeyState {
+    const indexOf = new Map(this.#events.map((event, k) => [event.id, k]));
+    // A match whose first events are forgotten can no longer be revised: what is left of it stands for it.
+    const matches = this.#told.map(
+      ({ at, events }) => [at, events.map(({ id }) => indexOf.get(id)).filter((k) => k !== undefined)] as const,
+    );
+    return [
+      this.#events.map(({ at }) => at),
+      this.#events.map(({ id }) => id),
+      this.#events.map(({ steps }) => steps),
+      matches,
+      Number.isFinite(this.#droppedThrough) ? this.#droppedThrough : null,
+    ];
+  }
+
+  #anchorAt(spec: PatternSpec, k: number): number {
+    const match = this.#told[k];
+    return match === undefined ? Infinity : anchorOf(spec, match).at;
+  }
+}
+
+function isAtOrAfter(one: PatternEvent | undefined, other: PatternEvent): boolean {
+  return one !== undefined && compareEvents(one, other) >= 0;
+}
+
+/** Both in order of their anchors. */
+function difference(spec: PatternSpec, before: readonly Match[], current: readonly Match[]): Revision {
+  const matched: Match[] = [];
+  const retracted: Match[] = [];
+  let [b, c] = [0, 0];
+  while (b < before.length || c < current.length) {
+    const [old, now] = [before[b], current[c]];
+    const order = compareAnchors(spec, old, now);
+    if (order === 0 && isSame(old, now)) {
+      b++;
+      c++;
+      continue;
+    }
+    if (order <= 0 && old !== undefined) {
+      retracted.push(old);
+      b++;
+    }
+    if (order >= 0 && now !== undefined) {
+      matched.push(now);
+      c++;
+    }
+  }
+  return { matched, retracted };
+}
+
+/** A missing one comes after every other. */
+function compareAnchors(spec: PatternSpec, a: Match | undefined, b: Match | undefined): number {
+  if (a === undefined) return 1;
+  return b === undefined ? -1 : compareEvents(anchorOf(spec, a), anchorOf(spec, b));
+}
+
+function isSame(a: Match | undefined, b: Match | undefined): boolean {
+  if (a === undefined || b === undefined || a.events.length !== b.events.length) return false;
+  return a.events.every(({ id }, k) => id === b.events[k]?.id);
+}
