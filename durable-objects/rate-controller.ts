@@ -107,7 +107,10 @@ export class RateController extends DurableObject<Env> {
   /** What `GET /api/v1/flow` and `GET /metrics` show. */
   state(): FlowState {
     const nowMs = Date.now();
-    return flowState({ settings: this.#settings, ledger: this.#ledger, flow: this.#flow, downstream: this.#downstream }, nowMs);
+    return flowState(
+      { settings: this.#settings, ledger: this.#ledger, flow: this.#flow, downstream: this.#downstream },
+      nowMs,
+    );
   }
 
   #inFlight(): number {

@@ -1,4 +1,10 @@
-import { Admission, admittedRate, type AdmissionLimit, type AdmissionSnapshot, type CapacityShare } from "./admission.ts";
+import {
+  Admission,
+  admittedRate,
+  type AdmissionLimit,
+  type AdmissionSnapshot,
+  type CapacityShare,
+} from "./admission.ts";
 import type { CapacityReport } from "./capacity.ts";
 import { fairShares } from "./fair-share.ts";
 import type { FlowAlgorithm } from "./index.ts";

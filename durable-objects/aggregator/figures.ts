@@ -17,7 +17,7 @@ export function statsOf({ machine, sealer, log }: Shard): StatsResult {
     total_events: total,
     events_by_type: { ...byType },
     events_by_source: { ...bySource },
-    storage_size_bytes: sealer.storedBytes + log.unsealedBytes,
+    storage_size_bytes: sealer.storedBytes + log.unsealedBytes + machine.shards.totals.storedBytes,
     oldest_event: oldest,
     newest_event: newest,
   };
@@ -27,7 +27,7 @@ export function statsOf({ machine, sealer, log }: Shard): StatsResult {
 export function figuresOf({ machine, tally, log, late, sealer, tables, reader }: Shard): Record<string, number> {
   return {
     events_stored: machine.stats.total,
-    events_duplicate: machine.duplicates,
+    events_duplicate: machine.allDuplicates,
     events_applied: tally.applied,
     unsealed_events: log.unsealedEvents,
     events_late_pending: late.size,

@@ -40,8 +40,7 @@ export class Progress {
   }
 
   async tellNowAndThen(): Promise<void> {
-    const isSoon =
-      this.#tally.applied - this.#toldApplied >= TELL_AT_EVENTS || this.#oldestAgeMs >= TELL_AT_AGE_MS;
+    const isSoon = this.#tally.applied - this.#toldApplied >= TELL_AT_EVENTS || this.#oldestAgeMs >= TELL_AT_AGE_MS;
     if (this.#deps.now() >= this.#toldAt + (isSoon ? TELL_SOON_MS : TELL_EVERY_MS)) await this.tell();
   }
 

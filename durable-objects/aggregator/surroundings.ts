@@ -1,8 +1,12 @@
 import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
+import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import { HOME } from "../../core/windows/slot-map.ts";
+import { windowAggregator } from "../remote.ts";
 import type { ShardSigns } from "../rate/downstream.ts";
 import type { Heard } from "./alert-feed.ts";
+import type { EarlyWindow } from "./early-watch.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
 export class Surroundings {
@@ -33,6 +37,14 @@ export class Surroundings {
   /** Tells the alerts of closed windows. */
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
+
+  /** Tells the alerts of open windows that rules already hold for. */
+  readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
+    await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
+
+  /** Has home merge a delta. */
+  readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
+    await windowAggregator(this.#env, this.tenant, HOME).merge(delta);
 
   /** Tells how many events were applied in all. */
   readonly tellApplied = async (applied: number, signs: ShardSigns): Promise<void> => {

@@ -32,7 +32,12 @@ export interface LimiterDeps {
   readonly wait: (ms: number) => Promise<unknown>;
   /** Told of refusals and of circuits that changed; nobody waits for it. */
   readonly report: (tenant: string, report: DownstreamReport) => void;
-  readonly log: (fields: { readonly tenant: string; readonly shard: number; from: CircuitState; to: CircuitState }) => void;
+  readonly log: (fields: {
+    readonly tenant: string;
+    readonly shard: number;
+    from: CircuitState;
+    to: CircuitState;
+  }) => void;
 }
 
 interface ObjectState {
