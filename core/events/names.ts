@@ -10,6 +10,8 @@ function named(tenant: string, kind: string): string {
 export const aggregatorName = (tenant: string, shard: number): string => named(tenant, `windows:${shard}`);
 export const alertManagerName = (tenant: string): string => named(tenant, "alerts");
 export const liveHubName = (tenant: string): string => named(tenant, "live");
+/** Name of the object that holds some keys of a tenant's patterns. @param keeper 0 … KEEPERS − 1 */
+export const patternKeeperName = (tenant: string, keeper: number): string => named(tenant, `patterns:${keeper}`);
 export const rateControllerName = (tenant: string): string => named(tenant, "rate");
 
 /** The tenant in a name made by the functions above. @throws RangeError when it is not such a name */
