@@ -5,12 +5,14 @@ import { analyticsRoutes } from "./api/analytics.ts";
 import { deadLetterRoutes } from "./api/dead-letters.ts";
 import { eventRoutes } from "./api/events.ts";
 import { healthRoutes } from "./api/health.ts";
+import { introspectionRoutes } from "./api/introspection.ts";
 import { keyRoutes } from "./api/keys.ts";
 import { liveRoutes } from "./api/live.ts";
 import { ApiError, errorResponse } from "./http.ts";
 import type { AppContext, AppEnv } from "./http.ts";
 import { ingestRoutes } from "./ingest/routes.ts";
 import { logError } from "./log.ts";
+import { isMarked } from "./object-errors.ts";
 import { requestShell } from "./request.ts";
 
 /** Paths the Worker answers itself; the same list as `run_worker_first` in wrangler.toml. Everything else is the dashboard's. */
@@ -26,6 +28,7 @@ app.route("/", eventRoutes);
 app.route("/", deadLetterRoutes);
 app.route("/", aggregationRoutes);
 app.route("/", analyticsRoutes);
+app.route("/", introspectionRoutes);
 app.route("/", alertRoutes);
 app.route("/", liveRoutes);
 app.notFound((c) => (isPage(c) ? dashboardFile(c) : nothing(c)));
@@ -60,13 +63,8 @@ function isStoreAway(error: Error): boolean {
 function toApiError(error: Error, c: AppContext): ApiError {
   if (error instanceof ApiError) return error;
   logError("request_failed", error, { correlation_id: c.get("correlationId") });
-  if (isSet(error, "overloaded") || isSet(error, "retryable") || isStoreAway(error)) {
+  if (isMarked(error, "overloaded") || isMarked(error, "retryable") || isStoreAway(error)) {
     return new ApiError("unavailable", "Part of the platform is busy; try again.", null, 1);
   }
   return new ApiError("internal", "Something went wrong on our side.");
-}
-
-/** What the platform marks on an exception of a Durable Object call. */
-function isSet(error: Error, mark: "overloaded" | "retryable"): boolean {
-  return Object.entries(error).some(([name, value]) => name === mark && value === true);
 }

@@ -1,4 +1,4 @@
-import type { AggregationInfo } from "../durable-objects/window-aggregator.ts";
+import type { AggregationStanding, ShardStanding } from "../durable-objects/aggregator/introspection.ts";
 import type { MetricFamily } from "./metrics.ts";
 
 /** What each figure of a shard says; those that only grow are counters. Counters of rows and failures begin anew when the object restarts. */
@@ -30,33 +30,73 @@ export function shardMetrics(figures: Readonly<Record<string, number>>): MetricF
   });
 }
 
-/** Watermark, lateness and open windows of each aggregation. */
-export function aggregationMetrics(aggregations: readonly AggregationInfo[]): MetricFamily[] {
-  const family = (
-    name: string,
-    type: MetricFamily["type"],
-    help: string,
-    value: (info: AggregationInfo) => number | null,
-  ): MetricFamily => ({
-    name: `streamflow_aggregation_${name}`,
-    help,
-    type,
-    samples: aggregations.flatMap((info) => {
-      const figure = value(info);
-      return figure === null ? [] : [{ labels: { aggregation: info.definition.name }, value: figure }];
-    }),
-  });
+/** What a shard holds at the moment, and how each aggregation stands. */
+export function standingMetrics({ shard, aggregations, ...standing }: ShardStanding): MetricFamily[] {
+  const labels = { shard: String(shard) };
   return [
-    family("watermark_seconds", "gauge", "Watermark, Unix time.", ({ watermark }) =>
-      watermark === null ? null : watermark / 1000,
+    gauge("log_entries", "Entries in the shard's log, sealed ones that still await a checkpoint included.", [
+      { labels, value: standing.log.entries },
+    ]),
+    gauge("checkpoint_age_seconds", "Time since the last checkpoint.", [
+      { labels, value: standing.checkpoint.ageMs / 1000 },
+    ]),
+    gauge(
+      "bytes_per_remembered_id",
+      "Memory per remembered event id.",
+      standing.ids.bytesPerId === null ? [] : [{ labels, value: standing.ids.bytesPerId }],
     ),
-    family("late_events_total", "counter", "Events that came behind the watermark.", ({ lateEvents }) => lateEvents),
-    family(
-      "filter_errors_total",
-      "counter",
-      "Events on which an expression failed.",
-      ({ filterErrors }) => filterErrors,
+    gauge(
+      "state_bytes",
+      "Memory of the shard's state, by what holds it.",
+      Object.entries(standing.stateBytes).map(([part, value]) => ({ labels: { ...labels, part }, value })),
     ),
-    family("open_windows", "gauge", "Windows not yet closed.", ({ openWindows }) => openWindows),
+    ...aggregations.flatMap((one) => aggregationMetrics(one)).reduce(mergeFamilies, []),
   ];
 }
+
+function gauge(name: string, help: string, samples: MetricFamily["samples"]): MetricFamily {
+  return { name: `streamflow_${name}`, help, type: "gauge", samples };
+}
+
+/** What each figure of an aggregation says; null where it has none yet. */
+const AGGREGATION_FIGURES: readonly (readonly [
+  name: string,
+  type: MetricFamily["type"],
+  help: string,
+  value: (one: AggregationStanding) => number | null,
+])[] = [
+  ["watermark_seconds", "gauge", "Watermark, Unix time.", (one) => seconds(one.watermark)],
+  ["watermark_lag_seconds", "gauge", "Now minus the watermark.", (one) => seconds(one.lagMs)],
+  ["late_events_total", "counter", "Events that came behind the watermark.", (one) => one.lateEvents],
+  ["duplicate_events_total", "counter", "Copies that came since the aggregation exists.", (one) => one.duplicateEvents],
+  ["filter_errors_total", "counter", "Events on which an expression failed.", (one) => one.filterErrors],
+  ["open_windows", "gauge", "Windows not yet closed.", (one) => one.openWindows],
+  ["open_groups", "gauge", "Groups of the windows not yet closed.", (one) => one.openGroups],
+  ["bytes", "gauge", "Memory of the aggregation's windows.", (one) => one.bytes],
+];
+
+function aggregationMetrics(one: AggregationStanding): MetricFamily[] {
+  const aggregation = one.name;
+  const figures = AGGREGATION_FIGURES.map(([name, type, help, value]): MetricFamily => {
+    const figure = value(one);
+    const samples = figure === null ? [] : [{ labels: { aggregation }, value: figure }];
+    return { name: `streamflow_aggregation_${name}`, help, type, samples };
+  });
+  const holder: MetricFamily = {
+    name: "streamflow_aggregation_watermark_held",
+    help: "1 for the source that holds the watermark; without a sample the wall clock moves it.",
+    type: "gauge",
+    samples: one.heldBy === null ? [] : [{ labels: { aggregation, source: one.heldBy }, value: 1 }],
+  };
+  return [...figures, holder];
+}
+
+/** Prometheus wants all samples of a name together. */
+function mergeFamilies(families: MetricFamily[], next: MetricFamily): MetricFamily[] {
+  const known = families.findIndex(({ name }) => name === next.name);
+  const same = families[known];
+  if (same === undefined) return [...families, next];
+  return families.with(known, { ...same, samples: [...same.samples, ...next.samples] });
+}
+
+const seconds = (ms: number | null): number | null => (ms === null ? null : ms / 1000);

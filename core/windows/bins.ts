@@ -6,6 +6,7 @@ import {
   decodeWindow,
   encodeWindow,
   type GroupState,
+  groupBytes,
   groupOf,
   mergeGroup,
   OVERFLOW_KEY,
@@ -117,6 +118,17 @@ export class Bins {
     for (const first of keysBetween(from, to, stored, this.resident.keys())) {
       for (const group of this.get(first)?.groups.values() ?? []) yield { first, last: first, group };
     }
+  }
+
+  /** How many groups the bins that `isOpen` says have, and what all in memory take. */
+  sizes(isOpen: (bin: WindowState) => boolean): { openGroups: number; bytes: number } {
+    let openGroups = 0;
+    let bytes = 0;
+    for (const bin of this.resident.values()) {
+      if (isOpen(bin)) openGroups += bin.groups.size;
+      for (const group of bin.groups.values()) bytes += groupBytes(group);
+    }
+    return { openGroups, bytes };
   }
 
   takeDirty(): DirtyRecord[] {

@@ -24,6 +24,7 @@ import {
   type WindowName,
   type WindowSet,
   type WindowSetState,
+  type WindowSizes,
   type WindowView,
 } from "./window-set.ts";
 import { type GroupState, groupOf, mergeGroup, type WindowState } from "./window-state.ts";
@@ -92,6 +93,10 @@ export class HoppingWindows implements WindowSet {
 
   countOpen(): number {
     return this.#open.size;
+  }
+
+  sizes(): WindowSizes {
+    return { openWindows: this.#open.size, ...this.#slices.sizes((slice) => this.#isOpen(slice)) };
   }
 
   find({ start }: WindowName): WindowView | undefined {

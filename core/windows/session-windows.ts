@@ -12,8 +12,9 @@ import {
   type WindowName,
   type WindowSet,
   type WindowSetState,
+  type WindowSizes,
 } from "./window-set.ts";
-import { emptyGroup, type GroupState, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
+import { emptyGroup, groupBytes, type GroupState, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
 
 /**
  * Runs of a group's events, each less than a gap from the next.
@@ -98,6 +99,16 @@ export class SessionWindows implements WindowSet {
     let open = 0;
     for (const { closed } of this.#pages.inMemory()) if (!closed) open++;
     return open;
+  }
+
+  sizes(): WindowSizes {
+    let openWindows = 0;
+    let bytes = 0;
+    for (const { closed, group } of this.#pages.inMemory()) {
+      if (!closed) openWindows++;
+      bytes += groupBytes(group);
+    }
+    return { openWindows, openGroups: openWindows, bytes };
   }
 
   find({ start, session }: WindowName): Session | undefined {

@@ -13,6 +13,7 @@ import {
   type WindowName,
   type WindowSet,
   type WindowSetState,
+  type WindowSizes,
 } from "./window-set.ts";
 import type { GroupState, WindowState } from "./window-state.ts";
 
@@ -79,6 +80,10 @@ export class TumblingWindows implements WindowSet {
     let open = 0;
     for (const window of this.#bins.resident.values()) if (!window.closed) open++;
     return open;
+  }
+
+  sizes(): WindowSizes {
+    return { openWindows: this.countOpen(), ...this.#bins.sizes(({ closed }) => !closed) };
   }
 
   find({ start }: WindowName): WindowState | undefined {

@@ -38,6 +38,25 @@ export function advanceWatermark(
   return Math.max(watermark, idleAsOf - policy.outOfOrdernessMs);
 }
 
+/**
+ * The source that holds a watermark where it is: of those that count, the one with the smallest mark. Undefined when none counts:
+ * then W follows the wall clock, or there was no event yet.
+ */
+export function watermarkHolder(
+  watermark: number,
+  sources: Iterable<Source>,
+  policy: WatermarkPolicy,
+  idleAsOf: number,
+): Source | undefined {
+  let holder: Source | undefined;
+  for (const source of sources) {
+    if (!isTimed(source) || isIdle(source, policy, idleAsOf)) continue;
+    const isAligned = source.newest - policy.outOfOrdernessMs >= watermark;
+    if (isAligned && (holder === undefined || source.newest < holder.newest)) holder = source;
+  }
+  return holder;
+}
+
 function isTimed(source: Source): boolean {
   return source.newest !== -Infinity && source.name !== PLATFORM_SOURCE;
 }

@@ -65,6 +65,15 @@ export interface WindowSetState {
   readonly levels?: number;
 }
 
+/** How much a set holds. */
+export interface WindowSizes {
+  readonly openWindows: number;
+  /** Groups of open windows; of open slices where windows are made of them. */
+  readonly openGroups: number;
+  /** In memory, closed windows lately touched included; roughly. */
+  readonly bytes: number;
+}
+
 /** The encoded parts of a record, or undefined when there is none. */
 export type LoadRecord = (key: number) => readonly Uint8Array[] | undefined;
 
@@ -104,6 +113,8 @@ export interface WindowSet {
   /** End of the earliest window that is there and has not closed, or null. */
   earliestOpenEnd(): number | null;
   countOpen(): number;
+  /** Looks at every group in memory: for who asks now and then. */
+  sizes(): WindowSizes;
 
   /** One window, from memory or storage. */
   find(name: WindowName): WindowView | undefined;

@@ -29,6 +29,14 @@ export function mergeGroup(into: GroupState, from: GroupState): void {
   for (const [m, accumulator] of from.accumulators.entries()) into.accumulators[m]?.merge(accumulator);
 }
 
+/** A map's entry, the group's object and its list. */
+const GROUP_BYTES = 120;
+
+/** Bytes of memory that a group takes, roughly. */
+export function groupBytes({ key, accumulators }: GroupState): number {
+  return accumulators.reduce((bytes, state) => bytes + state.retainedBytes(), GROUP_BYTES + key.length);
+}
+
 /** One tumbling window of one aggregation, or one slice of hopping ones, with its mergeable state. Times are epoch ms. */
 export interface WindowState {
   readonly start: number;

@@ -59,6 +59,11 @@ export class ChunkLog {
     return this.#unsealedEvents;
   }
 
+  /** Packed bytes held in memory. */
+  get cachedBytes(): number {
+    return this.#cachedBytes;
+  }
+
   get chunks(): readonly LogChunk[] {
     return this.#chunks;
   }

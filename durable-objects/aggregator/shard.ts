@@ -8,6 +8,7 @@ import { type Counted, type IntakeDeps, takeMessages, takeResolved } from "./int
 import { LateInbox, type Resolved } from "./late-resolver.ts";
 import { allRows, type ApplyOutcome, type IncomingMessage, MessageReader, readJoined } from "./messages.ts";
 import { Sealer, type ShardOwner } from "./sealer.ts";
+import { Slots } from "./slots.ts";
 import { type LogEntry, ShardTables } from "./tables.ts";
 import { Tally } from "./tally.ts";
 
@@ -32,11 +33,15 @@ export interface ShardGround {
   readonly storage: DurableObjectStorage;
   readonly db: D1Database;
   readonly tenant: string;
+  /** The object's number; 0 is home. */
+  readonly shard: number;
   /** Ends the object; it starts anew from disk. */
   readonly abort: (error: unknown) => void;
 }
 
 interface Saved {
+  /** Epoch ms. */
+  readonly at?: number;
   readonly incarnation: string;
   readonly checkpointEntry: number;
   readonly trimmableEntry: number;
@@ -59,6 +64,7 @@ export class Shard {
   readonly sealer: Sealer;
   readonly late: LateInbox;
   readonly tally: Tally;
+  readonly slots: Slots;
   readonly reader = new MessageReader();
   readonly #ground: ShardGround;
   readonly #checkpointer: Checkpointer;
@@ -66,18 +72,22 @@ export class Shard {
   #checkpointEntry: number;
   /** Where the checkpoint before the last one was. */
   #trimmableEntry: number;
+  /** Epoch ms of the last checkpoint. */
+  checkpointedAt: number;
   /** Idle checks since the last checkpoint. */
   #ticks = 0;
 
   constructor(ground: ShardGround) {
     this.#ground = ground;
     this.tables = new ShardTables(ground.storage.sql);
+    this.slots = new Slots(this.tables, ground.shard);
     const saved = this.tables.readMeta("machine") as Saved | undefined;
     this.owner = {
       tenant: ground.tenant,
-      shard: 0,
+      shard: ground.shard,
       incarnation: saved?.incarnation ?? crypto.randomUUID().slice(0, 8),
     };
+    this.checkpointedAt = saved?.at ?? Date.now();
     this.#checkpointEntry = saved?.checkpointEntry ?? 0;
     this.#trimmableEntry = saved?.trimmableEntry ?? 0;
     this.#checkpointer = new Checkpointer(this.tables, saved?.storedIds ?? 0);
@@ -192,7 +202,9 @@ export class Shard {
   }
 
   #save(): void {
+    this.checkpointedAt = Date.now();
     const saved: Saved = {
+      at: this.checkpointedAt,
       incarnation: this.owner.incarnation,
       checkpointEntry: this.#checkpointEntry,
       trimmableEntry: this.#trimmableEntry,
@@ -240,8 +252,8 @@ export class Shard {
   }
 
   #intake(): IntakeDeps {
-    const { machine, reader, late, tally } = this;
-    return { machine, reader, late, tally, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
+    const { machine, reader, late, tally, slots } = this;
+    return { machine, reader, late, tally, slots, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
   }
 }
 

@@ -108,6 +108,11 @@ export class ShardTables {
     return row === undefined ? undefined : new Uint8Array(row.body);
   }
 
+  /** Entries in the log. */
+  logEntries(): number {
+    return this.#sql.exec<{ entries: number }>("select count(*) as entries from log").one().entries;
+  }
+
   trimLog(throughEntry: number): void {
     this.#run("delete from log where entry <= ?", throughEntry);
   }

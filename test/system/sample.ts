@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { createRandom } from "../../cli/load/generator.ts";
 import type { Platform } from "./platform.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -212,4 +213,20 @@ export async function ship(
   const { code, stdout, stderr } = await run.done;
   if (code !== 0) throw new Error(`ship ended with ${code}: ${stderr}${stdout}`);
   return summarySchema.parse(JSON.parse(stdout));
+}
+
+/** Fisher–Yates. */
+export function shuffle<T>(list: readonly T[], seed: string): T[] {
+  const random = createRandom(seed);
+  const shuffled: T[] = [];
+  for (const [i, item] of list.entries()) {
+    const at = random.below(i + 1);
+    const moved = shuffled[at];
+    if (moved === undefined) shuffled.push(item);
+    else {
+      shuffled.push(moved);
+      shuffled[at] = item;
+    }
+  }
+  return shuffled;
 }

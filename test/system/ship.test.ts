@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createRandom } from "../../cli/load/generator.ts";
 import { startPlatform } from "./platform.ts";
 import type { Platform } from "./platform.ts";
 import {
@@ -20,6 +19,7 @@ import {
   readTotal,
   readWindows,
   ship,
+  shuffle,
   streamflow,
 } from "./sample.ts";
 
@@ -186,19 +186,3 @@ describe.skipIf(!hasSample)("a log whose lines are shuffled", () => {
     await expectEachEventOnce(platform);
   });
 });
-
-/** Fisher–Yates. */
-function shuffle<T>(list: readonly T[], seed: string): T[] {
-  const random = createRandom(seed);
-  const shuffled: T[] = [];
-  for (const [i, item] of list.entries()) {
-    const at = random.below(i + 1);
-    const moved = shuffled[at];
-    if (moved === undefined) shuffled.push(item);
-    else {
-      shuffled.push(moved);
-      shuffled[at] = item;
-    }
-  }
-  return shuffled;
-}

@@ -5,7 +5,7 @@ import { ApiError, ok } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
 import { isDraining, setDraining } from "../ingest/draining.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
-import { aggregationMetrics, shardMetrics } from "../shard-metrics.ts";
+import { shardMetrics, standingMetrics } from "../shard-metrics.ts";
 import { queueLedger } from "../queue-ledger.ts";
 import { checkReadiness } from "../readiness.ts";
 
@@ -29,7 +29,7 @@ export const healthRoutes = new Hono<AppEnv>()
     const families = [
       ...requests,
       ...shardMetrics(await shard.metrics()),
-      ...aggregationMetrics(await shard.listAggregations()),
+      ...standingMetrics(await shard.introspect()),
     ];
     return c.body(renderMetrics(families), 200, { "Content-Type": METRICS_CONTENT_TYPE });
   })

@@ -1,0 +1,48 @@
+import { Hono } from "hono";
+import type { AggregationStanding, ShardStanding } from "../../durable-objects/aggregator/introspection.ts";
+import { requireRole } from "../auth/index.ts";
+import { type AppEnv, ok } from "../http.ts";
+import { aggregator } from "./aggregations.ts";
+
+/** Why the numbers are where they are: watermarks and who holds them, what waits, what takes memory. */
+export const introspectionRoutes = new Hono<AppEnv>().get("/api/v1/introspection", requireRole("viewer"), async (c) => {
+  const standing = await aggregator(c).introspect();
+  return ok(c, { shards: [shardJson(standing)] });
+});
+
+function shardJson(shard: ShardStanding): unknown {
+  const { log, checkpoint, ids, stateBytes } = shard;
+  return {
+    shard: shard.shard,
+    incarnation: shard.incarnation,
+    as_of: time(shard.asOf),
+    stored_events: shard.storedEvents,
+    duplicate_events: shard.duplicateEvents,
+    sources: shard.sources,
+    late_inbox: shard.lateInbox,
+    log: { unsealed_events: log.unsealedEvents, unsealed_bytes: log.unsealedBytes, entries: log.entries },
+    checkpoint: { at: time(checkpoint.at), age_seconds: checkpoint.ageMs / 1000 },
+    ids: { remembered: ids.remembered, bytes: ids.bytes, bytes_per_id: ids.bytesPerId },
+    state_bytes: stateBytes,
+    database_bytes: shard.databaseBytes,
+    aggregations: shard.aggregations.map(aggregationJson),
+  };
+}
+
+function aggregationJson(one: AggregationStanding): unknown {
+  return {
+    name: one.name,
+    version: one.version,
+    watermark: time(one.watermark),
+    held_by: one.heldBy,
+    lag_seconds: one.lagMs === null ? null : one.lagMs / 1000,
+    late_events: one.lateEvents,
+    duplicate_events: one.duplicateEvents,
+    filter_errors: one.filterErrors,
+    open_windows: one.openWindows,
+    open_groups: one.openGroups,
+    bytes: one.bytes,
+  };
+}
+
+const time = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
