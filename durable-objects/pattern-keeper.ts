@@ -9,6 +9,8 @@ import { matchGate } from "./patterns/remote.ts";
 export class PatternKeeper extends DurableObject<Env> {
   readonly #keeper: Keeper;
   readonly #sender: MatchSender;
+  /** Whether the alarm is known to be set: each setting is a row written. */
+  #isArmed = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -30,9 +32,11 @@ export class PatternKeeper extends DurableObject<Env> {
   /** Takes what a shard tells. When it returns, all of it is durable, and what follows from it is on its way. */
   async take(call: KeeperCall): Promise<KeeperAnswer> {
     const answer = this.#keeper.take(call);
-    // With the change itself, so that what waits is sent even when the object dies now.
-    await this.#arm();
-    if (this.#keeper.tables.outgoing > 0) this.ctx.waitUntil(this.#sender.run());
+    const { dueAt } = this.#sender;
+    if (dueAt === null) return answer;
+    // Nothing is awaited in between, so the alarm is written with the change: what waits is sent even if the object dies now.
+    if (!this.#isArmed) await this.#arm(dueAt);
+    this.ctx.waitUntil(this.#sender.run());
     return answer;
   }
 
@@ -41,15 +45,15 @@ export class PatternKeeper extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#isArmed = false;
     await this.#sender.run();
-    await this.#arm();
+    const { dueAt } = this.#sender;
+    if (dueAt !== null) await this.#arm(dueAt);
   }
 
-  /** Sets the alarm when something waits; one that is set stays: each setting is a row written. */
-  async #arm(): Promise<void> {
-    const { dueAt } = this.#sender;
-    if (dueAt === null || (await this.ctx.storage.getAlarm()) !== null) return;
-    await this.ctx.storage.setAlarm(dueAt);
+  async #arm(at: number): Promise<void> {
+    this.#isArmed = true;
+    await this.ctx.storage.setAlarm(at);
   }
 
   #report(what: string, error: unknown): void {

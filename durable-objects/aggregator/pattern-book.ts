@@ -1,9 +1,4 @@
-import {
-  matchesAlike,
-  MAX_PATTERNS,
-  type PatternDefinition,
-  patternSchema,
-} from "../../core/patterns/definition.ts";
+import { matchesAlike, MAX_PATTERNS, type PatternDefinition, patternSchema } from "../../core/patterns/definition.ts";
 import { type PatternPlan, planPattern, type StoredPattern } from "../../core/patterns/plan.ts";
 import type { PlanProblem } from "../../core/windows/plan.ts";
 import type { ShardTables } from "./tables.ts";
@@ -60,10 +55,10 @@ export class PatternBook {
   }
 
   /**
-   * Makes a pattern, or replaces one. One that finds other matches than before starts anew as the next version; otherwise it goes on.
+   * What `write` would make of a definition: a pattern or the next version of one. One that finds other matches than before starts anew as the next version; otherwise it goes on.
    * @param lastEntry of the log: a new one sees what comes after it
    */
-  put(
+  draft(
     definition: PatternDefinition,
     mode: "create" | "replace",
     lastEntry: number,
@@ -77,17 +72,21 @@ export class PatternBook {
     const version = goesOn ? known.version : (known?.version ?? 0) + 1;
     const planned = planPattern({ id, version, definition });
     if (!planned.ok) return { ok: false, reason: "problems", problems: planned.problems };
-    const pattern = { ...planned.plan, since: goesOn ? known.since : lastEntry };
-    if (!goesOn) this.#nextId++;
-    this.#change(known === undefined ? [...this.#patterns, pattern] : this.#patterns.with(this.#patterns.indexOf(known), pattern));
-    return { ok: true, pattern };
+    return { ok: true, pattern: { ...planned.plan, since: goesOn ? known.since : lastEntry } };
   }
 
-  /** @returns false when there is none */
-  delete(name: string): boolean {
-    const known = this.find(name);
-    if (known !== undefined) this.#change(this.#patterns.filter((pattern) => pattern !== known));
-    return known !== undefined;
+  /** Puts a drafted pattern in its place. Part of a change. */
+  write(pattern: BookedPattern): void {
+    const known = this.find(pattern.definition.name);
+    this.#nextId = Math.max(this.#nextId, pattern.id + 1);
+    this.#change(
+      known === undefined ? [...this.#patterns, pattern] : this.#patterns.with(this.#patterns.indexOf(known), pattern),
+    );
+  }
+
+  /** Part of a change. */
+  drop(known: BookedPattern): void {
+    this.#change(this.#patterns.filter((pattern) => pattern !== known));
   }
 
   #change(patterns: readonly BookedPattern[]): void {

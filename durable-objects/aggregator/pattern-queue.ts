@@ -79,6 +79,7 @@ export class PatternQueue {
     return this.#unreadThrough > this.#forwarded ? this.#read(patterns) : this.#take(lastEntry);
   }
 
+  /** Entries up to this one are forwarded, or given up. */
   forwardedThrough(entry: number): void {
     this.#forwarded = Math.max(this.#forwarded, entry);
     const left = this.#runs.filter(({ through }) => through > this.#forwarded);
