@@ -102,13 +102,13 @@ export class PatternQueue {
   #read(patterns: readonly BookedPattern[]): Chunk {
     const read: Run[] = [];
     let rows = 0;
-    for (const { entry, events, body } of this.#tables.logAfter(this.#forwarded)) {
+    for (const { entry, kind, body } of this.#tables.logAfter(this.#forwarded)) {
       if (entry > this.#unreadThrough || rows >= MAX_CHUNK_ROWS) break;
       const byKeeper = new Map<number, GatheredRows>();
       const counts = new Map<number, FeedCounts>();
       const seeing = patterns.filter(({ since }) => since < entry);
       let gathered = 0;
-      if (events > 0 && seeing.length > 0)
+      if ((kind === "events" || kind === "late") && seeing.length > 0)
         for (const batch of readJoined(body))
           gathered += gather(seeing, batch, allRows(batch), byKeeper, (plan) => countsIn(counts, plan.id));
       read.push({ through: entry, rows: gathered, byKeeper, counts });

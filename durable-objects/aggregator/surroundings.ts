@@ -3,6 +3,9 @@ import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import type { KeeperAnswer, KeeperCall, KeeperStatus } from "../patterns/messages.ts";
 import { patternKeeper } from "../patterns/remote.ts";
+import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import { HOME } from "../../core/windows/slot-map.ts";
+import { windowAggregator } from "../remote.ts";
 import type { Heard } from "./alert-feed.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
@@ -43,9 +46,13 @@ export class Surroundings {
   readonly statusOf = async (keeper: number): Promise<readonly KeeperStatus[]> =>
     await patternKeeper(this.#env, this.tenant, keeper).status();
 
+  /** Has home merge a delta. */
+  readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
+    await windowAggregator(this.#env, this.tenant, HOME).merge(delta);
+
   /** Tells how many events were applied in all. */
   readonly tellApplied = async (applied: number): Promise<void> => {
-    await this.#rate().applied(applied);
+    await this.#rate().applied(applied, this.shard);
   };
 
   /** Events accepted so far, those of open leases that may have been included. */
