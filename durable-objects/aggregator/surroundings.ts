@@ -7,6 +7,7 @@ import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
 import type { Heard } from "./alert-feed.ts";
+import type { EarlyWindow } from "./early-watch.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
 export class Surroundings {
@@ -45,6 +46,10 @@ export class Surroundings {
   /** What a keeper holds. */
   readonly statusOf = async (keeper: number): Promise<readonly KeeperStatus[]> =>
     await patternKeeper(this.#env, this.tenant, keeper).status();
+
+  /** Tells the alerts of open windows that rules already hold for. */
+  readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
+    await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
 
   /** Has home merge a delta. */
   readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
