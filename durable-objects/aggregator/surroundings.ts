@@ -2,6 +2,7 @@ import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } 
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import type { Heard } from "./alert-feed.ts";
+import type { EarlyWindow } from "./early-watch.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
 export class Surroundings {
@@ -32,6 +33,10 @@ export class Surroundings {
   /** Tells the alerts of closed windows. */
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
+
+  /** Tells the alerts of open windows that rules already hold for. */
+  readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
+    await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
 
   /** Tells how many events were applied in all. */
   readonly tellApplied = async (applied: number): Promise<void> => {
