@@ -4,6 +4,7 @@ import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Tail } from "../core/events/segments.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { AT_HOME, type HandOver } from "../core/windows/hand-over.ts";
+import type { MergeAnswer } from "../core/windows/delta-terms.ts";
 import type { SlotMap } from "../core/windows/slot-map.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
@@ -26,6 +27,7 @@ import {
 } from "./aggregator/read-windows.ts";
 import { Sealing } from "./aggregator/sealing.ts";
 import { Shard } from "./aggregator/shard.ts";
+import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
 import { latestEvents, tailOf } from "./aggregator/tail.ts";
@@ -46,6 +48,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #shipping: Shipping;
   readonly #alarm: Alarm;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -75,6 +78,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
+    this.#shipping = new Shipping(shard, { ...around, background });
     this.#alarm = new Alarm(
       ctx.storage,
       () => this.#due(),
@@ -83,6 +87,8 @@ export class WindowAggregator extends DurableObject<Env> {
     shard.start({
       counted: (batch, rows) => this.#live.note(batch, rows),
       recalled: (batch, rows) => this.#live.recall(batch, rows),
+      merged: (delta) => this.#live.noteDelta(delta),
+      mergedBefore: (delta) => this.#live.recallDelta(delta),
       affected: (effects) => {
         this.#live.noteEffects(effects);
         this.#alerts.note(effects);
@@ -118,7 +124,35 @@ export class WindowAggregator extends DurableObject<Env> {
   async flush(): Promise<void> {
     await this.#late.run();
     await this.#sealing.sealAll();
+    await this.#shipping.run();
     this.#shard.checkpoint();
+  }
+
+  /** Merges what a shard counted, if it is what comes next of that shard. Home's to do. */
+  async merge(delta: Uint8Array): Promise<MergeAnswer> {
+    if (!this.#shard.isHome) throw new Error("only home merges");
+    const answer = this.#shard.merge(delta, Date.now());
+    this.#tellReaders();
+    await this.#alarm.arm(0);
+    return answer;
+  }
+
+  /** Looks up every late event, seals the whole log and has home merge all that was counted. @throws when one of them fails */
+  async drain(): Promise<void> {
+    await this.#late.run();
+    await this.#sealing.sealAll();
+    await this.#shipping.run();
+  }
+
+  /** What is remembered of the ids in these slots, for the object that takes them over. */
+  exportIds(slots: readonly number[]): Uint8Array {
+    return this.#shard.exportIds(slots);
+  }
+
+  /** Remembers what another object knew of the ids in these slots, and from then on takes their events. */
+  async adopt(epoch: number, slots: readonly number[], ids: Uint8Array): Promise<void> {
+    this.#shard.adopt(epoch, slots, ids);
+    await this.#alarm.arm(0);
   }
 
   override async alarm(): Promise<void> {
@@ -130,6 +164,7 @@ export class WindowAggregator extends DurableObject<Env> {
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
+    await attempt("ship", () => this.#shipping.runIfDue());
     await attempt("alerts", () => this.#alerts.tell());
     await attempt("checkpoint", () => this.#shard.checkpointIfDue(now));
     await this.#alarm.arm(MIN_ALARM_PAUSE_MS);
@@ -220,13 +255,21 @@ export class WindowAggregator extends DurableObject<Env> {
   #tellReaders(): void {
     this.#live.schedule();
     this.#sealing.noteLogged();
+    this.#shipping.noteCounted();
     this.#inBackground("alerts", this.#alerts.tell());
   }
 
   /** When each kind of work is due next. */
   #due(): (number | null)[] {
     const { checkpointDueAt } = this.#shard;
-    return [this.#silence.dueAt, this.#sealing.dueAt, checkpointDueAt, this.#late.dueAt, this.#alerts.retryAt];
+    return [
+      this.#silence.dueAt,
+      this.#sealing.dueAt,
+      checkpointDueAt,
+      this.#late.dueAt,
+      this.#shipping.dueAt,
+      this.#alerts.retryAt,
+    ];
   }
 
   /** Nobody waits for it. Afterwards something else may be due: an answer may ask for more, and a failure for another try. */
