@@ -6,6 +6,7 @@ import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { AT_HOME, type HandOver } from "../core/windows/hand-over.ts";
 import type { MergeAnswer } from "../core/windows/delta-terms.ts";
 import type { SlotMap } from "../core/windows/slot-map.ts";
+import type { PatternDefinition } from "../core/patterns/definition.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
@@ -15,7 +16,11 @@ import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+<<<<<<< HEAD
 import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
+=======
+import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
+>>>>>>> main
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -48,6 +53,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #patterns: Patterns;
   readonly #shipping: Shipping;
   readonly #alarm: Alarm;
 
@@ -85,17 +91,27 @@ export class WindowAggregator extends DurableObject<Env> {
       () => shard.tables.rowsWritten++,
     );
     shard.start({
-      counted: (batch, rows) => this.#live.note(batch, rows),
+      counted: (batch, rows) => {
+        this.#live.note(batch, rows);
+        this.#patterns.feed.note(batch, rows);
+      },
       recalled: (batch, rows) => this.#live.recall(batch, rows),
       merged: (delta) => this.#live.noteDelta(delta),
       mergedBefore: (delta) => this.#live.recallDelta(delta),
       affected: (effects) => {
         this.#live.noteEffects(effects);
         this.#alerts.note(effects);
+        this.#patterns.feed.noteLogged();
       },
       replayed: (effects) => this.#alerts.note(effects),
-      checkpointing: () => this.#alerts.checkpoint(),
+      checkpointing: () => {
+        this.#alerts.checkpoint();
+        this.#patterns.feed.checkpoint();
+      },
+      heldAfter: () => this.#patterns.feed.heldAfter,
     });
+    this.#patterns = new Patterns(shard, { ...around, background });
+    shard.machine.alsoWaiting = () => this.#patterns.feed.waiting();
     void ctx.blockConcurrencyWhile(async () => await this.#alarm.load());
   }
 
@@ -159,8 +175,12 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#alarm.rang();
     const now = Date.now();
     const { attempt } = this.#around;
+    // First: what keepers wait for decides when the next idle check is worth while.
+    await attempt("patterns", () => this.#patterns.feed.run());
     await attempt("idle check", async () => {
-      if (await this.#silence.checkIfDue(now)) this.#live.schedule();
+      if (!(await this.#silence.checkIfDue(now))) return;
+      this.#live.schedule();
+      this.#patterns.feed.schedule();
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
@@ -206,6 +226,28 @@ export class WindowAggregator extends DurableObject<Env> {
 
   deleteAggregation(name: string): DeleteResult {
     return this.#definitions.delete(name);
+  }
+
+  async listPatterns(): Promise<PatternInfo[]> {
+    return await this.#patterns.list();
+  }
+
+  async getPattern(name: string): Promise<PatternInfo | null> {
+    return await this.#patterns.get(name);
+  }
+
+  /** Makes a pattern over events from now on, or replaces one. */
+  async putPattern(definition: PatternDefinition, mode: "create" | "replace"): Promise<PutPatternResult> {
+    const result = await this.#patterns.put(definition, mode);
+    await this.#alarm.arm(0);
+    return result;
+  }
+
+  /** @returns false when there is none */
+  async deletePattern(name: string): Promise<boolean> {
+    const isDeleted = this.#patterns.delete(name);
+    await this.#alarm.arm(0);
+    return isDeleted;
   }
 
   windows(name: string, query: WindowsQuery): WindowPage | null {
@@ -254,6 +296,7 @@ export class WindowAggregator extends DurableObject<Env> {
   /** Passes on what was just counted; nobody waits for it. */
   #tellReaders(): void {
     this.#live.schedule();
+    this.#patterns.feed.schedule();
     this.#sealing.noteLogged();
     this.#shipping.noteCounted();
     this.#inBackground("alerts", this.#alerts.tell());
@@ -269,6 +312,7 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#late.dueAt,
       this.#shipping.dueAt,
       this.#alerts.retryAt,
+      this.#patterns.feed.dueAt,
     ];
   }
 

@@ -10,6 +10,8 @@ function named(tenant: string, kind: string): string {
 export const aggregatorName = (tenant: string, shard: number): string => named(tenant, `windows:${shard}`);
 export const alertManagerName = (tenant: string): string => named(tenant, "alerts");
 export const liveHubName = (tenant: string): string => named(tenant, "live");
+/** Name of the object that holds some keys of a tenant's patterns. @param keeper 0 … KEEPERS − 1 */
+export const patternKeeperName = (tenant: string, keeper: number): string => named(tenant, `patterns:${keeper}`);
 /** An object that holds more of a tenant's live sockets, fed by the one above. @param node from 1 */
 export const liveNodeName = (tenant: string, node: number): string => named(tenant, `live:${node}`);
 export const rateControllerName = (tenant: string): string => named(tenant, "rate");

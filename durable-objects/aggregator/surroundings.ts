@@ -1,6 +1,8 @@
 import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
+import type { KeeperAnswer, KeeperCall, KeeperStatus } from "../patterns/messages.ts";
+import { patternKeeper } from "../patterns/remote.ts";
 import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
@@ -36,6 +38,14 @@ export class Surroundings {
   /** Tells the alerts of closed windows. */
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
+
+  /** Tells a keeper of events and watermarks. */
+  readonly tell = async (keeper: number, call: KeeperCall): Promise<KeeperAnswer> =>
+    await patternKeeper(this.#env, this.tenant, keeper).take(call);
+
+  /** What a keeper holds. */
+  readonly statusOf = async (keeper: number): Promise<readonly KeeperStatus[]> =>
+    await patternKeeper(this.#env, this.tenant, keeper).status();
 
   /** Tells the alerts of open windows that rules already hold for. */
   readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
