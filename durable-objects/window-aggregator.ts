@@ -16,7 +16,11 @@ import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+<<<<<<< HEAD
+import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
+=======
 import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
+>>>>>>> main
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -258,6 +262,12 @@ export class WindowAggregator extends DurableObject<Env> {
   queryRange(name: string, query: RangeQuery): RangeResult | null {
     const aggregation = this.#shard.machine.aggregations.get(name);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
+  }
+
+  /** Closed windows as rules see them. Null when there is no such aggregation. */
+  pastWindows(name: string, query: PastQuery): PastPage | null {
+    const aggregation = this.#shard.machine.aggregations.get(name);
+    return aggregation === undefined ? null : pastWindows(aggregation, this.#shard.tables, query);
   }
 
   async snapshot(topic: Topic): Promise<TopicSnapshot | null> {
