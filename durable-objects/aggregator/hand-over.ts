@@ -10,7 +10,7 @@ import {
   stepDone,
 } from "../../core/windows/hand-over.ts";
 import type { SlotMap } from "../../core/windows/slot-map.ts";
-import type { ShardTables } from "./tables.ts";
+import type { MetaTable } from "./tables.ts";
 
 /** The alarm takes a hand-over up again that an eviction cut off. */
 const RESUME_AFTER_MS = 1000;
@@ -40,14 +40,14 @@ export interface HandOversDeps<Ids> {
 
 /** Home's part in moving slots: keeps the map and works through the steps, each noted on disk before the next begins. */
 export class HandOvers<Ids> {
-  readonly #tables: ShardTables;
+  readonly #tables: MetaTable;
   readonly #deps: HandOversDeps<Ids>;
   #state: HandOver;
   #running: Promise<void> | undefined;
   #failures = 0;
   #retryAt = 0;
 
-  constructor(tables: ShardTables, deps: HandOversDeps<Ids>) {
+  constructor(tables: MetaTable, deps: HandOversDeps<Ids>) {
     this.#tables = tables;
     this.#deps = deps;
     this.#state = (tables.readMeta("shards") as HandOver | undefined) ?? AT_HOME;
