@@ -43,6 +43,8 @@ export class HandOvers<Ids> {
   readonly #tables: MetaTable;
   readonly #deps: HandOversDeps<Ids>;
   #state: HandOver;
+  /** Asked on every call. */
+  #isMoving: boolean;
   #running: Promise<void> | undefined;
   #failures = 0;
   #retryAt = 0;
@@ -51,6 +53,7 @@ export class HandOvers<Ids> {
     this.#tables = tables;
     this.#deps = deps;
     this.#state = (tables.readMeta("shards") as HandOver | undefined) ?? AT_HOME;
+    this.#isMoving = isMoving(this.#state);
   }
 
   get map(): SlotMap {
@@ -68,7 +71,7 @@ export class HandOvers<Ids> {
   }
 
   get isMoving(): boolean {
-    return isMoving(this.#state);
+    return this.#isMoving;
   }
 
   /** Objects that may hold events which are not in the store yet. */
@@ -136,5 +139,6 @@ export class HandOvers<Ids> {
     if (state === this.#state) return;
     this.#tables.writeMeta("shards", state);
     this.#state = state;
+    this.#isMoving = isMoving(state);
   }
 }

@@ -60,8 +60,7 @@ export class LateInbox {
    * Looks up the oldest entries. Changes nothing: the caller commits what it returns and then calls `settle`.
    *
    * The unsealed log is read first and the store after it. An event leaves the log only once the store has it, and no copy of a
-   * pending event can enter the log meanwhile, so none is missed in between. No other shard's log can hold one: whoever gives a
-   * slot away has sealed everything before.
+   * pending event can enter the log meanwhile, so none is missed in between.
    */
   async resolve(log: ChunkLog): Promise<Resolved | undefined> {
     const entries = this.#tables.lateEntries(EVENTS_PER_RUN);
@@ -97,8 +96,10 @@ export class LateInbox {
         beyond,
         count: SEGMENTS_PER_SEARCH,
       });
-      // Of every shard: whoever owned an id's slot before has sealed its events under its own number.
-      const segments = page.filter(({ minTimestamp, maxTimestamp }) => wanted.overlaps(minTimestamp, maxTimestamp));
+      const segments = page.filter(
+        ({ shard, minTimestamp, maxTimestamp }) =>
+          shard === this.#owner.shard && wanted.overlaps(minTimestamp, maxTimestamp),
+      );
       for (let k = 0; k < segments.length; k += BODIES_PER_READ) {
         for (const body of await loadBodies(this.#db, segments.slice(k, k + BODIES_PER_READ))) {
           for (const batch of readJoined(body)) wanted.strike(batch.ids);

@@ -1,4 +1,11 @@
-import { calm, type LoadReading, READ_EVERY_MS, scale, type Scaling, type ScalingMode } from "../../core/windows/scaling.ts";
+import {
+  calm,
+  type LoadReading,
+  READ_EVERY_MS,
+  scale,
+  type Scaling,
+  type ScalingMode,
+} from "../../core/windows/scaling.ts";
 import type { MetaTable } from "./tables.ts";
 
 /** A tenant of several shards that gets nothing is looked at this often, to see that it is quiet. */

@@ -10,6 +10,12 @@ import type { LogChunk } from "./chunk-log.ts";
 import { LATEST_EVENTS } from "./live-feed.ts";
 import type { Shard } from "./shard.ts";
 
+/** What an object answers of its tail. */
+export interface ShardTail extends Omit<Tail, "shard"> {
+  /** Further objects to ask; home knows them. */
+  readonly others: readonly number[];
+}
+
 /** The unsealed events of a query, in its order, as many as one call can carry. The store has everything before `sealedThrough`. */
 export function tailOf(
   { log, sealer, owner }: Shard,
