@@ -1,12 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
+import type { MergeAnswer } from "../core/windows/delta-terms.ts";
 import { HOME, type SlotMap } from "../core/windows/slot-map.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
 import { type AggregationInfo, Definitions, type DeleteResult, type PutResult } from "./aggregator/definitions.ts";
-import { figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
+import { appliedByObject, figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
 import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
@@ -21,10 +22,13 @@ import {
   type WindowsQuery,
 } from "./aggregator/read-windows.ts";
 import { Sealing } from "./aggregator/sealing.ts";
+import { Sharding, type ShardsInfo } from "./aggregator/sharding.ts";
 import { Shard } from "./aggregator/shard.ts";
+import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
-import { latestEvents, tailOf } from "./aggregator/tail.ts";
+import { windowAggregator } from "./remote.ts";
+import { latestEvents, type ShardTail, type TailReader, tailOf } from "./aggregator/tail.ts";
 
 export type { AggregationInfo, PutResult } from "./aggregator/definitions.ts";
 
@@ -42,6 +46,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #shipping: Shipping;
   readonly #sharding: Sharding<Uint8Array>;
   readonly #alarm: Alarm;
 
@@ -72,6 +77,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
+    this.#shipping = new Shipping(shard, { ...around, background });
     this.#sharding = new Sharding<Uint8Array>(shard.tables, {
       peer: (object) => (object === around.shard ? this : windowAggregator(env, around.tenant, object)),
       applied: () => appliedByObject(shard),
@@ -87,6 +93,8 @@ export class WindowAggregator extends DurableObject<Env> {
     shard.start({
       counted: (batch, rows) => this.#live.note(batch, rows),
       recalled: (batch, rows) => this.#live.recall(batch, rows),
+      merged: (delta) => this.#live.noteDelta(delta),
+      mergedBefore: (delta) => this.#live.recallDelta(delta),
       affected: (effects) => {
         this.#live.noteEffects(effects);
         this.#alerts.note(effects);
@@ -126,7 +134,35 @@ export class WindowAggregator extends DurableObject<Env> {
   async flush(): Promise<void> {
     await this.#late.run();
     await this.#sealing.sealAll();
+    await this.#shipping.run();
     this.#shard.checkpoint();
+  }
+
+  /** Merges what a shard counted, if it is what comes next of that shard. Home's to do. */
+  async merge(delta: Uint8Array): Promise<MergeAnswer> {
+    if (!this.#shard.isHome) throw new Error("only home merges");
+    const answer = this.#shard.merge(delta, Date.now());
+    this.#tellReaders();
+    await this.#alarm.arm(0);
+    return answer;
+  }
+
+  /** Looks up every late event, seals the whole log and has home merge all that was counted. @throws when one of them fails */
+  async drain(): Promise<void> {
+    await this.#late.run();
+    await this.#sealing.sealAll();
+    await this.#shipping.run();
+  }
+
+  /** What is remembered of the ids in these slots, for the object that takes them over. */
+  exportIds(slots: readonly number[]): Uint8Array {
+    return this.#shard.exportIds(slots);
+  }
+
+  /** Remembers what another object knew of the ids in these slots, and from then on takes their events. */
+  async adopt(epoch: number, slots: readonly number[], ids: Uint8Array): Promise<void> {
+    this.#shard.adopt(epoch, slots, ids);
+    await this.#alarm.arm(0);
   }
 
   override async alarm(): Promise<void> {
@@ -138,6 +174,7 @@ export class WindowAggregator extends DurableObject<Env> {
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
+    await attempt("ship", () => this.#shipping.runIfDue());
     await attempt("alerts", () => this.#alerts.tell());
     await attempt("shards", () => {
       if (this.#sharding.look()) this.#moveSlots();
@@ -196,7 +233,7 @@ export class WindowAggregator extends DurableObject<Env> {
 
   async snapshot(topic: Topic): Promise<TopicSnapshot | null> {
     const isUnseen = topic === "events" && !this.#live.hasEvents && this.#shard.machine.stats.total > 0;
-    return isUnseen ? await latestEvents(this.#shard, this.env.DB) : this.#live.snapshot(topic);
+    return isUnseen ? await latestEvents(this.#shard, this.env.DB, this.#otherTails()) : this.#live.snapshot(topic);
   }
 
   /** Kept: an object that is evicted while nothing comes must still know who waits for what comes next. */
@@ -248,6 +285,14 @@ export class WindowAggregator extends DurableObject<Env> {
     return true;
   }
 
+  #otherTails(): TailReader[] {
+    const { tenant } = this.#around;
+    return this.#sharding.others.map((object) => ({
+      object,
+      read: (...query) => windowAggregator(this.env, tenant, object).readTail(...query),
+    }));
+  }
+
   /** Does the steps of a hand-over, as long as there are any; nobody waits for it. */
   #moveSlots(): void {
     this.#inBackground("hand-over", this.#sharding.handOvers.runIfDue());
@@ -265,13 +310,22 @@ export class WindowAggregator extends DurableObject<Env> {
     if (this.#around.shard === HOME && this.#sharding.look()) this.#moveSlots();
     this.#live.schedule();
     this.#sealing.noteLogged();
+    this.#shipping.noteCounted();
     this.#inBackground("alerts", this.#alerts.tell());
   }
 
   /** When each kind of work is due next. */
   #due(): (number | null)[] {
     const { checkpointDueAt } = this.#shard;
-    return [this.#silence.dueAt, this.#sealing.dueAt, checkpointDueAt, this.#late.dueAt, this.#alerts.retryAt, ...this.#sharding.dueAt];
+    return [
+      this.#silence.dueAt,
+      this.#sealing.dueAt,
+      checkpointDueAt,
+      this.#late.dueAt,
+      this.#shipping.dueAt,
+      this.#alerts.retryAt,
+      ...this.#sharding.dueAt,
+    ];
   }
 
   /** Nobody waits for it. Afterwards something else may be due: an answer may ask for more, and a failure for another try. */

@@ -2,8 +2,8 @@ import type { EventBatch } from "../events/event-batch.ts";
 import { Aggregation, type AggregationState, type LoadWindow } from "./aggregation.ts";
 import { BatchView } from "./batch-view.ts";
 import type { Deduplicator, DeduplicatorState } from "./deduplicator.ts";
-import type { Delta } from "./delta.ts";
-import { epochOf, type StoredDefinition } from "./delta-terms.ts";
+import type { Delta, DeltaHead } from "./delta.ts";
+import { epochOf, type MergeAnswer, type StoredDefinition } from "./delta-terms.ts";
 import { IdMemory } from "./id-memory.ts";
 import { IntakeMachine, type Offer, type OnRemembered } from "./intake-machine.ts";
 import { finiteOrNull } from "./finite.ts";
@@ -130,13 +130,35 @@ export class ShardMachine {
   }
 
   /** True when this is the part of its shard's log that comes next, counted by the definitions there are. */
-  awaits({ shard, incarnation, from, epoch }: Pick<Delta, "shard" | "incarnation" | "from" | "epoch">): boolean {
+  awaits({ shard, incarnation, from, epoch }: DeltaHead): boolean {
     return this.shards.cursorOf(shard, incarnation) === from && epoch === epochOf(this.definitions);
   }
 
-  /** Merges in what a shard counted, as if its events came in one call. @throws RangeError when it is not the delta awaited */
+  /** True when a delta that is awaited tells anything that is not known. */
+  brings({ shard, incarnation, from, to, totals }: DeltaHead): boolean {
+    return to > from || this.shards.isNews(shard, incarnation, totals);
+  }
+
+  /** What a shard needs to know after its delta, merged or not. */
+  answer({ shard, incarnation, epoch }: DeltaHead): MergeAnswer {
+    const { definitions } = this;
+    const own = epochOf(definitions);
+    return {
+      cursor: this.shards.cursorOf(shard, incarnation),
+      epoch: own,
+      definitions: epoch === own ? null : definitions,
+      watermarks: [...this.aggregations.values()].map(({ id, watermark }) => [id, finiteOrNull(watermark)] as const),
+    };
+  }
+
+  /**
+   * Merges in what a shard counted, as if its events came in one call.
+   * @throws RangeError when it does not begin where the last one of this shard ended
+   */
   merge(delta: Delta): Effect[] {
-    if (!this.awaits(delta)) throw new RangeError(`not the delta awaited of shard ${delta.shard}`);
+    const { shard, incarnation, from } = delta;
+    if (this.shards.cursorOf(shard, incarnation) !== from)
+      throw new RangeError(`not the part of shard ${shard} that comes next: ${from}`);
     this.shards.advance({ ...delta.totals, shard: delta.shard, incarnation: delta.incarnation, cursor: delta.to });
     if (delta.from === delta.to) return [];
     const parts = new Map(delta.parts.map(({ aggregation, part }) => [aggregation, part]));

@@ -25,7 +25,7 @@ export interface Peer<Ids> {
   /** Looks up every late event, seals the whole log and has home merge all of it. */
   drain(): Promise<void>;
   /** What the object remembers of the ids in these slots. */
-  exportIds(slots: readonly number[]): Promise<Ids>;
+  exportIds(slots: readonly number[]): Ids | Promise<Ids>;
   /** Remembers `ids` beside its own, and then takes events of these slots. */
   adopt(epoch: number, slots: readonly number[], ids: Ids): Promise<void>;
   /** Forgets the ids of slots that it gave up. */

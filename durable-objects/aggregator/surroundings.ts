@@ -1,6 +1,9 @@
 import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
+import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import { HOME } from "../../core/windows/slot-map.ts";
+import { windowAggregator } from "../remote.ts";
 import type { Heard } from "./alert-feed.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
@@ -33,9 +36,13 @@ export class Surroundings {
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
 
+  /** Has home merge a delta. */
+  readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
+    await windowAggregator(this.#env, this.tenant, HOME).merge(delta);
+
   /** Tells how many events were applied in all. */
   readonly tellApplied = async (applied: number): Promise<void> => {
-    await this.#rate().applied(applied);
+    await this.#rate().applied(applied, this.shard);
   };
 
   /** Events accepted so far, those of open leases that may have been included. */

@@ -102,7 +102,7 @@ describe("ids that are handed over with their slots", () => {
           else for (const sent of one) world.send(sent);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
