@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { RuleWatch } from "../core/alerts/watch.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import type { MergeAnswer } from "../core/windows/delta-terms.ts";
@@ -66,7 +67,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#live = new LiveFeed(shard.machine, around, shard.tables.readMeta("watch") as Watch | undefined);
     this.#alerts = new AlertFeed(shard.tables, shard.machine, around);
     this.#definitions = new Definitions(shard, {
-      hasRules: (name) => this.#alerts.watched.has(name),
+      hasRules: (name) => this.#alerts.isWatched(name),
       onDropped: (aggregation) => {
         this.#live.forget(aggregation);
         this.#alerts.forget(aggregation.plan.definition.name);
@@ -242,9 +243,9 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#live.watch(watch);
   }
 
-  /** Aggregations with rules: their closed windows are told to the alerts. */
-  watchRules(aggregations: readonly string[]): void {
-    this.#alerts.watch(aggregations);
+  /** Aggregations with rules: what the alerts are told of their windows. */
+  watchRules(watches: readonly RuleWatch[]): void {
+    this.#alerts.watch(watches);
   }
 
   /** Which object owns which slots. Home's to answer, like all of `shards`, `setShards` and `noteOverloads`. */

@@ -5,6 +5,7 @@ import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
 import type { Heard } from "./alert-feed.ts";
+import type { EarlyWindow } from "./early-watch.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
 export class Surroundings {
@@ -35,6 +36,10 @@ export class Surroundings {
   /** Tells the alerts of closed windows. */
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
+
+  /** Tells the alerts of open windows that rules already hold for. */
+  readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
+    await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
 
   /** Has home merge a delta. */
   readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
