@@ -4,6 +4,7 @@ import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import type { MergeAnswer } from "../core/windows/delta-terms.ts";
 import { HOME, type SlotMap } from "../core/windows/slot-map.ts";
+import type { PatternDefinition } from "../core/patterns/definition.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
@@ -13,6 +14,8 @@ import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
+import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -47,6 +50,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #patterns: Patterns;
   readonly #shipping: Shipping;
   readonly #sharding: Sharding<Uint8Array>;
   readonly #alarm: Alarm;
@@ -74,7 +78,10 @@ export class WindowAggregator extends DurableObject<Env> {
       },
       onPlanned: () => this.#alerts.keepTime(),
     });
-    this.#progress = new Progress(shard.tally, around);
+    this.#progress = new Progress(shard.tally, {
+      ...around,
+      store: () => ({ storeMs: shard.sealer.lastWriteMs, storeFailures: shard.sealer.failures }),
+    });
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
@@ -92,17 +99,27 @@ export class WindowAggregator extends DurableObject<Env> {
       () => shard.tables.rowsWritten++,
     );
     shard.start({
-      counted: (batch, rows) => this.#live.note(batch, rows),
+      counted: (batch, rows) => {
+        this.#live.note(batch, rows);
+        this.#patterns.feed.note(batch, rows);
+      },
       recalled: (batch, rows) => this.#live.recall(batch, rows),
       merged: (delta) => this.#live.noteDelta(delta),
       mergedBefore: (delta) => this.#live.recallDelta(delta),
       affected: (effects) => {
         this.#live.noteEffects(effects);
         this.#alerts.note(effects);
+        this.#patterns.feed.noteLogged();
       },
       replayed: (effects) => this.#alerts.note(effects),
-      checkpointing: () => this.#alerts.checkpoint(),
+      checkpointing: () => {
+        this.#alerts.checkpoint();
+        this.#patterns.feed.checkpoint();
+      },
+      heldAfter: () => this.#patterns.feed.heldAfter,
     });
+    this.#patterns = new Patterns(shard, { ...around, background });
+    shard.machine.alsoWaiting = () => this.#patterns.feed.waiting();
     void ctx.blockConcurrencyWhile(async () => await this.#alarm.load());
   }
 
@@ -115,6 +132,7 @@ export class WindowAggregator extends DurableObject<Env> {
     messages: readonly IncomingMessage[],
     { careful = false, overloads = 0 }: ApplyOptions = {},
   ): Promise<ApplyOutcome> {
+    this.#progress.arrived(messages);
     await this.#late.makeRoom();
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
@@ -170,8 +188,12 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#alarm.rang();
     const now = Date.now();
     const { attempt } = this.#around;
+    // First: what keepers wait for decides when the next idle check is worth while.
+    await attempt("patterns", () => this.#patterns.feed.run());
     await attempt("idle check", async () => {
-      if (await this.#silence.checkIfDue(now)) this.#live.schedule();
+      if (!(await this.#silence.checkIfDue(now))) return;
+      this.#live.schedule();
+      this.#patterns.feed.schedule();
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
@@ -222,6 +244,28 @@ export class WindowAggregator extends DurableObject<Env> {
     return this.#definitions.delete(name);
   }
 
+  async listPatterns(): Promise<PatternInfo[]> {
+    return await this.#patterns.list();
+  }
+
+  async getPattern(name: string): Promise<PatternInfo | null> {
+    return await this.#patterns.get(name);
+  }
+
+  /** Makes a pattern over events from now on, or replaces one. */
+  async putPattern(definition: PatternDefinition, mode: "create" | "replace"): Promise<PutPatternResult> {
+    const result = await this.#patterns.put(definition, mode);
+    await this.#alarm.arm(0);
+    return result;
+  }
+
+  /** @returns false when there is none */
+  async deletePattern(name: string): Promise<boolean> {
+    const isDeleted = this.#patterns.delete(name);
+    await this.#alarm.arm(0);
+    return isDeleted;
+  }
+
   windows(name: string, query: WindowsQuery): WindowPage | null {
     const aggregation = this.#shard.machine.aggregations.get(name);
     return aggregation === undefined ? null : listWindows(aggregation, this.#shard.tables, query);
@@ -230,6 +274,12 @@ export class WindowAggregator extends DurableObject<Env> {
   queryRange(name: string, query: RangeQuery): RangeResult | null {
     const aggregation = this.#shard.machine.aggregations.get(name);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
+  }
+
+  /** Closed windows as rules see them. Null when there is no such aggregation. */
+  pastWindows(name: string, query: PastQuery): PastPage | null {
+    const aggregation = this.#shard.machine.aggregations.get(name);
+    return aggregation === undefined ? null : pastWindows(aggregation, this.#shard.tables, query);
   }
 
   async snapshot(topic: Topic): Promise<TopicSnapshot | null> {
@@ -310,6 +360,7 @@ export class WindowAggregator extends DurableObject<Env> {
   #tellReaders(): void {
     if (this.#around.shard === HOME && this.#sharding.look()) this.#moveSlots();
     this.#live.schedule();
+    this.#patterns.feed.schedule();
     this.#sealing.noteLogged();
     this.#shipping.noteCounted();
     this.#inBackground("alerts", this.#alerts.tell());
@@ -325,6 +376,7 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#late.dueAt,
       this.#shipping.dueAt,
       this.#alerts.retryAt,
+      this.#patterns.feed.dueAt,
       ...this.#sharding.dueAt,
     ];
   }

@@ -35,6 +35,8 @@ export interface ShardObserver {
   readonly replayed: (effects: readonly Effect[]) => void;
   /** What must outlive the log that would bring it forth again is to be written now. */
   readonly checkpointing: () => void;
+  /** Log entries after this one are still needed. */
+  readonly heldAfter: () => number;
 }
 
 /** What a shard stands on. */
@@ -235,7 +237,8 @@ export class Shard {
    * see of the last minutes is read back from them after an eviction.
    */
   trim(): void {
-    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry);
+    const held = this.#observer?.heldAfter() ?? 0;
+    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry, held);
     if (through > 0) this.tables.trimLog(through);
   }
 
