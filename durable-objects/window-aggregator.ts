@@ -77,7 +77,10 @@ export class WindowAggregator extends DurableObject<Env> {
       },
       onPlanned: () => this.#alerts.keepTime(),
     });
-    this.#progress = new Progress(shard.tally, around);
+    this.#progress = new Progress(shard.tally, {
+      ...around,
+      store: () => ({ storeMs: shard.sealer.lastWriteMs, storeFailures: shard.sealer.failures }),
+    });
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
@@ -118,6 +121,7 @@ export class WindowAggregator extends DurableObject<Env> {
    * @throws when an event cannot be applied; then nothing of the call was
    */
   async apply(messages: readonly IncomingMessage[], { careful = false }: ApplyOptions = {}): Promise<ApplyOutcome> {
+    this.#progress.arrived(messages);
     await this.#late.makeRoom();
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
