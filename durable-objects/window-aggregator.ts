@@ -14,8 +14,8 @@ import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
-import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
+import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
