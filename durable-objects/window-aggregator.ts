@@ -16,6 +16,7 @@ import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
 import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
@@ -76,7 +77,10 @@ export class WindowAggregator extends DurableObject<Env> {
       },
       onPlanned: () => this.#alerts.keepTime(),
     });
-    this.#progress = new Progress(shard.tally, around);
+    this.#progress = new Progress(shard.tally, {
+      ...around,
+      store: () => ({ storeMs: shard.sealer.lastWriteMs, storeFailures: shard.sealer.failures }),
+    });
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
@@ -117,6 +121,7 @@ export class WindowAggregator extends DurableObject<Env> {
    * @throws when an event cannot be applied; then nothing of the call was
    */
   async apply(messages: readonly IncomingMessage[], { careful = false }: ApplyOptions = {}): Promise<ApplyOutcome> {
+    this.#progress.arrived(messages);
     await this.#late.makeRoom();
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
@@ -254,6 +259,12 @@ export class WindowAggregator extends DurableObject<Env> {
   queryRange(name: string, query: RangeQuery): RangeResult | null {
     const aggregation = this.#shard.machine.aggregations.get(name);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
+  }
+
+  /** Closed windows as rules see them. Null when there is no such aggregation. */
+  pastWindows(name: string, query: PastQuery): PastPage | null {
+    const aggregation = this.#shard.machine.aggregations.get(name);
+    return aggregation === undefined ? null : pastWindows(aggregation, this.#shard.tables, query);
   }
 
   async snapshot(topic: Topic): Promise<TopicSnapshot | null> {

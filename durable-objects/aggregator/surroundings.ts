@@ -6,6 +6,7 @@ import { patternKeeper } from "../patterns/remote.ts";
 import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
+import type { ShardSigns } from "../rate/downstream.ts";
 import type { Heard } from "./alert-feed.ts";
 import type { EarlyWindow } from "./early-watch.ts";
 
@@ -56,8 +57,8 @@ export class Surroundings {
     await windowAggregator(this.#env, this.tenant, HOME).merge(delta);
 
   /** Tells how many events were applied in all. */
-  readonly tellApplied = async (applied: number): Promise<void> => {
-    await this.#rate().applied(applied, this.shard);
+  readonly tellApplied = async (applied: number, signs: ShardSigns): Promise<void> => {
+    await this.#rate().applied(applied, this.shard, signs);
   };
 
   /** Events accepted so far, those of open leases that may have been included. */
