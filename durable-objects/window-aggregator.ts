@@ -2,6 +2,8 @@ import { DurableObject } from "cloudflare:workers";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Tail } from "../core/events/segments.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
+import { AT_HOME, type HandOver } from "../core/windows/hand-over.ts";
+import type { SlotMap } from "../core/windows/slot-map.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
@@ -10,7 +12,7 @@ import { figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
 import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
-import type { ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -48,7 +50,13 @@ export class WindowAggregator extends DurableObject<Env> {
     super(ctx, env);
     const around = new Surroundings(ctx, env);
     const background = (what: string, work: Promise<unknown>): void => this.#inBackground(what, work);
-    const shard = new Shard({ storage: ctx.storage, db: env.DB, tenant: around.tenant, abort: around.abort });
+    const shard = new Shard({
+      storage: ctx.storage,
+      db: env.DB,
+      tenant: around.tenant,
+      shard: around.shard,
+      abort: around.abort,
+    });
     this.#around = around;
     this.#shard = shard;
     this.#live = new LiveFeed(shard.machine, around, shard.tables.readMeta("watch") as Watch | undefined);
@@ -85,10 +93,10 @@ export class WindowAggregator extends DurableObject<Env> {
 
   /**
    * Takes messages: decides which events are new, logs them, counts them, in one transaction. When it returns, all of it is durable.
-   * @param careful decode every row first, so that a bad message fails before anything has changed
+   * Messages with events of slots that this object does not own are refused, each as a whole.
    * @throws when an event cannot be applied; then nothing of the call was
    */
-  async apply(messages: readonly IncomingMessage[], careful = false): Promise<ApplyOutcome> {
+  async apply(messages: readonly IncomingMessage[], { careful = false }: ApplyOptions = {}): Promise<ApplyOutcome> {
     await this.#late.makeRoom();
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
@@ -187,6 +195,11 @@ export class WindowAggregator extends DurableObject<Env> {
   /** Aggregations with rules: their closed windows are told to the alerts. */
   watchRules(aggregations: readonly string[]): void {
     this.#alerts.watch(aggregations);
+  }
+
+  /** Which object owns which slots. Home's to answer. */
+  slotMap(): SlotMap {
+    return ((this.#shard.tables.readMeta("shards") as HandOver | undefined) ?? AT_HOME).map;
   }
 
   /** Answers when the object can take events. @throws when it cannot, whatever they are */

@@ -12,6 +12,7 @@ import { ApiError, errorResponse } from "./http.ts";
 import type { AppContext, AppEnv } from "./http.ts";
 import { ingestRoutes } from "./ingest/routes.ts";
 import { logError } from "./log.ts";
+import { isMarked } from "./object-errors.ts";
 import { requestShell } from "./request.ts";
 
 /** Paths the Worker answers itself; the same list as `run_worker_first` in wrangler.toml. Everything else is the dashboard's. */
@@ -62,13 +63,8 @@ function isStoreAway(error: Error): boolean {
 function toApiError(error: Error, c: AppContext): ApiError {
   if (error instanceof ApiError) return error;
   logError("request_failed", error, { correlation_id: c.get("correlationId") });
-  if (isSet(error, "overloaded") || isSet(error, "retryable") || isStoreAway(error)) {
+  if (isMarked(error, "overloaded") || isMarked(error, "retryable") || isStoreAway(error)) {
     return new ApiError("unavailable", "Part of the platform is busy; try again.", null, 1);
   }
   return new ApiError("internal", "Something went wrong on our side.");
-}
-
-/** What the platform marks on an exception of a Durable Object call. */
-function isSet(error: Error, mark: "overloaded" | "retryable"): boolean {
-  return Object.entries(error).some(([name, value]) => name === mark && value === true);
 }

@@ -1,7 +1,9 @@
 import { finiteOrNull } from "./finite.ts";
+import { FINGERPRINT_WORDS, slotOf } from "./fingerprint.ts";
+import type { KnownIds, KnownSource } from "./id-handover.ts";
 import { type IdGroup, IdMemory } from "./id-memory.ts";
 import { MAX_SOURCES, type Source, type Sources } from "./sources.ts";
-import { BUCKET_MS, bucketOf } from "./stored-spans.ts";
+import { BUCKET_MS, bucketOf, StoredSpans } from "./stored-spans.ts";
 
 /** Ids are remembered at least this far behind each source's newest event, memory permitting. */
 export const HORIZON_MS = 15 * 60_000;
@@ -96,6 +98,84 @@ export class Deduplicator {
     if (bucket <= floor || !this.isWithinHorizon(group) || this.memory.has(words, at)) return;
     const handle = this.memory.group(owner, bucket);
     this.memory.add(words, at, handle >= 0 ? handle : this.memory.openGroup(owner, bucket));
+  }
+
+  /** What is known of the ids in these slots. */
+  known(slots: ReadonlySet<number>): KnownIds {
+    const words = new Map<IdGroup, number[]>();
+    for (const group of this.memory.groups()) words.set(group, []);
+    this.memory.forEach((table, at, group) => {
+      if (slots.has(slotOf(table, at))) words.get(group)?.push(...table.subarray(at, at + FINGERPRINT_WORDS));
+    });
+    return {
+      ...this.toJSON(),
+      sources: [...this.#sources].map(({ name, newest, stored }) => ({
+        name,
+        newest: finiteOrNull(newest),
+        stored: stored.toJSON(),
+      })),
+      groups: [...words].map(([{ source, bucket }, list]) => ({
+        owner: source,
+        bucket,
+        words: Uint32Array.from(list),
+      })),
+    };
+  }
+
+  /**
+   * Takes over what another shard knows of the ids in some slots: from now on their events are judged here.
+   *
+   * A group stays complete only if both sides knew theirs completely; where one of them had forgotten, both forget, and copies are
+   * found in the store. Doing it again changes nothing that matters. Groups may go that a checkpoint has: the next one must write all.
+   */
+  adopt({ newestReceived, assignedForgottenThrough, sources, groups }: KnownIds): void {
+    this.#newestReceived = Math.max(this.#newestReceived, newestReceived ?? -Infinity);
+    this.#assignedForgottenThrough = Math.max(this.#assignedForgottenThrough, assignedForgottenThrough ?? -Infinity);
+    const groupsOf = Map.groupBy(groups, ({ owner }) => owner);
+    for (const { bucket, words } of groupsOf.get(ASSIGNED_OWNER) ?? []) this.#take(ASSIGNED_OWNER, bucket, words);
+    for (const [owner, known] of sources.entries()) {
+      if (owner === 0) this.#adoptShared(known);
+      else this.#adoptSource(known, new Map((groupsOf.get(owner) ?? []).map(({ bucket, words }) => [bucket, words])));
+    }
+  }
+
+  #adoptSource({ name, newest, stored }: KnownSource, groups: ReadonlyMap<number, Uint32Array>): void {
+    const source = this.#sources.of(name);
+    source.newest = Math.max(source.newest, newest ?? -Infinity);
+    const spans = new StoredSpans(stored);
+    this.#drop((group) => group.source === source.index && spans.has(group.bucket) && !groups.has(group.bucket));
+    for (const [bucket, words] of groups) {
+      const isComplete = this.memory.group(source.index, bucket) >= 0 || !source.stored.has(bucket);
+      if (isComplete) this.#take(source.index, bucket, words);
+    }
+    source.stored.addAll(stored);
+  }
+
+  /** The sources that share the giver's entry have any name: of the times of their events, nothing is known completely. */
+  #adoptShared({ stored }: KnownSource): void {
+    if (stored.length === 0) return;
+    const spans = new StoredSpans(stored);
+    this.#drop((group) => group.source !== ASSIGNED_OWNER && spans.has(group.bucket));
+    for (const source of this.#sources) source.stored.addAll(stored);
+  }
+
+  #drop(isDoomed: (group: IdGroup) => boolean): void {
+    const doomed = [...this.memory.groups()].filter(isDoomed);
+    if (doomed.length > 0) this.memory.forget(doomed);
+  }
+
+  /** Remembers ids of a group, made if there is none; less than all of them only if the group is forgotten meanwhile. */
+  #take(owner: number, bucket: number, words: Uint32Array): void {
+    if (this.memory.group(owner, bucket) < 0) {
+      if (this.memory.isFull(0)) this.#shrink();
+      this.memory.openGroup(owner, bucket);
+    }
+    for (let at = 0; at < words.length; at += FINGERPRINT_WORDS) {
+      if (this.memory.isFull(1)) this.#shrink();
+      const group = this.memory.group(owner, bucket);
+      if (group < 0) return;
+      if (!this.memory.has(words, at)) this.memory.add(words, at, group);
+    }
   }
 
   toJSON(): DeduplicatorState {

@@ -1,15 +1,19 @@
 import type { EventBatch } from "../events/event-batch.ts";
 import { Aggregation, type AggregationState, type LoadWindow } from "./aggregation.ts";
 import { BatchView } from "./batch-view.ts";
-import { type Candidate, Deduplicator, type DeduplicatorState } from "./deduplicator.ts";
-import { FINGERPRINT_WORDS, fingerprint } from "./fingerprint.ts";
-import { type IdGroup, IdMemory } from "./id-memory.ts";
+import type { Deduplicator, DeduplicatorState } from "./deduplicator.ts";
+import type { Delta } from "./delta.ts";
+import { epochOf, type StoredDefinition } from "./delta-terms.ts";
+import { IdMemory } from "./id-memory.ts";
+import { IntakeMachine, type Offer, type OnRemembered } from "./intake-machine.ts";
 import { finiteOrNull } from "./finite.ts";
 import type { Plan } from "./plan.ts";
-import { type Source, type SourceState, Sources } from "./sources.ts";
+import { type ShardCursor, ShardCursors } from "./shard-cursors.ts";
+import { type SourceMark, SourceMarks } from "./source-marks.ts";
+import { type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
 import { nextIdleCheck } from "./watermark.ts";
-import { byEnd, type WindowName, type WindowView } from "./window-set.ts";
+import { byEnd, type Change, type WindowName, type WindowView } from "./window-set.ts";
 
 /** What a batch did to one aggregation. */
 export interface Effect {
@@ -22,14 +26,6 @@ export interface Effect {
   readonly gone: readonly WindowName[];
 }
 
-export interface Offer {
-  /** Rows stored and counted from now on. */
-  readonly fresh: Uint32Array;
-  /** Rows whose ids must be looked up in the store before anything else is done with them. */
-  readonly unknown: Uint32Array;
-  readonly duplicates: number;
-}
-
 /** Everything but windows and ids, as a checkpoint keeps it. */
 export interface MachineState {
   readonly sources: readonly SourceState[];
@@ -38,27 +34,28 @@ export interface MachineState {
   readonly stats: EventStats;
   readonly duplicates: number;
   readonly idleAsOf: number | null;
+  /** Absent in states written before there were deltas. */
+  readonly shards?: readonly ShardCursor[];
 }
 
-/** Called with each newly remembered id whose group is within the horizon, so that a checkpoint can hold it. */
-export type OnRemembered = (words: Uint32Array, at: number, group: IdGroup) => void;
-
 /**
- * One shard of a tenant: which events are new, and what they do to every aggregation.
+ * Which events are new, and what they do to every aggregation.
  *
- * A deterministic machine: `offer`, `fold` and `tick` with the same arguments in the same order give the same state, so a
- * checkpoint and the log behind it are enough to rebuild it. Time comes in as an argument.
+ * A deterministic machine: `offer`, `fold`, `merge` and `tick` with the same arguments in the same order give the same state, so
+ * a checkpoint and the log behind it are enough to rebuild it. Time comes in as an argument. With one shard it takes events in and
+ * counts them; with more, a shard's machine has no aggregations and takes in, while home's merges what the shards counted.
  */
 export class ShardMachine {
   readonly sources: Sources;
-  readonly deduplicator: Deduplicator;
+  readonly shards: ShardCursors;
   readonly stats: StoreStats;
   readonly aggregations = new Map<string, Aggregation>();
+  /** Those found here; what shards found is in `shards`. */
   duplicates: number;
   /** Time of the last idle check that found nothing accepted and not yet applied. */
   idleAsOf: number;
   readonly #load: LoadWindow;
-  readonly #onRemembered: OnRemembered;
+  readonly #intake: IntakeMachine;
 
   constructor(
     state: MachineState | undefined,
@@ -68,16 +65,30 @@ export class ShardMachine {
     memory = new IdMemory(),
   ) {
     this.sources = new Sources(state?.sources);
-    this.deduplicator = new Deduplicator(this.sources, state?.deduplicator, memory);
+    this.#intake = new IntakeMachine(this.sources, state?.deduplicator, onRemembered, memory);
+    this.shards = new ShardCursors(state?.shards);
     this.stats = new StoreStats(state?.stats);
     this.duplicates = state?.duplicates ?? 0;
     this.idleAsOf = state?.idleAsOf ?? -Infinity;
     this.#load = load;
-    this.#onRemembered = onRemembered;
     for (const { id, plan } of plans) {
       const known = state?.aggregations.find((saved) => saved.id === id);
       this.aggregations.set(plan.definition.name, new Aggregation(plan, known ?? this.#freshState(id, 1), load));
     }
+  }
+
+  get deduplicator(): Deduplicator {
+    return this.#intake.deduplicator;
+  }
+
+  /** Duplicates of the tenant, wherever they were found. */
+  get allDuplicates(): number {
+    return this.duplicates + this.shards.totals.duplicates;
+  }
+
+  /** What shards count by. */
+  get definitions(): readonly StoredDefinition[] {
+    return [...this.aggregations.values()].map(({ id, plan }) => ({ id, definition: plan.definition }));
   }
 
   /** Starts an aggregation over events from now on; windows that events already fell into are partial. */
@@ -95,62 +106,48 @@ export class ShardMachine {
 
   /** Decides which rows of a batch are new, and remembers those. `isPending` knows ids that wait for their look-up. */
   offer(batch: EventBatch, isPending: (id: string) => boolean): Offer {
-    const candidates = new RowCandidates(batch, this.sources);
-    const words = new Uint32Array(FINGERPRINT_WORDS);
-    const fresh = new Uint32Array(batch.length);
-    const unknown: number[] = [];
-    const unknownIds = new Set<string>();
-    let freshCount = 0;
-    for (let row = 0; row < batch.length; row++) {
-      const id = batch.ids[row] ?? "";
-      fingerprint(id, words, 0);
-      const candidate = candidates.at(row);
-      const verdict = this.deduplicator.judge(words, 0, candidate);
-      if (verdict === "new") {
-        this.#remember(words, candidate);
-        fresh[freshCount++] = row;
-      } else if (verdict === "unknown" && !unknownIds.has(id) && !isPending(id)) {
-        unknownIds.add(id);
-        unknown.push(row);
-      }
-    }
-    const duplicates = batch.length - freshCount - unknown.length;
-    this.duplicates += duplicates;
-    return { fresh: fresh.subarray(0, freshCount), unknown: Uint32Array.from(unknown), duplicates };
+    const offer = this.#intake.offer(batch, isPending);
+    this.duplicates += offer.duplicates;
+    return offer;
   }
 
   /** Remembers rows that a log entry says are new, on replay and after a look-up. */
   remember(batch: EventBatch): void {
-    const candidates = new RowCandidates(batch, this.sources);
-    const words = new Uint32Array(FINGERPRINT_WORDS);
-    for (let row = 0; row < batch.length; row++) {
-      fingerprint(batch.ids[row] ?? "", words, 0);
-      if (!this.deduplicator.memory.has(words, 0)) this.#remember(words, candidates.at(row));
-    }
+    this.#intake.remember(batch);
   }
 
   /** Counts new events: in every aggregation, in the statistics, in the sources' marks. */
   fold(batch: EventBatch, rows: Uint32Array): Effect[] {
     if (rows.length === 0) return [];
     const view = new BatchView(batch, rows);
-    const effects = [...this.aggregations.values()].map((aggregation) => ({
-      aggregation,
-      change: aggregation.apply(view),
-    }));
-    this.stats.add(batch, rows);
-    this.#noteSources(batch, rows);
-    return effects.map(({ aggregation, change }) => {
-      const oldest = aggregation.watermark - aggregation.plan.timing.allowedLatenessMs;
-      const touched = change.touched.filter(({ end, revision }) => end > oldest || revision === 0);
-      const revised = touched.filter((window) => window.closed).sort(byEnd);
-      const closed = aggregation.advance(this.sources, this.idleAsOf);
-      return {
-        aggregation,
-        touched: new Set([...touched, ...closed]),
-        emitted: [...revised, ...closed],
-        gone: change.gone,
-      };
-    });
+    const marks = new SourceMarks();
+    marks.add(batch, rows);
+    return this.#count(
+      (aggregation) => aggregation.apply(view),
+      () => this.stats.add(batch, rows),
+      marks,
+    );
+  }
+
+  /** True when this is the part of its shard's log that comes next, counted by the definitions there are. */
+  awaits({ shard, incarnation, from, epoch }: Pick<Delta, "shard" | "incarnation" | "from" | "epoch">): boolean {
+    return this.shards.cursorOf(shard, incarnation) === from && epoch === epochOf(this.definitions);
+  }
+
+  /** Merges in what a shard counted, as if its events came in one call. @throws RangeError when it is not the delta awaited */
+  merge(delta: Delta): Effect[] {
+    if (!this.awaits(delta)) throw new RangeError(`not the delta awaited of shard ${delta.shard}`);
+    this.shards.advance({ ...delta.totals, shard: delta.shard, incarnation: delta.incarnation, cursor: delta.to });
+    if (delta.from === delta.to) return [];
+    const parts = new Map(delta.parts.map(({ aggregation, part }) => [aggregation, part]));
+    return this.#count(
+      (aggregation) => {
+        const part = parts.get(aggregation.id);
+        return part === undefined ? { touched: [], gone: [] } : aggregation.absorb(part);
+      },
+      () => this.stats.merge(delta.stats),
+      delta.sources,
+    );
   }
 
   /** An idle check at `nowMs` that found nothing accepted and not yet applied. */
@@ -178,6 +175,7 @@ export class ShardMachine {
     return {
       sources: this.sources.toJSON(),
       deduplicator: this.deduplicator.toJSON(),
+      shards: this.shards.toJSON(),
       aggregations: [...this.aggregations.values()].map((aggregation) => aggregation.toJSON()),
       stats: this.stats.toJSON(),
       duplicates: this.duplicates,
@@ -202,49 +200,33 @@ export class ShardMachine {
       lateEvents: 0,
       filterErrors: 0,
       partialBefore: newest === null ? null : newest + 1,
-      duplicatesBefore: this.duplicates,
+      duplicatesBefore: this.allDuplicates,
     };
   }
 
-  #remember(words: Uint32Array, candidate: Candidate): void {
-    const group = this.deduplicator.remember(words, 0, candidate);
-    if (group !== undefined && this.deduplicator.isWithinHorizon(group)) this.#onRemembered(words, 0, group);
-  }
-
-  #noteSources(batch: EventBatch, rows: Uint32Array): void {
-    const { values, index } = batch.column(["source"]);
-    const sources = values.map((value) => this.sources.of(String(value)));
-    for (const row of rows) {
-      const source = sources[index[row] ?? 0];
-      const receivedAt = batch.receivedAt[row] ?? 0;
-      if (source === undefined) continue;
-      source.newest = Math.max(source.newest, Math.min(batch.timestamps[row] ?? 0, receivedAt));
-      source.lastReceived = Math.max(source.lastReceived, receivedAt);
+  /** Counts what came, each aggregation by the watermark from before it, and only then moves the watermarks. */
+  #count(apply: (aggregation: Aggregation) => Change, addToStats: () => void, marks: Iterable<SourceMark>): Effect[] {
+    const changes = [...this.aggregations.values()].map((aggregation) => ({
+      aggregation,
+      change: apply(aggregation),
+    }));
+    addToStats();
+    for (const { name, newest, lastReceived } of marks) {
+      const source = this.sources.of(name);
+      source.newest = Math.max(source.newest, newest);
+      source.lastReceived = Math.max(source.lastReceived, lastReceived);
     }
-  }
-}
-
-/** Rows of a batch as the deduplicator wants them: the source looked up once per distinct name. */
-class RowCandidates {
-  readonly #batch: EventBatch;
-  readonly #sources: readonly Source[];
-  readonly #index: Uint32Array;
-
-  constructor(batch: EventBatch, sources: Sources) {
-    const column = batch.column(["source"]);
-    this.#batch = batch;
-    this.#index = column.index;
-    this.#sources = column.values.map((value) => sources.of(String(value)));
-  }
-
-  at(row: number): Candidate {
-    const source = this.#sources[this.#index[row] ?? 0];
-    if (source === undefined) throw new RangeError(`row ${row} has no source`);
-    return {
-      source,
-      timestamp: this.#batch.timestamps[row] ?? 0,
-      receivedAt: this.#batch.receivedAt[row] ?? 0,
-      timestampAssigned: this.#batch.isTimestampAssigned(row),
-    };
+    return changes.map(({ aggregation, change }) => {
+      const oldest = aggregation.watermark - aggregation.plan.timing.allowedLatenessMs;
+      const touched = change.touched.filter(({ end, revision }) => end > oldest || revision === 0);
+      const revised = touched.filter((window) => window.closed).sort(byEnd);
+      const closed = aggregation.advance(this.sources, this.idleAsOf);
+      return {
+        aggregation,
+        touched: new Set([...touched, ...closed]),
+        emitted: [...revised, ...closed],
+        gone: change.gone,
+      };
+    });
   }
 }

@@ -50,7 +50,8 @@ export class Sources {
     const shared = this.#list[0];
     const isFull = this.#list.length > MAX_SOURCES && name !== PLATFORM_SOURCE;
     if (shared !== undefined && isFull) return shared;
-    return this.#append(name, -Infinity, -Infinity, new StoredSpans(), -Infinity);
+    // Events under the shared entry may be this source's, where another shard that had no room for it has handed its slots over.
+    return this.#append(name, -Infinity, -Infinity, new StoredSpans(shared?.stored.toJSON()), -Infinity);
   }
 
   at(index: number): Source | undefined {

@@ -13,6 +13,8 @@ export interface EventStats {
   readonly newest: number | null;
 }
 
+const NO_EVENTS: EventStats = { total: 0, byType: {}, bySource: {}, oldest: null, newest: null };
+
 /** Running totals over every stored event of a shard. */
 export class StoreStats {
   #total: number;
@@ -20,8 +22,10 @@ export class StoreStats {
   readonly #bySource: Map<string, number>;
   #oldest: number;
   #newest: number;
+  readonly #maxNames: number;
 
-  constructor(state: EventStats = { total: 0, byType: {}, bySource: {}, oldest: null, newest: null }) {
+  constructor(state: EventStats = NO_EVENTS, maxNames = MAX_NAMES) {
+    this.#maxNames = maxNames;
     this.#total = state.total;
     this.#byType = new Map(Object.entries(state.byType));
     this.#bySource = new Map(Object.entries(state.bySource));
@@ -35,13 +39,22 @@ export class StoreStats {
 
   add(batch: EventBatch, rows: Uint32Array): void {
     this.#total += rows.length;
-    count(this.#byType, batch.column(["type"]), rows);
-    count(this.#bySource, batch.column(["source"]), rows);
+    this.#count(this.#byType, batch.column(["type"]), rows);
+    this.#count(this.#bySource, batch.column(["source"]), rows);
     for (const row of rows) {
       const timestamp = batch.timestamps[row] ?? 0;
       if (timestamp < this.#oldest) this.#oldest = timestamp;
       if (timestamp > this.#newest) this.#newest = timestamp;
     }
+  }
+
+  /** Adds what was counted apart. */
+  merge({ total, byType, bySource, oldest, newest }: EventStats): void {
+    this.#total += total;
+    for (const [name, added] of Object.entries(byType)) this.#add(this.#byType, name, added);
+    for (const [name, added] of Object.entries(bySource)) this.#add(this.#bySource, name, added);
+    this.#oldest = Math.min(this.#oldest, oldest ?? Infinity);
+    this.#newest = Math.max(this.#newest, newest ?? -Infinity);
   }
 
   toJSON(): EventStats {
@@ -53,15 +66,17 @@ export class StoreStats {
       newest: this.#total === 0 ? null : this.#newest,
     };
   }
-}
 
-function count(totals: Map<string, number>, column: Column, rows: Uint32Array): void {
-  const perPosition = countPositions(column, rows);
-  for (let position = 0; position < perPosition.length; position++) {
-    const added = perPosition[position] ?? 0;
-    if (added === 0) continue;
-    const name = String(column.values[position]);
-    const kept = totals.has(name) || totals.size < MAX_NAMES ? name : REST;
+  #count(totals: Map<string, number>, column: Column, rows: Uint32Array): void {
+    const perPosition = countPositions(column, rows);
+    for (let position = 0; position < perPosition.length; position++) {
+      const added = perPosition[position] ?? 0;
+      if (added > 0) this.#add(totals, String(column.values[position]), added);
+    }
+  }
+
+  #add(totals: Map<string, number>, name: string, added: number): void {
+    const kept = totals.has(name) || totals.size < this.#maxNames ? name : REST;
     totals.set(kept, (totals.get(kept) ?? 0) + added);
   }
 }

@@ -34,6 +34,13 @@ export class StoredSpans {
     if (this.#edges.length > 2 * MAX_RANGES) this.#mergeNearest();
   }
 
+  /** Adds whole ranges: edges as another's `toJSON` gives them. */
+  addAll(edges: readonly number[]): void {
+    const joined = union(this.#edges, edges);
+    this.#edges.splice(0, this.#edges.length, ...joined);
+    while (this.#edges.length > 2 * MAX_RANGES) this.#mergeNearest();
+  }
+
   toJSON(): readonly number[] {
     return this.#edges;
   }
@@ -58,4 +65,20 @@ export class StoredSpans {
     }
     this.#edges.splice(nearest, 2);
   }
+}
+
+/** Edges of what lies in a range of one or the other; ranges that touch are joined. */
+function union(a: readonly number[], b: readonly number[]): number[] {
+  const ranges = [...pairs(a), ...pairs(b)].sort(([x], [y]) => x - y);
+  const joined: [number, number][] = [];
+  for (const [from, to] of ranges) {
+    const last = joined.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else joined.push([from, to]);
+  }
+  return joined.flat();
+}
+
+function pairs(edges: readonly number[]): [number, number][] {
+  return Array.from({ length: edges.length / 2 }, (_, k) => [edges[2 * k] ?? 0, edges[2 * k + 1] ?? 0]);
 }

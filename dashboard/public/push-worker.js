@@ -22,7 +22,7 @@ self.addEventListener("notificationclick", (event) => {
 function readMessage(data) {
   let found = {};
   try {
-    found = data.json();
+    found = data.json() ?? {};
   } catch {
     // Nothing in it, or not JSON.
   }

@@ -126,7 +126,7 @@ export class Definitions {
       steps: stepUnitOf(aggregation.plan.shape),
       watermark: Number.isFinite(aggregation.watermark) ? aggregation.watermark : null,
       lateEvents: aggregation.lateEvents,
-      duplicateEvents: this.#shard.machine.duplicates - aggregation.duplicatesBefore,
+      duplicateEvents: this.#shard.machine.allDuplicates - aggregation.duplicatesBefore,
       filterErrors: aggregation.filterErrors,
       openWindows: aggregation.windows.countOpen(),
     };

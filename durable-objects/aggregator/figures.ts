@@ -27,7 +27,7 @@ export function statsOf({ machine, sealer, log }: Shard): StatsResult {
 export function figuresOf({ machine, tally, log, late, sealer, tables, reader }: Shard): Record<string, number> {
   return {
     events_stored: machine.stats.total,
-    events_duplicate: machine.duplicates,
+    events_duplicate: machine.allDuplicates,
     events_applied: tally.applied,
     unsealed_events: log.unsealedEvents,
     events_late_pending: late.size,

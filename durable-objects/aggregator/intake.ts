@@ -4,6 +4,7 @@ import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { type KeptChunk, repack } from "./chunk-log.ts";
 import type { LateInbox, Resolved } from "./late-resolver.ts";
 import { allRows, type ApplyOutcome, type IncomingMessage, type MessageReader, readChunk } from "./messages.ts";
+import type { Slots } from "./slots.ts";
 import type { Tally } from "./tally.ts";
 
 /** What one change counted, to be logged together. */
@@ -15,6 +16,7 @@ export interface Counted {
 export interface IntakeDeps {
   readonly machine: ShardMachine;
   readonly reader: MessageReader;
+  readonly slots: Slots;
   readonly late: LateInbox;
   readonly tally: Tally;
   readonly onCounted: (batch: EventBatch, rows: Uint32Array) => void;
@@ -25,13 +27,17 @@ export function takeMessages(
   messages: readonly IncomingMessage[],
   deps: IntakeDeps,
 ): Counted & { outcome: ApplyOutcome } {
-  const { machine, late, tally } = deps;
+  const { machine, late, tally, slots } = deps;
   const counted = new Counting(deps);
-  const outcome = { fresh: 0, duplicates: 0, late: 0, unreadable: [] as string[] };
+  const outcome = { fresh: 0, duplicates: 0, late: 0, unreadable: [] as string[], refused: [] as string[] };
   for (const { id, body } of messages) {
     const batch = deps.reader.read(body);
     if (batch === undefined) {
       outcome.unreadable.push(id);
+      continue;
+    }
+    if (!slots.owns(batch)) {
+      outcome.refused.push(id);
       continue;
     }
     const { fresh, unknown, duplicates } = machine.offer(batch, (eventId) => late.has(eventId));

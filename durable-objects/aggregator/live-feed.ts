@@ -164,7 +164,7 @@ export class LiveFeed {
       watermark: minutes === undefined ? null : watermarkOf(minutes),
       totals: {
         events: this.#machine.stats.total,
-        duplicates: this.#machine.duplicates,
+        duplicates: this.#machine.allDuplicates,
         late: minutes?.lateEvents ?? 0,
       },
     };

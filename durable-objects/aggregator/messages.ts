@@ -8,6 +8,13 @@ export interface IncomingMessage {
   readonly body: Uint8Array;
 }
 
+export interface ApplyOptions {
+  /** Decode every row first, so that a bad message fails before anything has changed. */
+  readonly careful?: boolean;
+  /** How often the caller found this object overloaded since it last could tell. */
+  readonly overloads?: number;
+}
+
 export interface ApplyOutcome {
   readonly fresh: number;
   readonly duplicates: number;
@@ -15,6 +22,8 @@ export interface ApplyOutcome {
   readonly late: number;
   /** Ids of messages that cannot be read and never will be; the others were applied. */
   readonly unreadable: readonly string[];
+  /** Ids of messages with events of slots that this object does not own; nothing of them was applied. */
+  readonly refused: readonly string[];
 }
 
 /** Opens messages, one at a time: inflated text is several times a message's size, and decoded columns again. */

@@ -8,6 +8,7 @@ import { type Counted, type IntakeDeps, takeMessages, takeResolved } from "./int
 import { LateInbox, type Resolved } from "./late-resolver.ts";
 import { allRows, type ApplyOutcome, type IncomingMessage, MessageReader, readJoined } from "./messages.ts";
 import { Sealer, type ShardOwner } from "./sealer.ts";
+import { Slots } from "./slots.ts";
 import { type LogEntry, ShardTables } from "./tables.ts";
 import { Tally } from "./tally.ts";
 
@@ -32,6 +33,8 @@ export interface ShardGround {
   readonly storage: DurableObjectStorage;
   readonly db: D1Database;
   readonly tenant: string;
+  /** The object's number; 0 is home. */
+  readonly shard: number;
   /** Ends the object; it starts anew from disk. */
   readonly abort: (error: unknown) => void;
 }
@@ -61,6 +64,7 @@ export class Shard {
   readonly sealer: Sealer;
   readonly late: LateInbox;
   readonly tally: Tally;
+  readonly slots: Slots;
   readonly reader = new MessageReader();
   readonly #ground: ShardGround;
   readonly #checkpointer: Checkpointer;
@@ -76,10 +80,11 @@ export class Shard {
   constructor(ground: ShardGround) {
     this.#ground = ground;
     this.tables = new ShardTables(ground.storage.sql);
+    this.slots = new Slots(this.tables, ground.shard);
     const saved = this.tables.readMeta("machine") as Saved | undefined;
     this.owner = {
       tenant: ground.tenant,
-      shard: 0,
+      shard: ground.shard,
       incarnation: saved?.incarnation ?? crypto.randomUUID().slice(0, 8),
     };
     this.checkpointedAt = saved?.at ?? Date.now();
@@ -247,8 +252,8 @@ export class Shard {
   }
 
   #intake(): IntakeDeps {
-    const { machine, reader, late, tally } = this;
-    return { machine, reader, late, tally, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
+    const { machine, reader, late, tally, slots } = this;
+    return { machine, reader, late, tally, slots, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
   }
 }
 

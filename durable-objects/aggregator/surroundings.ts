@@ -1,4 +1,4 @@
-import { alertManagerName, liveHubName, rateControllerName, tenantOf } from "../../core/events/names.ts";
+import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import type { Heard } from "./alert-feed.ts";
@@ -6,11 +6,14 @@ import type { Heard } from "./alert-feed.ts";
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
 export class Surroundings {
   readonly tenant: string;
+  /** This object's number; 0 is home. */
+  readonly shard: number;
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
 
   constructor(ctx: DurableObjectState, env: Env) {
     this.tenant = tenantOf(ctx.id.name);
+    this.shard = shardOf(ctx.id.name);
     this.#ctx = ctx;
     this.#env = env;
   }

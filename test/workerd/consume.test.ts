@@ -7,6 +7,7 @@ import { retryDelaySeconds } from "../../core/events/poison.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { unpackChunk } from "../../storage/chunk.ts";
 import { type ConsumeDeps, consume } from "../../workers/consume/index.ts";
+import { ConsumerMemory } from "../../workers/consume/memory.ts";
 import worker from "../../workers/index.ts";
 import { eventMessage, events, newTenant, T0 } from "./event-messages.ts";
 
@@ -31,11 +32,11 @@ function poisonedBy(id: string, buried: unknown[], isDown = () => false): Consum
   return {
     target: (tenant) => ({
       ...pick(tenant),
-      apply: async (messages, careful) => {
+      apply: async (messages, options) => {
         if (isDown()) throw new Error("object is gone");
         const ids = messages.flatMap(({ body }) => EventBatch.fromText(unpackChunk(body)).ids);
         if (ids.includes(id)) throw new Error(`cannot fold ${id}`);
-        return await windowAggregator(env, tenant).apply(messages, careful);
+        return await windowAggregator(env, tenant).apply(messages, options);
       },
       ping: async () => {
         if (isDown()) throw new Error("object is gone");
@@ -44,12 +45,14 @@ function poisonedBy(id: string, buried: unknown[], isDown = () => false): Consum
     }),
     bury: async (letter) => buried.push(letter),
     random: () => 0,
+    wait: async () => undefined,
+    memory: new ConsumerMemory(),
   };
 }
 
 function pick(tenant: string) {
   const object = windowAggregator(env, tenant);
-  return { settle: (count: number) => object.settle(count) };
+  return { settle: (count: number) => object.settle(count), slotMap: () => object.slotMap() };
 }
 
 describe("consuming", () => {

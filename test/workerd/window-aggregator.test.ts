@@ -9,12 +9,19 @@ describe("WindowAggregator", () => {
   test("counts each event id once, however often it comes", async () => {
     const { stub } = newAggregator();
     const list = events(100);
-    expect(await stub.apply([message(list)])).toEqual({ fresh: 100, duplicates: 0, late: 0, unreadable: [] });
+    expect(await stub.apply([message(list)])).toEqual({
+      fresh: 100,
+      duplicates: 0,
+      late: 0,
+      unreadable: [],
+      refused: [],
+    });
     expect(await stub.apply([message(list), message(list.slice(0, 50))])).toEqual({
       fresh: 0,
       duplicates: 150,
       late: 0,
       unreadable: [],
+      refused: [],
     });
     expect(await hourlyCounts(stub)).toEqual([100]);
   });
@@ -71,7 +78,7 @@ describe("WindowAggregator", () => {
     // Checkpointed ids of the old hour are past the horizon: after this the object does not know them.
     await evictDurableObject(object);
     const outcome = await stub.apply([message([...old, event("really-new", T0 + 5)])]);
-    expect(outcome).toEqual({ fresh: 0, duplicates: 0, late: 301, unreadable: [] });
+    expect(outcome).toEqual({ fresh: 0, duplicates: 0, late: 301, unreadable: [], refused: [] });
     await expect.poll(async () => (await stub.metrics())["events_late_pending"]).toBe(0);
     const page = await stub.windows("events_1h", everyWindow);
     // Whether the newer window has closed depends on whether an idle check came: these events are years old.
@@ -138,6 +145,7 @@ describe("WindowAggregator", () => {
       duplicates: 0,
       late: 0,
       unreadable: ["broken"],
+      refused: [],
     });
     expect(await hourlyCounts(stub)).toEqual([10]);
   });

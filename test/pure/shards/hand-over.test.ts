@@ -190,7 +190,7 @@ describe("handing slots over", () => {
     }
     const before = [0, 1, 2].map((object) => world.object(object).ownership);
     // The last wave's own orders may come again as well: they ask for what is so already.
-    for (const step of history) world.perform(step);
+    for (const step of history.toReversed()) world.perform(step);
     expect([0, 1, 2].map((object) => world.object(object).ownership)).toEqual(before);
   });
 

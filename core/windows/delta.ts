@@ -1,0 +1,249 @@
+/**
+ * What a shard counted of a stretch of its log, for home to merge: a delta.
+ *
+ * Problem: the same event must not count twice however often a delta is sent, and none may be missed, without a row per event.
+ * Rule: a delta covers the sequence numbers [from, to) of one life of the shard's log. Home keeps its place in that log with its
+ * windows, and takes a delta only if it begins there. So the log is the outbox: what is not merged yet is counted again from it.
+ * Why not replacement of whole windows by version: a shard would have to keep every window, closed ones too, to send it again.
+ */
+import { jsonOf, keyOf } from "../aggregates/value-key.ts";
+import { parseStoredJson } from "../aggregates/canonical-json.ts";
+import { ByteReader, ByteWriter, CorruptStateError } from "../bytes.ts";
+import { CorruptBatchError, EventBatch } from "../events/event-batch.ts";
+import type { FacetValue, OverviewCounts } from "../live/overview-meter.ts";
+import type { Part } from "./aggregation.ts";
+import type { Fragment } from "./fragment.ts";
+import type { Plan } from "./plan.ts";
+import type { ShardTotals } from "./shard-cursors.ts";
+import type { SourceMark } from "./source-marks.ts";
+import type { EventStats } from "./store-stats.ts";
+
+/** Which delta it is, readable without knowing the definitions. */
+export interface DeltaHead {
+  readonly shard: number;
+  readonly incarnation: string;
+  /** Sequence number of its first event. */
+  readonly from: number;
+  /** Sequence number after its last event; `from` when it brings nothing but totals. */
+  readonly to: number;
+  /** Of the definitions it was counted by. */
+  readonly epoch: string;
+  /** As of `to`. */
+  readonly totals: ShardTotals;
+}
+
+export interface DeltaPart {
+  readonly aggregation: number;
+  readonly part: Part;
+}
+
+export interface Delta extends DeltaHead {
+  readonly stats: EventStats;
+  readonly sources: readonly SourceMark[];
+  readonly overview: OverviewCounts;
+  /** Its last events, as many as live readers are shown, in the columnar text; "" for none. */
+  readonly latest: string;
+  readonly parts: readonly DeltaPart[];
+}
+
+const VERSION = 1;
+
+export function encodeDelta(delta: Delta): Uint8Array<ArrayBuffer> {
+  const into = new ByteWriter();
+  into.u8(VERSION);
+  writeHead(into, delta);
+  writeStats(into, delta.stats);
+  into.varint(delta.sources.length);
+  for (const { name, newest, lastReceived } of delta.sources) {
+    into.string(name);
+    into.f64(newest);
+    into.f64(lastReceived);
+  }
+  writeOverview(into, delta.overview);
+  into.string(delta.latest);
+  into.varint(delta.parts.length);
+  for (const { aggregation, part } of delta.parts) {
+    into.varint(aggregation);
+    into.bytes(encodePart(part));
+  }
+  return into.toUint8Array();
+}
+
+/** @throws CorruptStateError */
+export function decodeDeltaHead(bytes: Uint8Array): DeltaHead {
+  return readHead(new ByteReader(bytes));
+}
+
+/**
+ * @param planOf the plan of an aggregation of the delta's definitions
+ * @throws CorruptStateError when `encodeDelta` did not write it, or not for these plans
+ */
+export function decodeDelta(bytes: Uint8Array, planOf: (aggregation: number) => Plan | undefined): Delta {
+  const from = new ByteReader(bytes);
+  const head = readHead(from);
+  const stats = readStats(from);
+  if (stats.total !== head.to - head.from) throw new CorruptStateError(`${stats.total} events in a delta`);
+  const sources = times(from, () => ({ name: from.string(), newest: finite(from), lastReceived: finite(from) }));
+  const overview = readOverview(from);
+  const latest = from.string();
+  if (latest !== "") assertBatch(latest);
+  const parts = times(from, () => {
+    const aggregation = from.varint();
+    const plan = planOf(aggregation);
+    if (plan === undefined) throw new CorruptStateError(`no aggregation ${aggregation}`);
+    return { aggregation, part: decodePart(from.bytes(), plan, stats.total) };
+  });
+  from.end();
+  return { ...head, stats, sources, overview, latest, parts };
+}
+
+/** What was counted apart of one aggregation, by itself. */
+export function encodePart({ lateEvents, filterErrors, fragments }: Part): Uint8Array {
+  const into = new ByteWriter();
+  into.varint(lateEvents);
+  into.varint(filterErrors);
+  const list = [...fragments];
+  into.varint(list.length);
+  for (const { first, last, group } of list) {
+    into.signedVarint(first);
+    into.varint(last - first);
+    into.string(group.key);
+    for (const accumulator of group.accumulators) accumulator.encode(into);
+  }
+  return into.toUint8Array();
+}
+
+/**
+ * @param events how many events it was counted from, at most
+ * @throws CorruptStateError when `encodePart` did not write it, or not for this plan
+ */
+export function decodePart(bytes: Uint8Array, { measures, shape }: Plan, events: number): Part {
+  const from = new ByteReader(bytes);
+  const lateEvents = from.varint();
+  const filterErrors = from.varint();
+  const fragments = times(from, (): Fragment => {
+    const first = from.signedVarint();
+    const last = first + from.varint();
+    // A longer one would be searched for in pages without end.
+    const longest = shape.type === "session" ? (events - 1) * (shape.gapMs - 1) : 0;
+    if (last - first > longest) throw new CorruptStateError(`${events} events do not reach from ${first} to ${last}`);
+    const key = from.string();
+    return { first, last, group: { key, accumulators: measures.map(({ measure }) => measure.decode(from)) } };
+  });
+  from.end();
+  return { lateEvents, filterErrors, fragments };
+}
+
+function writeHead(into: ByteWriter, { shard, incarnation, from, to, epoch, totals }: DeltaHead): void {
+  into.varint(shard);
+  into.string(incarnation);
+  into.varint(from);
+  into.varint(to - from);
+  into.string(epoch);
+  into.varint(totals.applied);
+  into.varint(totals.duplicates);
+  into.varint(totals.storedBytes);
+}
+
+function readHead(reader: ByteReader): DeltaHead {
+  reader.version(VERSION, "delta");
+  const shard = reader.varint();
+  const incarnation = reader.string();
+  const from = reader.varint();
+  const to = from + reader.varint();
+  const epoch = reader.string();
+  const totals = { applied: reader.varint(), duplicates: reader.varint(), storedBytes: reader.varint() };
+  return { shard, incarnation, from, to, epoch, totals };
+}
+
+function writeStats(into: ByteWriter, { total, byType, bySource, oldest, newest }: EventStats): void {
+  into.varint(total);
+  writeCounts(into, Object.entries(byType));
+  writeCounts(into, Object.entries(bySource));
+  into.f64(oldest ?? Number.NaN);
+  into.f64(newest ?? Number.NaN);
+}
+
+function readStats(from: ByteReader): EventStats {
+  const total = from.varint();
+  const byType = Object.fromEntries(readCounts(from));
+  const bySource = Object.fromEntries(readCounts(from));
+  const [oldest, newest] = [from.f64(), from.f64()];
+  const isTime = total === 0 ? Number.isNaN : Number.isFinite;
+  if (!isTime(oldest) || !isTime(newest)) throw new CorruptStateError("times do not fit the number of events");
+  return { total, byType, bySource, oldest: total === 0 ? null : oldest, newest: total === 0 ? null : newest };
+}
+
+function writeOverview(into: ByteWriter, { seconds, facets }: OverviewCounts): void {
+  into.varint(seconds.length);
+  for (const { at, total, byType } of seconds) {
+    into.varint(at);
+    into.varint(total);
+    writeCounts(into, byType);
+  }
+  into.varint(facets.length);
+  for (const minutes of facets) {
+    into.varint(minutes.length);
+    for (const { minute, values } of minutes) {
+      into.varint(minute);
+      into.varint(values.length);
+      for (const [value, count] of values) {
+        into.string(jsonOf(keyOf(value)));
+        into.varint(count);
+      }
+    }
+  }
+}
+
+function readOverview(from: ByteReader): OverviewCounts {
+  const seconds = times(from, () => ({ at: from.varint(), total: from.varint(), byType: readCounts(from) }));
+  const facets = times(from, () =>
+    times(from, () => ({
+      minute: from.varint(),
+      values: times(from, (): readonly [FacetValue, number] => [facetValue(from.string()), from.varint()]),
+    })),
+  );
+  return { seconds, facets };
+}
+
+function facetValue(text: string): FacetValue {
+  const value = parseStoredJson(text);
+  if (value === null || typeof value === "object") throw new CorruptStateError("a facet's value is no scalar");
+  return value;
+}
+
+function writeCounts(into: ByteWriter, counts: readonly (readonly [string, number])[]): void {
+  into.varint(counts.length);
+  for (const [name, count] of counts) {
+    into.string(name);
+    into.varint(count);
+  }
+}
+
+function readCounts(from: ByteReader): (readonly [string, number])[] {
+  return times(from, (): readonly [string, number] => [from.string(), from.varint()]);
+}
+
+/** Every item takes a byte at least, so a count that is too large is found out before there is room made for it. */
+function times<T>(from: ByteReader, read: () => T): T[] {
+  const count = from.varint(from.remaining);
+  const list: T[] = [];
+  for (let k = 0; k < count; k++) list.push(read());
+  return list;
+}
+
+function finite(from: ByteReader): number {
+  const value = from.f64();
+  if (!Number.isFinite(value)) throw new CorruptStateError("a time is not finite");
+  return value;
+}
+
+function assertBatch(text: string): void {
+  try {
+    const batch = EventBatch.fromText(text);
+    for (let row = 0; row < batch.length; row++) batch.event(row);
+  } catch (cause) {
+    if (cause instanceof CorruptBatchError) throw new CorruptStateError("the latest events cannot be read", { cause });
+    throw cause;
+  }
+}

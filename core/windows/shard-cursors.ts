@@ -1,0 +1,61 @@
+/** What a shard has done in the life of its storage. Never goes back. */
+export interface ShardTotals {
+  /** Events taken from the queue. */
+  readonly applied: number;
+  readonly duplicates: number;
+  /** Bytes of its events, in the store and not yet there. */
+  readonly storedBytes: number;
+}
+
+/** How far home has merged what one shard counted. */
+export interface ShardCursor extends ShardTotals {
+  readonly shard: number;
+  /** One life of the shard's storage: sequence numbers begin anew with another. */
+  readonly incarnation: string;
+  /** Every event of its log before this sequence number is merged. */
+  readonly cursor: number;
+}
+
+/** Home's place in the log of every shard, kept with the windows: what moves the one moves the other. */
+export class ShardCursors {
+  readonly #byLife = new Map<string, ShardCursor>();
+
+  constructor(cursors: readonly ShardCursor[] = []) {
+    for (const cursor of cursors) this.#byLife.set(nameOf(cursor.shard, cursor.incarnation), cursor);
+  }
+
+  /** The sequence number that the shard's next delta must begin with. */
+  cursorOf(shard: number, incarnation: string): number {
+    return this.#byLife.get(nameOf(shard, incarnation))?.cursor ?? 0;
+  }
+
+  advance({ shard, incarnation, cursor, applied, duplicates, storedBytes }: ShardCursor): void {
+    const name = nameOf(shard, incarnation);
+    const known = this.#byLife.get(name);
+    this.#byLife.set(name, {
+      shard,
+      incarnation,
+      cursor,
+      applied: Math.max(applied, known?.applied ?? 0),
+      duplicates: Math.max(duplicates, known?.duplicates ?? 0),
+      storedBytes,
+    });
+  }
+
+  /** Of all shards together. */
+  get totals(): ShardTotals {
+    const sum = { applied: 0, duplicates: 0, storedBytes: 0 };
+    for (const { applied, duplicates, storedBytes } of this.#byLife.values()) {
+      sum.applied += applied;
+      sum.duplicates += duplicates;
+      sum.storedBytes += storedBytes;
+    }
+    return sum;
+  }
+
+  toJSON(): readonly ShardCursor[] {
+    return [...this.#byLife.values()];
+  }
+}
+
+const nameOf = (shard: number, incarnation: string): string => `${shard} ${incarnation}`;

@@ -1,0 +1,110 @@
+import { HOME, type SlotMap } from "../../core/windows/slot-map.ts";
+import type { IncomingMessage } from "../../durable-objects/aggregator/messages.ts";
+import { logError } from "../log.ts";
+import { isMarked } from "../object-errors.ts";
+import { call, type ConsumeDeps } from "./call.ts";
+import { partsOf } from "./split.ts";
+
+/** What became of a message. */
+export type Verdict =
+  /** All of it is on disk. */
+  | { readonly kind: "committed" }
+  | { readonly kind: "unreadable" }
+  /** It has to come again, and is not to blame. */
+  | { readonly kind: "postponed"; readonly why: Trouble }
+  /** Something threw, perhaps because of it. `shard` is the object that did, null when none was asked. */
+  | { readonly kind: "failed"; readonly error: unknown; readonly shard: number | null };
+
+/** Why a message has to come again that is not to blame. */
+export type Trouble = "in transit" | "overloaded" | "no map";
+
+/** Pauses before the map is asked for once more; together some 6 s, and a wave of slots mostly takes less than one. */
+const PAUSES_MS: readonly number[] = [0, 50, 100, 200, 400, 800, 1000, 1000, 1000, 1000];
+
+/**
+ * Takes messages to the objects that own their events, one call per object. What an object refuses, because its slots have been
+ * moved, is taken apart anew by the map of now; while slots are in transit their events wait here, a bounded time.
+ * @param careful let a bad message fail before anything of it has changed
+ * @returns what became of each message, by id
+ */
+export async function deliver(
+  tenant: string,
+  messages: readonly IncomingMessage[],
+  careful: boolean,
+  deps: ConsumeDeps,
+): Promise<ReadonlyMap<string, Verdict>> {
+  const round = new Round(tenant, careful, deps);
+  let pending = await round.send(messages, deps.memory.mapOf(tenant));
+  for (const pauseMs of PAUSES_MS) {
+    if (pending.length === 0) break;
+    if (pauseMs > 0) await deps.wait(pauseMs);
+    const map = await newestMap(tenant, deps);
+    if (map === null) round.postpone(pending, "no map");
+    pending = map === null ? [] : await round.send(pending, map);
+  }
+  round.postpone(pending, "in transit");
+  return new Map(messages.map(({ id }) => [id, round.verdicts.get(id) ?? { kind: "committed" }]));
+}
+
+/** The tenant's map as home has it, or null when home cannot be asked. */
+async function newestMap(tenant: string, deps: ConsumeDeps): Promise<SlotMap | null> {
+  try {
+    const map = await call(() => deps.target(tenant, HOME).slotMap());
+    deps.memory.keepMap(tenant, map);
+    return map;
+  } catch (error) {
+    logError("no slot map", error, { tenant });
+    return null;
+  }
+}
+
+/** The calls that one set of messages takes, and what is known to be wrong with each of them. */
+class Round {
+  readonly verdicts = new Map<string, Verdict>();
+  readonly #tenant: string;
+  readonly #careful: boolean;
+  readonly #deps: ConsumeDeps;
+
+  constructor(tenant: string, careful: boolean, deps: ConsumeDeps) {
+    this.#tenant = tenant;
+    this.#careful = careful;
+    this.#deps = deps;
+  }
+
+  /** Calls each owner once, all at the same time. @returns the parts that found nobody to take them */
+  async send(messages: readonly IncomingMessage[], map: SlotMap): Promise<readonly IncomingMessage[]> {
+    const { byOwner, inTransit, unreadable, broken } = partsOf(messages, map);
+    this.#unreadable(unreadable);
+    for (const { id, error } of broken) this.verdicts.set(id, { kind: "failed", error, shard: null });
+    const refused = await Promise.all([...byOwner].map(([shard, parts]) => this.#sendTo(shard, parts)));
+    return [...inTransit, ...refused.flat()];
+  }
+
+  /** What is wrong already weighs more. */
+  postpone(parts: readonly IncomingMessage[], why: Trouble): void {
+    for (const { id } of parts) if (!this.verdicts.has(id)) this.verdicts.set(id, { kind: "postponed", why });
+  }
+
+  /** @returns the parts that are not the object's to take */
+  async #sendTo(shard: number, parts: readonly IncomingMessage[]): Promise<readonly IncomingMessage[]> {
+    const { target, memory } = this.#deps;
+    const overloads = memory.takeOverloads(this.#tenant, shard);
+    try {
+      const options = { careful: this.#careful, overloads };
+      const { unreadable, refused } = await call(() => target(this.#tenant, shard).apply(parts, options));
+      this.#unreadable(unreadable);
+      return parts.filter(({ id }) => refused.includes(id));
+    } catch (error) {
+      logError("consume", error, { tenant: this.#tenant, shard, messages: parts.length });
+      if (isMarked(error, "overloaded")) {
+        memory.noteOverloads(this.#tenant, shard, overloads + 1);
+        this.postpone(parts, "overloaded");
+      } else for (const { id } of parts) this.verdicts.set(id, { kind: "failed", error, shard });
+      return [];
+    }
+  }
+
+  #unreadable(ids: readonly string[]): void {
+    for (const id of ids) this.verdicts.set(id, { kind: "unreadable" });
+  }
+}
