@@ -14,6 +14,7 @@ import type { EventBatch } from "../events/event-batch.ts";
 import { type Aggregation, partialAggregation } from "./aggregation.ts";
 import { BatchView } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
+import type { Frame } from "./frame.ts";
 import { binsOf } from "./shape.ts";
 import { type Change, NOTHING_STORED, type StoredKeys } from "./window-set.ts";
 
@@ -27,19 +28,30 @@ export interface Stretch {
   readonly to: number;
 }
 
+/** What a recount wants to happen next. */
+export type Next =
+  | { readonly do: "read" }
+  /** With another recount of the same stretch that begins further back. */
+  | { readonly do: "begin anew"; readonly reach: number }
+  | { readonly do: "replace"; readonly through: number }
+  /** It holds more than it may, and none of it can go. */
+  | { readonly do: "give up" };
+
 export class Recount {
   readonly #live: Aggregation;
   #shadow: Aggregation;
   /** Everything before this has taken its place. */
   #position: number;
-  readonly #to: number;
+  #to: number;
   /** Events from here on are counted. */
   readonly #readFrom: number;
+  /** Of sessions. */
   readonly #gapMs: number | null;
+  readonly #frame: Frame | null;
 
   /**
    * @param stretch as `wholeStretch` gives it
-   * @param reach how far before the stretch to begin, from `furtherReach`
+   * @param reach ms before the stretch at which to begin reading, where `next` said so
    */
   constructor(live: Aggregation, stretch: Stretch, reach = firstReach(live)) {
     const { shape } = live.plan;
@@ -47,8 +59,14 @@ export class Recount {
     this.#position = stretch.from;
     this.#to = stretch.to;
     this.#gapMs = shape.type === "session" ? shape.gapMs : null;
+    this.#frame = binsOf(shape);
     this.#readFrom = stretch.from - reach;
     this.#shadow = this.#empty();
+  }
+
+  /** Everything before this has been put in place, epoch ms. */
+  get position(): number {
+    return this.#position;
   }
 
   /** Events to read from the store. Those of a session that goes on beyond the stretch belong to it as well. */
@@ -81,11 +99,37 @@ export class Recount {
   }
 
   /**
-   * How far before the stretch to begin instead, ms; null when it is far enough. Ask before the first `replace`.
+   * What to do next.
    * @param frontier epoch ms: every stored event from before it has been folded
    * @param oldest epoch ms of the oldest event there is
+   * @param isFull true to make room
    */
-  furtherReach(frontier: number, oldest: number): number | null {
+  next(frontier: number, oldest: number, isFull: boolean): Next {
+    const reach = this.#furtherReach(frontier, oldest);
+    if (reach !== null) return { do: "begin anew", reach };
+    const through = this.#finalThrough(frontier);
+    if (through >= this.#to && frontier >= this.#to) return { do: "replace", through };
+    if (!isFull) return { do: "read" };
+    if (through > this.#position) return { do: "replace", through };
+    return this.#narrow() ? { do: "read" } : { do: "give up" };
+  }
+
+  /** Puts what is final, up to `through`, in the place of the live windows, and forgets it here. */
+  replace(through: number, stored: StoredKeys): Change {
+    const position = this.#position;
+    const isFinal = ({ first, last }: Fragment): boolean => first < through && (first >= position || last >= position);
+    const final = [...this.#fragments()].filter(isFinal);
+    const change = this.#live.windows.replace(position, through, final, stored);
+    this.#position = through;
+    // A session that reaches over the limit stays: what comes late may still change it.
+    const isKept = ({ first, last }: Fragment): boolean =>
+      this.#gapMs === null ? first >= through : last + this.#gapMs > through;
+    this.#shadow = this.#keep(isKept);
+    return change;
+  }
+
+  /** How far before the stretch to begin instead, ms; null when it is far enough. */
+  #furtherReach(frontier: number, oldest: number): number | null {
     const gapMs = this.#gapMs;
     if (gapMs === null || this.#readFrom <= oldest || frontier < this.#position) return null;
     for (const { first, last } of this.#fragments()) {
@@ -95,40 +139,35 @@ export class Recount {
     return null;
   }
 
-  /** Up to where windows are final, epoch ms. @param frontier every stored event from before it has been folded */
-  finalThrough(frontier: number): number {
+  /** Up to where windows are final, epoch ms. */
+  #finalThrough(frontier: number): number {
     const reached = Math.min(frontier, this.#to);
-    if (this.#gapMs === null) {
-      if (frontier >= this.#to) return this.#to;
-      return Math.max(this.#position, binsOf(this.#live.plan.shape)?.startOf(reached) ?? reached);
+    const gapMs = this.#gapMs;
+    if (gapMs === null) {
+      const isAll = frontier >= this.#to;
+      return isAll ? this.#to : Math.max(this.#position, this.#frame?.startOf(reached) ?? reached);
     }
     let through = reached;
-    for (const { first, last } of this.#fragments()) {
-      if (last + this.#gapMs > frontier) through = Math.min(through, first);
-    }
+    for (const { first, last } of this.#fragments()) if (last + gapMs > frontier) through = Math.min(through, first);
     return Math.max(through, this.#position);
   }
 
-  /** Whether stored events from `frontier` on could still matter. */
-  isDone(frontier: number): boolean {
-    return frontier >= this.#to && this.finalThrough(frontier) >= this.#to;
+  /** Leaves the later half of the stretch for another time. */
+  #narrow(): boolean {
+    if (this.#gapMs !== null) return false;
+    const starts = [...new Set(Array.from(this.#fragments(), ({ first }) => first))].sort((a, b) => a - b);
+    const middle = starts[Math.ceil(starts.length / 2)];
+    if (middle === undefined || starts.length < 2) return false;
+    this.#to = middle;
+    this.#shadow = this.#keep(({ first }) => first < middle);
+    return true;
   }
 
-  /** Puts what is final, up to `through`, in the place of the live windows, and forgets it here. */
-  replace(through: number, stored: StoredKeys): Change {
-    const position = this.#position;
-    const isFinal = ({ first, last }: Fragment): boolean => first < through && (first >= position || last >= position);
-    const fragments = [...this.#fragments()];
-    const change = this.#live.windows.replace(position, through, fragments.filter(isFinal), stored);
-    this.#position = through;
+  #keep(isKept: (fragment: Fragment) => boolean): Aggregation {
     const kept = this.#empty();
-    // A session that reaches over the limit stays: what comes late may still change it.
-    const isKept = ({ first, last }: Fragment): boolean =>
-      this.#gapMs === null ? first >= through : last + this.#gapMs > through;
-    for (const fragment of fragments) if (isKept(fragment)) kept.windows.absorb(fragment);
+    for (const fragment of this.#fragments()) if (isKept(fragment)) kept.windows.absorb(fragment);
     kept.windows.settle();
-    this.#shadow = kept;
-    return change;
+    return kept;
   }
 
   #fragments(): Iterable<Fragment> {
