@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { AlertJson } from "../core/alerts/alert.ts";
 import type { Hand } from "../core/alerts/alert-life.ts";
 import { hearsAcknowledgements } from "../core/alerts/channel.ts";
-import type { ChannelJson, ChannelTarget } from "../core/alerts/channel.ts";
+import type { ChannelTarget } from "../core/alerts/channel.ts";
 import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
@@ -13,6 +13,7 @@ import type {
   ChannelAnswer,
   ChannelDraft,
   ChannelRemoval,
+  ChannelView,
   Claim,
   DeliveryReport,
   RuleAnswer,
@@ -20,10 +21,13 @@ import type {
   RuleView,
 } from "./alerts/answers.ts";
 import { ChannelBook } from "./alerts/channel-book.ts";
+import { ChannelHealth } from "./alerts/channel-health.ts";
 import { AlertDesk } from "./alerts/desk.ts";
 import { FollowUp } from "./alerts/follow-up.ts";
+import { InFlight } from "./alerts/in-flight.ts";
 import { LiveNotices } from "./alerts/live-notices.ts";
-import type { NotificationKey } from "./alerts/outbox.ts";
+import { MAX_AGE_MS } from "./alerts/outbox.ts";
+import type { Notification, NotificationKey } from "./alerts/outbox.ts";
 import { PushKeys } from "./alerts/push-keys.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
 import { createTables, Settings } from "./alerts/tables.ts";
@@ -42,6 +46,8 @@ const MAX_RESOLVED_IN_SNAPSHOT = 20;
 export class AlertManager extends DurableObject<Env> {
   readonly #desk: AlertDesk;
   readonly #channels: ChannelBook;
+  readonly #health: ChannelHealth;
+  readonly #inFlight = new InFlight();
   readonly #pushKeys: PushKeys;
   readonly #watchList: WatchList;
   readonly #live: LiveNotices;
@@ -55,6 +61,7 @@ export class AlertManager extends DurableObject<Env> {
     const settings = new Settings(storage.sql);
     this.#desk = new AlertDesk(storage);
     this.#channels = new ChannelBook(storage.sql, tenant, env.ENCRYPTION_KEY);
+    this.#health = new ChannelHealth(storage.sql, Math.random);
     this.#pushKeys = new PushKeys(settings, tenant, env.ENCRYPTION_KEY);
     this.#watchList = new WatchList(settings, this.#desk.rules, async (names) => {
       await windowAggregator(env, tenant).watchRules(names);
@@ -65,6 +72,7 @@ export class AlertManager extends DurableObject<Env> {
     this.#followUp = new FollowUp({
       tenant,
       outbox: this.#desk.outbox,
+      health: this.#health,
       watchList: this.#watchList,
       send: async (messages) => {
         await env.NOTIFICATIONS.sendBatch(messages.map((body) => ({ body, contentType: "json" })));
@@ -152,8 +160,12 @@ export class AlertManager extends DurableObject<Env> {
     }
   }
 
-  listChannels(): ChannelJson[] {
-    return this.#channels.list();
+  listChannels(): ChannelView[] {
+    const [now, waiting] = [Date.now(), this.#desk.outbox.counts()];
+    return this.#channels.list().map((channel) => ({
+      ...channel,
+      state: { ...this.#health.json(channel.id, now), waiting: waiting.get(channel.id) ?? 0 },
+    }));
   }
 
   deleteChannel(id: string): ChannelRemoval {
@@ -161,6 +173,7 @@ export class AlertManager extends DurableObject<Env> {
     const rules = this.#desk.rules.using(id).map(({ spec }) => spec.name);
     if (rules.length > 0) return { ok: false, reason: "in_use", rules };
     this.#channels.remove(id);
+    this.#health.forget(id);
     return { ok: true };
   }
 
@@ -177,7 +190,13 @@ export class AlertManager extends DurableObject<Env> {
     const record = this.#desk.log.find(id);
     if (record === null) return null;
     const deliveries = this.#desk.outbox.deliveries(id);
-    return { alert: this.#desk.json(record), history: this.#desk.log.history(id), deliveries };
+    const held = this.#health.held(Date.now());
+    const waiting = this.#desk.outbox.waiting(id).map((one) => ({
+      ...one,
+      isHeld: held.has(one.channelId),
+      dueAt: Math.max(one.dueAt, held.get(one.channelId) ?? 0),
+    }));
+    return { alert: this.#desk.json(record), history: this.#desk.log.history(id), deliveries, waiting };
   }
 
   /** Acknowledges a firing alert; the first acknowledgement stays. */
@@ -215,18 +234,63 @@ export class AlertManager extends DurableObject<Env> {
     return { alerts: records.map((record) => this.#desk.json(record)) };
   }
 
-  /** For the sender: what to deliver, unless it was settled already. */
+  /** For the sender: what to deliver, unless it was settled already or its channel is held. */
   async claimDelivery(key: NotificationKey): Promise<Claim> {
+    const { outbox } = this.#desk;
     const target = await this.#channels.target(key.channelId);
-    const waiting = this.#desk.outbox.find(key);
-    return waiting === null ? { settled: true } : { settled: false, ...waiting, target };
+    const unsettled = outbox.find(key);
+    if (unsettled === null) return { kind: "settled" };
+    const { madeAt, ...waiting } = unsettled;
+    const now = Date.now();
+    if (now - madeAt >= MAX_AGE_MS) return { kind: "expired", ...waiting };
+    if (!this.#inFlight.begin(nameOf(key), now)) return { kind: "held" };
+    const admission = this.#health.enter(key.channelId, now);
+    if (admission.ok) return { kind: "attempt", ...waiting, target, pass: admission.pass };
+    this.#inFlight.end(nameOf(key));
+    outbox.postpone(key, admission.untilMs);
+    await this.#followUp.arm();
+    return { kind: "held" };
   }
 
   /** For the sender: writes an attempt down. */
-  recordDelivery({ alertId, delivery, retryAt }: DeliveryReport): void {
+  async recordDelivery({ alertId, delivery, retryAt, strain, pass }: DeliveryReport): Promise<void> {
     const { outbox } = this.#desk;
-    const hasReleased = this.ctx.storage.transactionSync(() => outbox.record(alertId, delivery, retryAt));
+    const { channelId, outcome, error } = delivery;
+    this.#inFlight.end(nameOf(delivery));
+    const hasReleased = this.ctx.storage.transactionSync(() => {
+      const isKnown = strain !== null && this.#channels.has(channelId);
+      const result = isKnown ? { outcome, error, strain } : null;
+      const circuit = result === null ? null : this.#health.settle(channelId, pass, result, delivery.at);
+      return outbox.record(alertId, { ...delivery, circuit }, retryAt) || circuit === "closed";
+    });
     if (hasReleased) this.ctx.waitUntil(this.#followUp.run());
+    else await this.#followUp.arm();
+  }
+
+  /**
+   * Takes notifications that were given up for another round of attempts.
+   * @returns for each whether it is on its way: not when its alert or its channel is gone
+   */
+  requeue(list: readonly Notification[]): boolean[] {
+    const now = Date.now();
+    const taken = this.ctx.storage.transactionSync(() =>
+      list.map((notification) => {
+        const { alertId, channelId } = notification;
+        if (!this.#channels.has(channelId) || this.#desk.log.find(alertId) === null) return false;
+        this.#desk.outbox.add(notification, now);
+        return true;
+      }),
+    );
+    this.ctx.waitUntil(this.#followUp.run());
+    return taken;
+  }
+
+  /** A test reached the channel: what was held back for it goes now. */
+  channelWorks(id: string): void {
+    if (this.#channels.has(id) && this.#health.restore(id, Date.now())) {
+      this.#desk.outbox.expireLeases(Date.now(), id);
+      this.ctx.waitUntil(this.#followUp.run());
+    }
   }
 
   override async alarm(): Promise<void> {
@@ -260,6 +324,10 @@ export class AlertManager extends DurableObject<Env> {
     this.ctx.waitUntil(this.#followUp.run());
     await armed;
   }
+}
+
+function nameOf({ messageId, channelId }: NotificationKey): string {
+  return `${messageId} ${channelId}`;
 }
 
 /** Whether the queue is another than before: the local one lives in memory and is new with each start. Absent in production. */

@@ -17,7 +17,7 @@ async function consume(batch: MessageBatch, env: Env, ctx: ExecutionContext): Pr
     case "streamflow-dead-letters":
       return await consumeDeadLetters(batch, env);
     case "streamflow-notifications":
-      return await consumeNotifications(batch, env);
+      return await consumeNotifications(batch, env, ctx);
     default:
       throw new Error(`no consumer for queue ${batch.queue}`);
   }

@@ -6,8 +6,10 @@ import {
   loadDeadLettersById,
 } from "../storage/d1/dead-letters.ts";
 import { unpackLetter } from "./dead-letters.ts";
+import { alertManager } from "../durable-objects/alerts/remote.ts";
 import { type PackedMessage, sendMessages } from "./ingest/queue-producer.ts";
 import { logError } from "./log.ts";
+import { unpackNotification } from "./notify/dead-letter.ts";
 
 /** Letters in one replay; the answer says how many are left. */
 export const MAX_REPLAYED = 500;
@@ -48,6 +50,12 @@ export async function replayDeadLetters(env: Env, tenant: string, ids: readonly 
     // A queue that refuses some will refuse more.
     if (step.failed.length > 0) break;
   }
+  return joined(steps);
+}
+
+const NOTHING: Replay = { replayed: 0, events: 0, failed: [], notReplayable: [] };
+
+function joined(steps: readonly Replay[]): Replay {
   return {
     replayed: steps.reduce((sum, { replayed }) => sum + replayed, 0),
     events: steps.reduce((sum, { events }) => sum + events, 0),
@@ -57,6 +65,22 @@ export async function replayDeadLetters(env: Env, tenant: string, ids: readonly 
 }
 
 async function replayStep(env: Env, tenant: string, letters: readonly DeadLetter[]): Promise<Replay> {
+  const notifications = letters.filter(({ kind }) => kind === "notification");
+  const others = letters.filter(({ kind }) => kind !== "notification");
+  return joined([await replayEvents(env, tenant, others), await replayNotifications(env, tenant, notifications)]);
+}
+
+/** Puts notifications back into their alerts' outbox; those of alerts that are long forgotten stay here. */
+async function replayNotifications(env: Env, tenant: string, letters: readonly DeadLetter[]): Promise<Replay> {
+  if (letters.length === 0) return NOTHING;
+  const kept = await alertManager(env, tenant).requeue(letters.map(unpackNotification));
+  const replayed = letters.flatMap(({ id }, k) => (kept[k] === true ? [id] : []));
+  await deleteDeadLetters(env.DB, tenant, replayed);
+  const notReplayable = letters.map(({ id }) => id).filter((id) => !replayed.includes(id));
+  return { ...NOTHING, replayed: replayed.length, notReplayable };
+}
+
+async function replayEvents(env: Env, tenant: string, letters: readonly DeadLetter[]): Promise<Replay> {
   const readable: DeadLetter[] = [];
   const packed: PackedMessage[] = [];
   for (const letter of letters) {

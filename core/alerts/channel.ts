@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { base64 } from "./base64.ts";
-import { emailConfig, emailTarget, shownEmail } from "./channels/email.ts";
-import type { EmailTarget } from "./channels/email.ts";
+import { domainOf, emailConfig, emailTarget, shownEmail } from "./channels/email.ts";
+import type { BindingTarget, EmailTarget } from "./channels/email.ts";
 import { pagerDutyConfig, pagerDutyUrl, shownPagerDuty } from "./channels/pagerduty.ts";
 import type { PagerDutyTarget } from "./channels/pagerduty.ts";
 import { pushConfig, shownPush } from "./channels/push.ts";
@@ -135,12 +135,18 @@ export function addressOf(target: DraftTarget): string {
       return target.endpoint;
     case "email":
       // As a URL, because its parser writes every form of an IP address alike.
-      return `https://${target.host}/`;
+      return `https://${target.transport === "binding" ? domainOf(target) : target.host}/`;
   }
+}
+
+/** Whether the platform itself carries the messages: there is no address to judge. */
+export function isBound(target: DraftTarget): target is BindingTarget {
+  return target.type === "email" && target.transport === "binding";
 }
 
 /** Whether the channel asks for an address that exists in local mode only. */
 export function wantsPrivate(target: DraftTarget): boolean {
+  if (isBound(target)) return false;
   return "apiUrl" in target ? target.apiUrl !== null : target.allowPrivateTargets;
 }
 
@@ -175,7 +181,7 @@ export function secretsOf(target: ChannelTarget): string[] {
     case "push":
       return [target.auth, target.vapid.privateKey, ...pathOf(target.endpoint)];
     case "email":
-      return target.login === null ? [] : wordsOf(target.login);
+      return isBound(target) || target.login === null ? [] : wordsOf(target.login);
   }
 }
 

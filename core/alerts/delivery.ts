@@ -38,6 +38,23 @@ export function decideDelivery(attempted: Attempted, attempt: number, nowMs: num
   return { outcome: "retry", delaySeconds: delaySeconds(attempt, asked, random) };
 }
 
+/** What an attempt says about its receiver, whatever the message was. */
+export interface Strain {
+  /** It did not answer, or answered that it cannot take anything now. */
+  readonly isDown: boolean;
+  /** Seconds for which it wants to be left alone, at most MAX_DELAY_SECONDS; null when it did not say. */
+  readonly retryAfterSeconds: number | null;
+}
+
+/** @returns null when the receiver was not even asked */
+export function strainOf(attempted: Attempted, nowMs: number): Strain | null {
+  if (attempted.kind === "refused") return null;
+  if (attempted.kind === "unanswered") return { isDown: true, retryAfterSeconds: null };
+  const isDown = isTransient(attempted.status);
+  const asked = isDown ? retryAfterSeconds(attempted.retryAfter, nowMs) : null;
+  return { isDown, retryAfterSeconds: asked === null ? null : Math.min(MAX_DELAY_SECONDS, asked) };
+}
+
 function isTransient(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || status >= 500;
 }

@@ -24,6 +24,14 @@ export interface Pass {
   readonly era: number;
 }
 
+/** What of a breaker outlives its process, JSON-able: its state, not the attempts that led there. */
+export interface CircuitSnapshot {
+  readonly state: CircuitState;
+  /** Epoch ms; of meaning while open. */
+  readonly openUntilMs: number;
+  readonly failedRecoveries: number;
+}
+
 const DEFAULTS = {
   windowMs: 10_000,
   minAttempts: 10,
@@ -50,8 +58,12 @@ export class CircuitBreaker {
   #failedRecoveries = 0;
   #opened = 0;
 
-  /** @param random numbers in [0, 1) @throws RangeError for numbers that make no sense */
-  constructor(options: CircuitOptions, random: () => number) {
+  /**
+   * @param random numbers in [0, 1)
+   * @param from where an earlier breaker left off; closed when absent
+   * @throws RangeError for numbers that make no sense
+   */
+  constructor(options: CircuitOptions, random: () => number, from?: CircuitSnapshot) {
     this.#options = { ...DEFAULTS, ...options };
     this.#random = random;
     const { windowMs, minAttempts, openAt, cooldownMs, maxCooldownMs, closeAfter } = this.#options;
@@ -61,6 +73,14 @@ export class CircuitBreaker {
     if (!arePositive || !(openAt > 0 && openAt < 1))
       throw new RangeError("circuit options must be positive, openAt < 1");
     this.#throttle = new ClientThrottle(K, windowMs);
+    if (from === undefined) return;
+    this.#state = from.state;
+    this.#openUntilMs = from.openUntilMs;
+    this.#failedRecoveries = from.failedRecoveries;
+  }
+
+  snapshot(): CircuitSnapshot {
+    return { state: this.#state, openUntilMs: this.#openUntilMs, failedRecoveries: this.#failedRecoveries };
   }
 
   /** How often it has opened. */

@@ -2,7 +2,10 @@ import type { AlertJson } from "../../core/alerts/alert.ts";
 import type { HistoryEntry } from "../../core/alerts/alert-life.ts";
 import type { ChannelJson, ChannelTarget, DraftTarget } from "../../core/alerts/channel.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
-import type { Delivery } from "./outbox.ts";
+import type { Pass } from "../../core/streams/circuit-breaker.ts";
+import type { ChannelState } from "./channel-health.ts";
+import type { Strain } from "../../core/alerts/delivery.ts";
+import type { Delivery, Waiting } from "./outbox.ts";
 import type { StoredRule } from "./rule-book.ts";
 
 /** What a rule is written with; its condition was compiled by the caller. */
@@ -54,22 +57,35 @@ export interface AlertFile {
   readonly alert: AlertJson;
   readonly history: readonly HistoryEntry[];
   readonly deliveries: readonly Delivery[];
+  readonly waiting: readonly (Waiting & { readonly isHeld: boolean })[];
+}
+
+/** A channel and how it is doing. */
+export interface ChannelView extends ChannelJson {
+  readonly state: ChannelState & {
+    /** Notifications that wait for their delivery. */
+    readonly waiting: number;
+  };
 }
 
 export type ActionAnswer =
   | { readonly ok: true; readonly alert: AlertJson }
   | { readonly ok: false; readonly reason: "not_found" | "not_firing" };
 
-/** What the sender needs for one attempt, or that there is nothing left to do. */
+/** What the sender needs for one attempt; `settled` when there is nothing left to do, `held` when not now. */
 export type Claim =
-  | { readonly settled: true }
+  | { readonly kind: "settled" }
+  | { readonly kind: "held" }
+  /** It waited too long: not to be tried any more. */
+  | { readonly kind: "expired"; readonly alertId: string; readonly attempt: number; readonly body: string }
   | {
-      readonly settled: false;
+      readonly kind: "attempt";
       readonly alertId: string;
       readonly attempt: number;
       readonly body: string;
       /** Null when the channel is gone or cannot be decrypted any more. */
       readonly target: ChannelTarget | null;
+      readonly pass: Pass | null;
     };
 
 /** An attempt, and when the next one follows: epoch ms, null when there is none. */
@@ -77,4 +93,8 @@ export interface DeliveryReport {
   readonly alertId: string;
   readonly delivery: Delivery;
   readonly retryAt: number | null;
+  /** Null when the receiver was not asked. */
+  readonly strain: Strain | null;
+  /** Of the claim. */
+  readonly pass: Pass | null;
 }

@@ -1,4 +1,5 @@
 import type { NotificationMessage } from "../../core/alerts/notification-message.ts";
+import type { ChannelHealth } from "./channel-health.ts";
 import { drainOutbox } from "./courier.ts";
 import type { Outbox } from "./outbox.ts";
 import type { WatchList } from "./watch-list.ts";
@@ -10,6 +11,7 @@ const RESUME_AFTER_MS = 5_000;
 export interface FollowUpMeans {
   readonly tenant: string;
   readonly outbox: Outbox;
+  readonly health: ChannelHealth;
   readonly watchList: WatchList;
   readonly send: (messages: readonly NotificationMessage[]) => Promise<void>;
   readonly setAlarm: (at: number) => Promise<void>;
@@ -54,8 +56,8 @@ export class FollowUp {
 
   /** Sets the alarm for the next thing that is due, unless it comes earlier anyway. */
   async arm(): Promise<void> {
-    const { outbox, watchList, now, setAlarm } = this.#means;
-    const due = [outbox.dueAt, watchList.dueAt].filter((at) => at !== null);
+    const { outbox, health, watchList, now, setAlarm } = this.#means;
+    const due = [outbox.dueAt(health.held(now())), watchList.dueAt].filter((at) => at !== null);
     if (due.length === 0) return;
     const at = Math.max(Math.min(...due), now() + RESUME_AFTER_MS);
     if (this.#alarmAt !== null && this.#alarmAt <= at) return;

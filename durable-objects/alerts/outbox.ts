@@ -1,5 +1,6 @@
 import { MAX_DELIVERIES_PER_ALERT } from "../../core/alerts/limits.ts";
 import type { NotificationKind } from "../../core/alerts/notification.ts";
+import type { CircuitChange } from "./channel-health.ts";
 
 /** One notification for one channel. */
 export interface NotificationKey {
@@ -14,6 +15,16 @@ export interface Notification extends NotificationKey {
   readonly body: string;
 }
 
+/** A notification that is not settled. */
+export interface Unsettled {
+  readonly alertId: string;
+  readonly body: string;
+  /** Number of its next attempt, from 1. */
+  readonly attempt: number;
+  /** Epoch ms. */
+  readonly madeAt: number;
+}
+
 /** One attempt to deliver a notification, as it is kept and shown with the alert. */
 export interface Delivery {
   readonly messageId: string;
@@ -23,6 +34,8 @@ export interface Delivery {
   /** Epoch ms. */
   readonly at: number;
   readonly outcome: "delivered" | "retry" | "failed";
+  /** What it did to the channel's circuit breaker; absent in those written before there was one. */
+  readonly circuit?: CircuitChange;
   /** HTTP status; null when there was no answer. */
   readonly status: number | null;
   readonly latencyMs: number;
@@ -32,6 +45,16 @@ export interface Delivery {
 /** How long a queued notification may go without an attempt before it is queued again; doubles each time. */
 const FIRST_LEASE_MS = 30_000;
 const MAX_LEASE_MS = 3_600_000;
+/** A notification that could not be delivered for so long, be it that its channel was held all the time, is given up. */
+export const MAX_AGE_MS = 24 * 3_600_000;
+
+/** A notification that waits, for people. */
+export interface Waiting extends NotificationKey {
+  /** Made so far. */
+  readonly attempts: number;
+  /** Epoch ms at which it is queued again. */
+  readonly dueAt: number;
+}
 
 /**
  * An alert's end is not told before its beginning and its acknowledgement are settled: a receiver that heard them the other
@@ -65,15 +88,43 @@ export class Outbox {
     return this.#sql.exec<{ waiting: number }>("select count(*) as waiting from outbox").one().waiting;
   }
 
-  /** Epoch ms at which the next notification must be queued, or null. */
-  get dueAt(): number | null {
-    const query = `select min(due_at) as due from outbox where ${NOT_HELD_BACK}`;
-    return this.#sql.exec<{ due: number | null }>(query).one().due;
+  /**
+   * Epoch ms at which the next notification must be queued, or null.
+   * @param held channels to which nothing is sent, with the time until which
+   */
+  dueAt(held: ReadonlyMap<string, number>): number | null {
+    const query = `select channel_id, min(due_at) as due from outbox where ${NOT_HELD_BACK} group by channel_id`;
+    const dues = this.#sql
+      .exec<{ channel_id: string; due: number }>(query)
+      .toArray()
+      .map(({ channel_id: id, due }) => Math.max(due, held.get(id) ?? 0));
+    return dues.length === 0 ? null : Math.min(...dues);
+  }
+
+  /** Waiting notifications by channel. */
+  counts(): ReadonlyMap<string, number> {
+    const query = "select channel_id, count(*) as waiting from outbox group by channel_id";
+    const rows = this.#sql.exec<{ channel_id: string; waiting: number }>(query).toArray();
+    return new Map(rows.map(({ channel_id: id, waiting }) => [id, waiting]));
+  }
+
+  /** What of an alert is not yet settled. */
+  waiting(alertId: string): Waiting[] {
+    const query = "select message_id, channel_id, attempts, due_at from outbox where alert_id = ? order by made_at";
+    return this.#sql
+      .exec<{ message_id: string; channel_id: string; attempts: number; due_at: number }>(query, alertId)
+      .toArray()
+      .map((row) => ({
+        messageId: row.message_id,
+        channelId: row.channel_id,
+        attempts: row.attempts,
+        dueAt: row.due_at,
+      }));
   }
 
   add({ messageId, channelId, alertId, body }: Notification, nowMs: number): void {
     this.#sql.exec(
-      "insert or ignore into outbox (message_id, channel_id, alert_id, body, due_at, sends, attempts) values (?, ?, ?, ?, ?, 0, 0)",
+      "insert or ignore into outbox (message_id, channel_id, alert_id, body, due_at, sends, attempts, made_at) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?5)",
       messageId,
       channelId,
       alertId,
@@ -82,16 +133,20 @@ export class Outbox {
     );
   }
 
-  /** Makes everything due now: the queue it was on is gone. */
-  expireLeases(nowMs: number): void {
-    this.#sql.exec("update outbox set due_at = ?", nowMs);
+  /** Makes everything due now, or all of one channel: the queue it was on is gone, or what it waited for has come. */
+  expireLeases(nowMs: number, channelId: string | null = null): void {
+    this.#sql.exec("update outbox set due_at = ?1 where ?2 is null or channel_id = ?2", nowMs, channelId);
   }
 
-  due(nowMs: number, limit: number): (NotificationKey & { readonly sends: number })[] {
+  /** @param held ids of channels to which nothing is sent; what is too old goes to them all the same, to be given up */
+  due(nowMs: number, limit: number, held: readonly string[] = []): (NotificationKey & { readonly sends: number })[] {
     const rows = this.#sql.exec<{ message_id: string; channel_id: string; sends: number }>(
-      `select message_id, channel_id, sends from outbox where due_at <= ? and ${NOT_HELD_BACK} order by due_at limit ?`,
+      `select message_id, channel_id, sends from outbox where due_at <= ?1 and ${NOT_HELD_BACK}
+       and (channel_id not in (select value from json_each(?3)) or made_at <= ?4) order by due_at limit ?2`,
       nowMs,
       limit,
+      JSON.stringify(held),
+      nowMs - MAX_AGE_MS,
     );
     return rows.toArray().map((row) => ({ messageId: row.message_id, channelId: row.channel_id, sends: row.sends }));
   }
@@ -107,13 +162,20 @@ export class Outbox {
     );
   }
 
+  /** It was taken from the queue and not tried: its channel is held. @param untilMs epoch ms */
+  postpone({ messageId, channelId }: NotificationKey, untilMs: number): void {
+    const query = "update outbox set due_at = ?, sends = max(0, sends - 1) where message_id = ? and channel_id = ?";
+    this.#sql.exec(query, untilMs, messageId, channelId);
+  }
+
   /** A notification not yet settled, with the number of its next attempt. */
-  find({ messageId, channelId }: NotificationKey): { alertId: string; body: string; attempt: number } | null {
-    const query = "select alert_id, body, attempts from outbox where message_id = ? and channel_id = ?";
+  find({ messageId, channelId }: NotificationKey): Unsettled | null {
+    const query = "select alert_id, body, attempts, made_at from outbox where message_id = ? and channel_id = ?";
     const row = this.#sql
-      .exec<{ alert_id: string; body: string; attempts: number }>(query, messageId, channelId)
+      .exec<{ alert_id: string; body: string; attempts: number; made_at: number }>(query, messageId, channelId)
       .toArray()[0];
-    return row === undefined ? null : { alertId: row.alert_id, body: row.body, attempt: row.attempts + 1 };
+    if (row === undefined) return null;
+    return { alertId: row.alert_id, body: row.body, attempt: row.attempts + 1, madeAt: row.made_at };
   }
 
   /**
@@ -127,7 +189,7 @@ export class Outbox {
       this.#sql.exec("delete from outbox where message_id = ? and channel_id = ?", messageId, channelId);
     } else {
       const query = "update outbox set attempts = ?, due_at = ? where message_id = ? and channel_id = ?";
-      this.#sql.exec(query, attempt, retryAt + FIRST_LEASE_MS, messageId, channelId);
+      this.#sql.exec(query, attempt, retryAt, messageId, channelId);
     }
     const next = "select coalesce(max(n), -1) + 1 as n from deliveries where alert_id = ?";
     const { n } = this.#sql.exec<{ n: number }>(next, alertId).one();

@@ -10,7 +10,8 @@ const SCHEMA = [
   // Only open alerts are in it: every list of what is wrong now reads these and nothing else.
   `create index if not exists alerts_open on alerts (status) where status <> 'resolved'`,
   `create table if not exists history (alert_id text not null, n integer not null, at integer not null, body text not null, primary key (alert_id, n)) without rowid`,
-  `create table if not exists outbox (message_id text not null, channel_id text not null, alert_id text not null, body text not null, due_at integer not null, sends integer not null, attempts integer not null, primary key (message_id, channel_id)) without rowid`,
+  `create table if not exists outbox (message_id text not null, channel_id text not null, alert_id text not null, body text not null, due_at integer not null, sends integer not null, attempts integer not null, made_at integer not null default 0, primary key (message_id, channel_id)) without rowid`,
+  `create table if not exists channel_health (channel_id text primary key, body text not null) without rowid`,
   `create table if not exists deliveries (alert_id text not null, n integer not null, body text not null, primary key (alert_id, n)) without rowid`,
 ];
 
@@ -27,6 +28,12 @@ export function createTables(sql: SqlStorage): void {
   const hasOldChannels =
     sql.exec("select 1 from pragma_table_info('channels') where name = 'shown_url'").toArray().length > 0;
   if (hasOldChannels) for (const statement of FROM_WEBHOOKS_ONLY) sql.exec(statement);
+  const knowsAge = sql.exec("select 1 from pragma_table_info('outbox') where name = 'made_at'").toArray().length > 0;
+  // A notification of before is as old as its lease says.
+  if (!knowsAge) {
+    sql.exec("alter table outbox add column made_at integer not null default 0");
+    sql.exec("update outbox set made_at = due_at");
+  }
 }
 
 /** Small facts about the object itself, as JSON. */

@@ -3,14 +3,14 @@ export interface DeadLetter {
   readonly tenant: string;
   /** The queue's id of the dead letter. */
   readonly id: string;
-  /** Only `events` can be replayed. */
-  readonly kind: "events" | "unreadable";
+  /** `unreadable` ones cannot be replayed. */
+  readonly kind: "events" | "notification" | "unreadable";
   readonly reason: string;
   readonly attempts: number;
-  /** Events inside; 0 when unreadable. */
+  /** Events inside; 0 when there are none. */
   readonly events: number;
   readonly created_at: number;
-  /** For `events` what `packLetter` made, else whatever arrived, as text. */
+  /** For `events` what `packLetter` made, for `notification` what `buryNotification` made, else whatever arrived, as text. */
   readonly body: string;
 }
 
@@ -34,7 +34,7 @@ const LIST = `
   order by created_at desc, id desc limit ?4`;
 
 const LOAD_AFTER = `
-  select * from dead_letters where tenant = ?1 and kind = 'events' and id > ?2 order by id limit ?3`;
+  select * from dead_letters where tenant = ?1 and kind <> 'unreadable' and id > ?2 order by id limit ?3`;
 
 const LOAD_IDS = `
   select * from dead_letters where tenant = ?1 and id in (select value from json_each(?2)) order by id`;

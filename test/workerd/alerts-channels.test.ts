@@ -153,9 +153,10 @@ describe("one post", () => {
     allowPrivateTargets: false,
   };
   const message = { id: "msg_1", body: "{}" };
+  const PRODUCTION = { ...env, STREAMFLOW_MODE: "production" };
 
   test("follows no redirect and carries a time limit", async () => {
-    await sendOnce(target, message, "production");
+    await sendOnce(target, message, PRODUCTION);
     expect(vi.mocked(fetch).mock.calls).toMatchObject([
       [new URL(target.url), { method: "POST", redirect: "manual", signal: expect.any(AbortSignal) }],
     ]);
@@ -163,10 +164,10 @@ describe("one post", () => {
 
   test("asks again whether its target may be called", async () => {
     const changed = { ...target, url: "http://127.0.0.1/", allowPrivateTargets: true };
-    const result = await sendOnce(changed, message, "production");
+    const result = await sendOnce(changed, message, PRODUCTION);
     expect(result).toMatchObject({ attempted: { kind: "refused" }, error: "the target must be https" });
     expect(fetch).not.toHaveBeenCalled();
-    expect((await sendOnce(changed, message, "local")).attempted).toMatchObject({ kind: "answered", status: 200 });
+    expect((await sendOnce(changed, message, env)).attempted).toMatchObject({ kind: "answered", status: 200 });
   });
 
   test.each([
@@ -174,7 +175,7 @@ describe("one post", () => {
     [new Error("connection refused"), "no answer: connection refused"],
   ])("tells that nobody answered: %s", async (error, expected) => {
     vi.mocked(fetch).mockRejectedValueOnce(error);
-    expect(await sendOnce(target, message, "production")).toMatchObject({
+    expect(await sendOnce(target, message, PRODUCTION)).toMatchObject({
       attempted: { kind: "unanswered" },
       error: expected,
     });
@@ -193,7 +194,7 @@ describe("one post", () => {
       },
     });
     vi.mocked(fetch).mockResolvedValueOnce(new Response(endless, { status: 500 }));
-    const { error } = await sendOnce(target, message, "production");
+    const { error } = await sendOnce(target, message, PRODUCTION);
     expect(error).toBe(`answered 500: ${"a".repeat(200)}`);
     expect(isCancelled).toBe(true);
     expect(sent).toBeLessThan(200_000);

@@ -1,11 +1,12 @@
 import { describe, expect, test, vi } from "vitest";
-import { emailConfig, emailTarget } from "../../core/alerts/channels/email.ts";
+import { emailConfig } from "../../core/alerts/channels/email.ts";
 import { testBody } from "../../core/alerts/notification.ts";
 import { sendMail } from "../../workers/notify/mail.ts";
+import { smtpTarget } from "../pure/alerts/mail-targets.ts";
 import type { Dial } from "../../workers/notify/mail.ts";
 
 const NOW = Date.UTC(2026, 10, 22);
-const target = emailTarget(
+const target = smtpTarget(
   emailConfig.parse({
     host: "mail.example.com",
     port: 587,

@@ -5,7 +5,7 @@ import type { AlertJson } from "../../core/alerts/alert.ts";
 import type { Hand, HistoryEntry } from "../../core/alerts/alert-life.ts";
 import { LEVELS } from "../../core/alerts/rule.ts";
 import type { AlertQuery } from "../../durable-objects/alerts/alert-log.ts";
-import type { ActionAnswer } from "../../durable-objects/alerts/answers.ts";
+import type { ActionAnswer, AlertFile } from "../../durable-objects/alerts/answers.ts";
 import type { Delivery } from "../../durable-objects/alerts/outbox.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { requireRole } from "../auth/index.ts";
@@ -44,6 +44,7 @@ export const alertRoutes = new Hono<AppEnv>()
       ...file.alert,
       history: file.history.map(historyJson),
       deliveries: file.deliveries.map(deliveryJson),
+      waiting: file.waiting.map(waitingJson),
     });
   })
   .post("/api/v1/alerts/:id/acknowledge", requireRole("editor"), async (c) => {
@@ -112,6 +113,17 @@ function deliveryJson(delivery: Delivery): Record<string, unknown> {
     status: delivery.status,
     latency_ms: delivery.latencyMs,
     error: delivery.error,
+    circuit: delivery.circuit ?? null,
+  };
+}
+
+function waitingJson(waiting: AlertFile["waiting"][number]): Record<string, unknown> {
+  return {
+    message_id: waiting.messageId,
+    channel_id: waiting.channelId,
+    attempts: waiting.attempts,
+    next_attempt_at: rfc3339(waiting.dueAt),
+    channel_held: waiting.isHeld,
   };
 }
 

@@ -3,6 +3,7 @@ import {
   ADDRESS_FIELDS,
   addressOf,
   channelSchema,
+  isBound,
   judgeAddress,
   targetOf,
   wantsPrivate,
@@ -53,11 +54,13 @@ async function sendTest(c: AppContext, id: string): Promise<Record<string, unkno
   if (target === null)
     throw noUsableKey("The channel's secret cannot be read: ENCRYPTION_KEY has changed since it was made.");
   const message = { id: `msg_test_${crypto.randomUUID()}`, body: testBody(channel, Date.now()) };
-  const result = await sendOnce(target, message, c.env.STREAMFLOW_MODE);
+  const result = await sendOnce(target, message, c.env);
   const status = result.attempted.kind === "answered" ? result.attempted.status : null;
+  // A mail may be delivered and still have an error to tell of: a reader whom the server does not know.
+  const delivered = status !== null && status >= 200 && status < 300;
+  if (delivered) await manager(c).channelWorks(id);
   return {
-    // A mail may be delivered and still have an error to tell of: a reader whom the server does not know.
-    delivered: status !== null && status >= 200 && status < 300,
+    delivered,
     status,
     latency_ms: result.latencyMs,
     error: result.error,
@@ -70,6 +73,7 @@ async function sendTest(c: AppContext, id: string): Promise<Record<string, unkno
  * @throws ApiError `bad_request`
  */
 async function checked(c: AppContext, target: DraftTarget): Promise<DraftTarget> {
+  if (isBound(target)) return target;
   const isLocal = c.env.STREAMFLOW_MODE === "local";
   if (wantsPrivate(target) && !isLocal) {
     const name = "apiUrl" in target ? "api_url" : "allow_private_targets";

@@ -14,11 +14,11 @@ import { badParameter, Parameters } from "./window-parameters.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
-/** Queue message ids are 32 hexadecimal digits; a little more is let through rather than tied to that. */
-const LETTER_ID = /^[A-Za-z0-9._:-]{1,128}$/;
-const CURSOR = /^(\d{1,15})_([A-Za-z0-9._:-]{1,128})$/;
+/** Queue message ids are 32 hexadecimal digits, those of notifications two UUIDs and more; a little more is let through rather than tied to that. */
+const LETTER_ID = /^[\w.:-]{1,200}$/;
+const CURSOR = /^(\d{1,15})_([\w.:-]{1,200})$/;
 
-/** Events that could not be processed: listed, replayed and, as a last resort, thrown away. */
+/** Events that could not be processed and notifications that could not be delivered: listed, replayed and, as a last resort, thrown away. */
 export const deadLetterRoutes = new Hono<AppEnv>()
   .get("/api/v1/dead-letters", requireRole("admin"), async (c) => {
     const { tenant } = c.get("principal");
@@ -50,7 +50,7 @@ export const deadLetterRoutes = new Hono<AppEnv>()
     const id = c.req.param("id");
     const deleted = await deleteDeadLetters(c.env.DB, c.get("principal").tenant, [id]);
     if (deleted === 0) throw new ApiError("not_found", "There is no such dead letter.");
-    return ok(c, { id }, "The letter and its events are gone.");
+    return ok(c, { id }, "The letter and what it holds are gone.");
   });
 
 function letterJson({ created_at, ...letter }: DeadLetterInfo): Record<string, unknown> {

@@ -1,69 +1,44 @@
-import { decideDelivery } from "../../core/alerts/delivery.ts";
-import type { Decision } from "../../core/alerts/delivery.ts";
 import { isNotificationMessage } from "../../core/alerts/notification-message.ts";
 import type { NotificationMessage } from "../../core/alerts/notification-message.ts";
-import type { Claim } from "../../durable-objects/alerts/answers.ts";
-import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { log, logError } from "../log.ts";
-import { sendOnce } from "./send.ts";
-import type { SendAttempt } from "./send.ts";
+import { deliver } from "./deliver.ts";
 
-/** When the object that knows what to send cannot be asked, the queue tries this often; then its outbox takes over again. */
-const MAX_CLAIM_ATTEMPTS = 10;
-const CLAIM_RETRY_SECONDS = 10;
+/** Attempts at one channel at a time in one invocation, which may hold six connections open: a receiver that hangs leaves room for others. */
+const LANES_PER_CHANNEL = 2;
+/** Nothing is begun later than this after the batch came; what is left over is queued again when its lease runs out. */
+const LAST_START_MS = 8_000;
 
-/** Consumer of the notifications queue. All messages of a batch go out at once: a receiver that hangs delays no other. */
-export async function consumeNotifications(batch: MessageBatch, env: Env): Promise<void> {
-  await Promise.all(batch.messages.map((message) => deliver(message, env)));
+/**
+ * Consumer of the notifications queue. The messages are acknowledged at once and sent in the background, so that a receiver
+ * that hangs does not hold up the next batch, which is for others. Nothing is lost by that: what is not written down as
+ * settled is queued again by its object's outbox.
+ */
+export async function consumeNotifications(batch: MessageBatch, env: Env, ctx: ExecutionContext): Promise<void> {
+  const channels = new Map<string, NotificationMessage[]>();
+  for (const { id, body } of batch.messages) {
+    if (!isNotificationMessage(body)) {
+      log({ level: "error", event: "notification_unreadable", queue_message: id });
+      continue;
+    }
+    const name = `${body.tenant} ${body.channelId}`;
+    channels.set(name, [...(channels.get(name) ?? []), body]);
+  }
+  batch.ackAll();
+  const deadline = Date.now() + LAST_START_MS;
+  for (const messages of channels.values()) {
+    // Both lanes take from the one list, so that neither waits while there is something to do.
+    const left = messages.values();
+    for (let lane = 0; lane < LANES_PER_CHANNEL; lane++) ctx.waitUntil(runLane(left, deadline, env));
+  }
 }
 
-async function deliver(message: Message, env: Env): Promise<void> {
-  const { body } = message;
-  if (!isNotificationMessage(body)) {
-    log({ level: "error", event: "notification_unreadable", queue_message: message.id });
-    message.ack();
-    return;
+async function runLane(left: Iterator<NotificationMessage>, deadline: number, env: Env): Promise<void> {
+  for (let next = left.next(); next.done !== true && Date.now() < deadline; next = left.next()) {
+    try {
+      await deliver(next.value, env);
+    } catch (error) {
+      // Harmless: the outbox queues it again.
+      logError("notification_failed", error, { tenant: next.value.tenant, message_id: next.value.messageId });
+    }
   }
-  try {
-    const decision = await attempt(body, env);
-    if (decision?.outcome === "retry") message.retry({ delaySeconds: decision.delaySeconds });
-    else message.ack();
-  } catch (error) {
-    logError("notification_failed", error, { tenant: body.tenant, message_id: body.messageId });
-    // Losing the message is harmless: the outbox queues it again until it is settled.
-    if (message.attempts < MAX_CLAIM_ATTEMPTS) message.retry({ delaySeconds: CLAIM_RETRY_SECONDS });
-    else message.ack();
-  }
-}
-
-/** Makes one attempt and has it written down. @returns null when there was nothing to do any more */
-async function attempt(notification: NotificationMessage, env: Env): Promise<Decision | null> {
-  const manager = alertManager(env, notification.tenant);
-  const { messageId, channelId } = notification;
-  const claim = await manager.claimDelivery({ messageId, channelId });
-  if (claim.settled) return null;
-  const result = await send(claim, messageId, env);
-  const now = Date.now();
-  const decision = decideDelivery(result.attempted, claim.attempt, now, Math.random());
-  const retryAt = decision.outcome === "retry" ? now + decision.delaySeconds * 1000 : null;
-  const delivery = {
-    messageId,
-    channelId,
-    attempt: claim.attempt,
-    at: now,
-    outcome: decision.outcome,
-    status: result.attempted.kind === "answered" ? result.attempted.status : null,
-    latencyMs: result.latencyMs,
-    error: result.error,
-  };
-  await manager.recordDelivery({ alertId: claim.alertId, delivery, retryAt });
-  return decision;
-}
-
-async function send(claim: Extract<Claim, { settled: false }>, messageId: string, env: Env): Promise<SendAttempt> {
-  if (claim.target !== null) {
-    return await sendOnce(claim.target, { id: messageId, body: claim.body }, env.STREAMFLOW_MODE);
-  }
-  const error = "the channel was deleted, or ENCRYPTION_KEY has changed since it was made";
-  return { attempted: { kind: "refused", error }, latencyMs: 0, error };
 }

@@ -1,6 +1,6 @@
 import { connect } from "cloudflare:sockets";
 import { renderEmail } from "../../core/alerts/channels/email.ts";
-import type { EmailTarget } from "../../core/alerts/channels/email.ts";
+import type { SmtpTarget } from "../../core/alerts/channels/email.ts";
 import { readNotification } from "../../core/alerts/notification.ts";
 import { SmtpConversation } from "../../core/alerts/smtp.ts";
 import type { MailSecurity, SmtpAction } from "../../core/alerts/smtp.ts";
@@ -24,7 +24,7 @@ export type Dial = (host: string, port: number, security: MailSecurity) => Wire;
 
 /** Hands a mail to its server once. Never throws for what the server does. */
 export async function sendMail(
-  target: EmailTarget,
+  target: SmtpTarget,
   { id, body }: ChannelMessage,
   nowMs: number,
   dial: Dial = dialSocket,

@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
-import { addressOf, judgeAddress, redacted } from "../../core/alerts/channel.ts";
+import { addressOf, isBound, judgeAddress, redacted } from "../../core/alerts/channel.ts";
 import type { ChannelTarget } from "../../core/alerts/channel.ts";
+import type { BindingTarget } from "../../core/alerts/channels/email.ts";
 import type { ChannelRequest } from "../../core/alerts/channels/request.ts";
 import type { Attempted } from "../../core/alerts/delivery.ts";
+import { sendBoundMail } from "./bound-mail.ts";
 import { sendMail } from "./mail.ts";
 import { requestOf } from "./request.ts";
 import type { ChannelMessage } from "./sign.ts";
@@ -16,6 +18,9 @@ const MAX_SHOWN_ERROR_CHARS = 214;
 /** Characters that are read of it, so that a secret on the edge of what is kept is still recognised as one. */
 const MAX_READ_ANSWER_CHARS = 4_096;
 
+/** What sending needs of the environment. */
+export type SendMeans = Pick<Env, "STREAMFLOW_MODE" | "EMAIL">;
+
 /** What an attempt came to, and for people: how long it took and why it failed. */
 export interface SendAttempt {
   readonly attempted: Attempted;
@@ -25,15 +30,17 @@ export interface SendAttempt {
 
 /**
  * Sends a message to a channel once. Never throws for what a receiver does or how a channel is configured.
- * @param mode STREAMFLOW_MODE: private targets are called in `local` only, whatever the channel says
+ * @param means of the environment: private targets are called in local mode only, whatever the channel says
  */
-export async function sendOnce(target: ChannelTarget, message: ChannelMessage, mode: string): Promise<SendAttempt> {
+export async function sendOnce(target: ChannelTarget, message: ChannelMessage, means: SendMeans): Promise<SendAttempt> {
   const url = URL.parse(addressOf(target));
-  const refusal = url === null ? "is not a URL" : judgeAddress(target, url, mode === "local");
+  const refusal = url === null ? "is not a URL" : refusalOf(target, url, means);
   if (url === null || refusal !== null) return refused(`the target ${refusal ?? ""}`);
   const startedAt = Date.now();
   try {
-    const { attempted, error } = await attempt(target, url, message, startedAt);
+    const { attempted, error } = isBound(target)
+      ? await sendBoundMail(target, message, means.EMAIL)
+      : await attempt(target, url, message, startedAt);
     return { attempted, latencyMs: Date.now() - startedAt, error: error === null ? null : shown(error, target) };
   } catch (error) {
     // Nothing was sent: a message that cannot be made now cannot be made later.
@@ -41,8 +48,12 @@ export async function sendOnce(target: ChannelTarget, message: ChannelMessage, m
   }
 }
 
+function refusalOf(target: ChannelTarget, url: URL, means: SendMeans): string | null {
+  return isBound(target) ? null : judgeAddress(target, url, means.STREAMFLOW_MODE === "local");
+}
+
 async function attempt(
-  target: ChannelTarget,
+  target: Exclude<ChannelTarget, BindingTarget>,
   url: URL,
   message: ChannelMessage,
   nowMs: number,

@@ -20,9 +20,11 @@ const secretText = z
   .max(512)
   .regex(/^[^\p{Cc}]+$/u, "must not be empty or have control characters");
 
-/** `config` of an email channel. `security` `none` and other ports exist in local mode only. */
-export const emailConfig = z
+const readers = z.union([address.transform((one) => [one]), z.array(address).min(1).max(MAX_READERS)]);
+
+const smtpConfig = z
   .strictObject({
+    transport: z.literal("smtp"),
     host: z
       .string()
       .max(253)
@@ -32,7 +34,7 @@ export const emailConfig = z
     username: secretText.optional(),
     password: secretText.optional(),
     from: address,
-    to: z.union([address.transform((one) => [one]), z.array(address).min(1).max(MAX_READERS)]),
+    to: readers,
     allow_private_targets: allowPrivateField,
   })
   .refine(({ username, password }) => (username === undefined) === (password === undefined), {
@@ -48,55 +50,119 @@ export const emailConfig = z
     path: ["security"],
   });
 
-export interface EmailTarget {
+const bindingConfig = z.strictObject({ transport: z.literal("binding"), from: address, to: readers });
+
+/** `config` of an email channel; SMTP unless it says otherwise. `security` `none` and other ports exist in local mode only. */
+export const emailConfig = z.preprocess(
+  (config) => (isObject(config) && !("transport" in config) ? { ...config, transport: "smtp" } : config),
+  z.discriminatedUnion("transport", [smtpConfig, bindingConfig], {
+    error: ({ code }) => (code === "invalid_union" ? "must be smtp or binding" : undefined),
+  }),
+);
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+interface MailTarget {
   readonly type: "email";
-  readonly host: string;
-  readonly port: number;
-  readonly security: MailSecurity;
-  readonly login: { readonly username: string; readonly password: string } | null;
   readonly from: string;
   readonly to: readonly string[];
-  readonly allowPrivateTargets: boolean;
   /** Origin of the platform, for links. */
   readonly dashboard: string;
 }
 
+/** A mail server. */
+export interface SmtpTarget extends MailTarget {
+  /** Absent in channels that were made when there was no other. */
+  readonly transport?: "smtp";
+  readonly host: string;
+  readonly port: number;
+  readonly security: MailSecurity;
+  readonly login: { readonly username: string; readonly password: string } | null;
+  readonly allowPrivateTargets: boolean;
+}
+
+/** The platform's own mail: nothing to connect to and no secret. */
+export interface BindingTarget extends MailTarget {
+  readonly transport: "binding";
+}
+
+export type EmailTarget = SmtpTarget | BindingTarget;
+
 /** The target of a valid `config`. TLS from the start is the default on port 465, STARTTLS elsewhere. */
 export function emailTarget(config: z.infer<typeof emailConfig>, dashboard: string): EmailTarget {
-  const { host, port, username, password, from, to, allow_private_targets: allowPrivateTargets = false } = config;
+  const { from, to } = config;
+  if (config.transport === "binding") return { type: "email", transport: "binding", from, to, dashboard };
+  const { host, port, username, password, allow_private_targets: allowPrivateTargets = false } = config;
   const security = config.security ?? (port === 465 ? "tls" : "starttls");
   const login = username === undefined || password === undefined ? null : { username, password };
-  return { type: "email", host, port, security, login, from, to, allowPrivateTargets, dashboard };
+  return { type: "email", transport: "smtp", host, port, security, login, from, to, allowPrivateTargets, dashboard };
 }
 
 export function shownEmail(target: EmailTarget): Record<string, string | number | boolean> {
-  const { host, port, security, login, from, to, allowPrivateTargets } = target;
+  const { from, to } = target;
+  const readers = { from, to: to.join(", ") };
+  if (target.transport === "binding") return { transport: "binding", ...readers };
+  const { host, port, security, login, allowPrivateTargets } = target;
   const account = login === null ? {} : { username: login.username, password_set: true };
-  return { host, port, security, ...account, from, to: to.join(", "), allow_private_targets: allowPrivateTargets };
+  return {
+    transport: "smtp",
+    host,
+    port,
+    security,
+    ...account,
+    ...readers,
+    allow_private_targets: allowPrivateTargets,
+  };
+}
+
+/** What a mail says. */
+export interface Mail {
+  readonly subject: string;
+  /** Plain text, lines ended by CRLF. */
+  readonly text: string;
+  /** The thread it belongs to, without angle brackets: one per alert. */
+  readonly thread: string;
+}
+
+/** @param id of the message, the same in every attempt */
+export function mailOf(target: EmailTarget, id: string, notification: Notification): Mail {
+  const thread = notification.type === "alert.test" ? id : notification.data.alert.id;
+  return {
+    subject: cut(noticeOf(notification).title, MAX_SUBJECT_CHARS),
+    text: textOf(target, notification).toWellFormed(),
+    thread: `${thread}@${domainOf(target)}`,
+  };
+}
+
+/** Of the sender. */
+export function domainOf({ from }: MailTarget): string {
+  return from.slice(from.indexOf("@") + 1);
 }
 
 /**
- * Renders a mail.
+ * Renders a mail for a mail server.
  * @param id of the message, the same in every attempt: the mail's Message-ID
  * @param nowMs epoch ms
  */
-export function renderEmail(target: EmailTarget, id: string, notification: Notification, nowMs: number): Submission {
+export function renderEmail(target: SmtpTarget, id: string, notification: Notification, nowMs: number): Submission {
   const { from, to, security, login } = target;
-  const domain = from.slice(from.indexOf("@") + 1);
-  const thread = notification.type === "alert.test" ? id : notification.data.alert.id;
+  const domain = domainOf(target);
+  const { subject, text, thread } = mailOf(target, id, notification);
   const headers = [
     `From: StreamFlow <${from}>`,
     `To: ${to.join(",\r\n ")}`,
-    ...subjectLines(cut(noticeOf(notification).title, MAX_SUBJECT_CHARS)),
+    ...subjectLines(subject),
     `Date: ${new Date(nowMs).toUTCString().replace("GMT", "+0000")}`,
     `Message-ID: <${id}@${domain}>`,
-    `References: <${thread}@${domain}>`,
+    `References: <${thread}>`,
     "Auto-Submitted: auto-generated",
     "MIME-Version: 1.0",
     "Content-Type: text/plain; charset=utf-8",
     "Content-Transfer-Encoding: base64",
   ];
-  const body = base64(textOf(target, notification).toWellFormed()).replaceAll(/.{76}(?=.)/g, "$&\r\n");
+  const body = base64(text).replaceAll(/.{76}(?=.)/g, "$&\r\n");
   const message = `${headers.join("\r\n")}\r\n\r\n${body}`;
   return { security, login, clientName: domain, from, to, message };
 }

@@ -8,7 +8,8 @@ import {
   shownConfig,
   targetOf,
 } from "../../../core/alerts/channel.ts";
-import { emailConfig, emailTarget, renderEmail } from "../../../core/alerts/channels/email.ts";
+import { emailConfig, renderEmail } from "../../../core/alerts/channels/email.ts";
+import { smtpTarget } from "./mail-targets.ts";
 import { ALERT_ID, AT, DASHBOARD, notificationOf, testNotification } from "./notifications.ts";
 
 const config = {
@@ -18,7 +19,7 @@ const config = {
   from: "flow@example.com",
   to: "ops@example.com",
 };
-const target = emailTarget(emailConfig.parse(config), DASHBOARD);
+const target = smtpTarget(emailConfig.parse(config), DASHBOARD);
 
 /** A mail taken apart: headers unfolded, encoded words and body decoded. */
 function read(message: string) {
@@ -106,6 +107,7 @@ describe("a mail", () => {
 describe("an email channel", () => {
   test("shows no password, in no form", () => {
     expect(shownConfig(target)).toEqual({
+      transport: "smtp",
       host: "mail.example.com",
       port: 465,
       security: "tls",
@@ -135,12 +137,28 @@ describe("an email channel", () => {
     expect(parsed.error?.issues.map(({ path }) => path.join("."))).toEqual([field]);
   });
 
+  test("by the platform's binding needs a sender and readers, and has no secret", () => {
+    const bound = { transport: "binding", from: "flow@example.com", to: ["ops@example.com", "boss@example.com"] };
+    const spec = channelSchema.parse({ name: "ops", type: "email", config: bound });
+    expect(shownConfig(targetOf(spec, DASHBOARD, () => ""))).toEqual({
+      transport: "binding",
+      from: "flow@example.com",
+      to: "ops@example.com, boss@example.com",
+    });
+    const wrong = channelSchema.safeParse({ name: "a", type: "email", config: { ...bound, host: "mail.example.com" } });
+    expect(wrong.error?.issues).toMatchObject([{ code: "unrecognized_keys", keys: ["host"] }]);
+    const unknown = channelSchema.safeParse({ name: "a", type: "email", config: { ...bound, transport: "pigeon" } });
+    expect(unknown.error?.issues).toMatchObject([
+      { path: ["config", "transport"], message: "must be smtp or binding" },
+    ]);
+  });
+
   test.each([
     [{ port: 587 }, "starttls"],
     [{ port: 465 }, "tls"],
     [{ port: 2525, security: "tls" }, "tls"],
   ])("with %j is protected by %s", (more, security) => {
-    expect(emailTarget(emailConfig.parse({ ...config, ...more }), DASHBOARD).security).toBe(security);
+    expect(smtpTarget(emailConfig.parse({ ...config, ...more }), DASHBOARD).security).toBe(security);
   });
 
   test.each(["127.0.0.1", "2130706433", "0x7f.1", "localhost", "mail.internal", "mail"])(

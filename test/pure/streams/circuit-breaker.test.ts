@@ -135,3 +135,15 @@ test("back-off doubles up to its longest and is spread from zero", () => {
   expect(backOffMs(policy, 3, () => 0.25)).toBe(100);
   expect(backOffMs(policy, 3, () => 0)).toBe(0);
 });
+
+test("a breaker goes on from its snapshot: open until the same moment, and longer after the next failed recovery", () => {
+  const options = { minAttempts: 1, cooldownMs: 1_000, closeAfter: 1 };
+  const first = new CircuitBreaker(options, () => 0);
+  const pass = first.enter(0);
+  if (pass !== null) first.failed(pass, 0);
+  const next = new CircuitBreaker(options, () => 0, JSON.parse(JSON.stringify(first.snapshot())));
+  expect([next.state(999), next.state(1_000)]).toEqual(["open", "half_open"]);
+  const probe = next.enter(1_000);
+  if (probe !== null) next.failed(probe, 1_000);
+  expect(new CircuitBreaker(options, () => 0, next.snapshot()).waitMs(1_000)).toBe(2_000);
+});
