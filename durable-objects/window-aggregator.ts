@@ -4,10 +4,17 @@ import type { Tail } from "../core/events/segments.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { AT_HOME, type HandOver } from "../core/windows/hand-over.ts";
 import type { SlotMap } from "../core/windows/slot-map.ts";
+import type { Stretch } from "../core/windows/recount.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
-import { type AggregationInfo, Definitions, type DeleteResult, type PutResult } from "./aggregator/definitions.ts";
+import {
+  type AggregationInfo,
+  Definitions,
+  type DeleteResult,
+  type PutOptions,
+  type PutResult,
+} from "./aggregator/definitions.ts";
 import { figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
 import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
@@ -23,6 +30,8 @@ import {
   type WindowsQuery,
 } from "./aggregator/read-windows.ts";
 import { Sealing } from "./aggregator/sealing.ts";
+import { type RebuildAnswer, Rebuilds } from "./aggregator/rebuilds.ts";
+import type { RebuildJob } from "./aggregator/rebuild-jobs.ts";
 import { Shard } from "./aggregator/shard.ts";
 import { Silence } from "./aggregator/silence.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
@@ -44,6 +53,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #rebuilds: Rebuilds;
   readonly #alarm: Alarm;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -68,6 +78,18 @@ export class WindowAggregator extends DurableObject<Env> {
         this.#alerts.forget(aggregation.plan.definition.name);
       },
       onPlanned: () => this.#alerts.keepTime(),
+      onMade: (aggregation, isBackfill) => this.#rebuilds.fill(aggregation, isBackfill),
+      isFilling: (aggregation) => this.#rebuilds.isFilling(aggregation),
+    });
+    this.#rebuilds = new Rebuilds(shard, {
+      ...around,
+      db: env.DB,
+      sealAll: () => this.#sealing.sealAll(),
+      onBackfilled: (name) => this.#definitions.past.dropAll(name),
+      onReplaced: (effect) => {
+        this.#live.noteEffects([effect]);
+        this.#live.schedule();
+      },
     });
     this.#progress = new Progress(shard.tally, around);
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
@@ -130,6 +152,7 @@ export class WindowAggregator extends DurableObject<Env> {
     await attempt("seal", () => this.#sealing.sealIfDue());
     await attempt("alerts", () => this.#alerts.tell());
     await attempt("checkpoint", () => this.#shard.checkpointIfDue(now));
+    this.#rebuildNow();
     await this.#alarm.arm(MIN_ALARM_PAUSE_MS);
   }
 
@@ -144,7 +167,8 @@ export class WindowAggregator extends DurableObject<Env> {
 
   /** What an operator may want to know. */
   introspect(): ShardStanding {
-    return standingOf(this.#shard, Date.now());
+    const disabled = this.#definitions.disabled.map(({ name }) => name);
+    return standingOf(this.#shard, { disabled, rebuilds: this.#rebuilds.jobs.open }, Date.now());
   }
 
   /** What `GET /metrics` and the bench read. */
@@ -161,23 +185,39 @@ export class WindowAggregator extends DurableObject<Env> {
   }
 
   /** Makes an aggregation, or replaces one. */
-  async putAggregation(definition: Definition, mode: "create" | "replace"): Promise<PutResult> {
-    const result = this.#definitions.put(definition, mode, Date.now());
+  async putAggregation(definition: Definition, options: PutOptions): Promise<PutResult> {
+    const result = this.#definitions.put(definition, options, Date.now());
+    this.#rebuildNow();
     await this.#alarm.arm(0);
     return result;
+  }
+
+  /** Has windows be counted again from the store: those of one aggregation, or all. */
+  async requestRebuild(stretch: Stretch, aggregation: string | null): Promise<RebuildAnswer> {
+    const answer = this.#rebuilds.request(stretch, aggregation);
+    this.#rebuildNow();
+    await this.#alarm.arm(0);
+    return answer;
+  }
+
+  /** Newest first. */
+  listRebuilds(): RebuildJob[] {
+    return this.#rebuilds.jobs.list();
   }
 
   deleteAggregation(name: string): DeleteResult {
     return this.#definitions.delete(name);
   }
 
-  windows(name: string, query: WindowsQuery): WindowPage | null {
-    const aggregation = this.#shard.machine.aggregations.get(name);
+  /** @param version one that was replaced, or null for the newest */
+  windows(name: string, query: WindowsQuery, version: number | null = null): WindowPage | null {
+    const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : listWindows(aggregation, this.#shard.tables, query);
   }
 
-  queryRange(name: string, query: RangeQuery): RangeResult | null {
-    const aggregation = this.#shard.machine.aggregations.get(name);
+  /** @param version one that was replaced, or null for the newest */
+  queryRange(name: string, query: RangeQuery, version: number | null = null): RangeResult | null {
+    const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
   }
 
@@ -215,10 +255,22 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#inBackground("alerts", this.#alerts.tell());
   }
 
+  /** The alarm does not wait for it either: idle checks must go on meanwhile. */
+  #rebuildNow(): void {
+    if (this.#rebuilds.dueAt !== null) this.#inBackground("rebuild", this.#rebuilds.runIfDue());
+  }
+
   /** When each kind of work is due next. */
   #due(): (number | null)[] {
     const { checkpointDueAt } = this.#shard;
-    return [this.#silence.dueAt, this.#sealing.dueAt, checkpointDueAt, this.#late.dueAt, this.#alerts.retryAt];
+    return [
+      this.#silence.dueAt,
+      this.#sealing.dueAt,
+      checkpointDueAt,
+      this.#late.dueAt,
+      this.#alerts.retryAt,
+      this.#rebuilds.dueAt,
+    ];
   }
 
   /** Nobody waits for it. Afterwards something else may be due: an answer may ask for more, and a failure for another try. */

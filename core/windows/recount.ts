@@ -69,6 +69,11 @@ export class Recount {
     return this.#position;
   }
 
+  /** True when all of its stretch has been put in place. */
+  get isOver(): boolean {
+    return this.#position >= this.#to;
+  }
+
   /** Events to read from the store. Those of a session that goes on beyond the stretch belong to it as well. */
   get wanted(): Stretch {
     return { from: this.#readFrom, to: this.#gapMs === null ? this.#to : Infinity };

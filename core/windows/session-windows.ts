@@ -14,7 +14,15 @@ import {
   type WindowSetState,
   type WindowSizes,
 } from "./window-set.ts";
-import { copyGroup, emptyGroup, groupBytes, type GroupState, isSameGroup, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
+import {
+  copyGroup,
+  emptyGroup,
+  groupBytes,
+  type GroupState,
+  isSameGroup,
+  mergeGroup,
+  OVERFLOW_KEY,
+} from "./window-state.ts";
 
 /**
  * Runs of a group's events, each less than a gap from the next.

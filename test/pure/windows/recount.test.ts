@@ -95,7 +95,7 @@ function rebuild(live: Live, of: Stretch, stored: StreamEvent[], coming: StreamE
     const recount: Recount = new Recount(aggregation, { from, to: stretch.to }, reach);
     aggregation.recount = recount;
     const segments = segmentsOf(stored, 5);
-    for (let k = 0; ; ) {
+    for (let k = 0; ;) {
       const action = turns[turn++ % turns.length];
       if (k < segments.length) {
         const batch = EventBatch.fromEvents(segments[k++] ?? []);
@@ -158,6 +158,8 @@ const eventOf = ({ minutes, second, kind, n }: Drawn, k: number): StreamEvent =>
   data: { kind, n },
   metadata: {},
 });
+
+const at = (minutes: number, n: number): Drawn => ({ minutes, second: 0, kind: "x", n });
 
 const definitions = EVERY_TYPE.map(({ definition }) => definition);
 const EVERYTHING: Stretch = { from: T0 - 700 * MINUTE, to: T0 + 100 * MINUTE };
@@ -229,8 +231,7 @@ describe("a recount", () => {
           const events = list.map(eventOf);
           const stretch = { from: T0 + fromMinutes * MINUTE, to: T0 + (fromMinutes + minutes) * MINUTE };
           const live = new Live(plan(definition));
-          const isInside = ({ timestamp }: StreamEvent): boolean =>
-            timestamp >= stretch.from && timestamp < stretch.to;
+          const isInside = ({ timestamp }: StreamEvent): boolean => timestamp >= stretch.from && timestamp < stretch.to;
           // Only within the stretch is anything missing.
           live.fold(events.filter((event, k) => !isInside(event) || k % 2 === 0));
           rebuild(live, stretch, events, [], turns);
@@ -247,7 +248,6 @@ describe("a recount", () => {
     const [perMinute] = definitions;
     if (perMinute === undefined) throw new Error("no definition");
     const live = new Live(plan(perMinute));
-    const at = (minutes: number, n: number): Drawn => ({ minutes, second: 0, kind: "x", n });
     const events = [at(-10, 1), at(-9, 1), at(-8, 1)].map(eventOf);
     live.fold(events.slice(0, 2));
     live.aggregation.windows.advance(T0);
