@@ -1,10 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
+import type { RuleWatch } from "../core/alerts/watch.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Tail } from "../core/events/segments.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import { AT_HOME, type HandOver } from "../core/windows/hand-over.ts";
+import type { MergeAnswer } from "../core/windows/delta-terms.ts";
 import type { SlotMap } from "../core/windows/slot-map.ts";
 import type { Stretch } from "../core/windows/recount.ts";
+import type { PatternDefinition } from "../core/patterns/definition.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
@@ -20,6 +23,8 @@ import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
+import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -33,6 +38,7 @@ import { Sealing } from "./aggregator/sealing.ts";
 import { type RebuildAnswer, Rebuilds } from "./aggregator/rebuilds.ts";
 import type { RebuildJob } from "./aggregator/rebuild-jobs.ts";
 import { Shard } from "./aggregator/shard.ts";
+import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
 import { latestEvents, tailOf } from "./aggregator/tail.ts";
@@ -54,6 +60,8 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
   readonly #rebuilds: Rebuilds;
+  readonly #patterns: Patterns;
+  readonly #shipping: Shipping;
   readonly #alarm: Alarm;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -72,7 +80,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#live = new LiveFeed(shard.machine, around, shard.tables.readMeta("watch") as Watch | undefined);
     this.#alerts = new AlertFeed(shard.tables, shard.machine, around);
     this.#definitions = new Definitions(shard, {
-      hasRules: (name) => this.#alerts.watched.has(name),
+      hasRules: (name) => this.#alerts.isWatched(name),
       onDropped: (aggregation) => {
         this.#live.forget(aggregation);
         this.#alerts.forget(aggregation.plan.definition.name);
@@ -91,25 +99,41 @@ export class WindowAggregator extends DurableObject<Env> {
         this.#live.schedule();
       },
     });
-    this.#progress = new Progress(shard.tally, around);
+    this.#progress = new Progress(shard.tally, {
+      ...around,
+      store: () => ({ storeMs: shard.sealer.lastWriteMs, storeFailures: shard.sealer.failures }),
+    });
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
+    this.#shipping = new Shipping(shard, { ...around, background });
     this.#alarm = new Alarm(
       ctx.storage,
       () => this.#due(),
       () => shard.tables.rowsWritten++,
     );
     shard.start({
-      counted: (batch, rows) => this.#live.note(batch, rows),
+      counted: (batch, rows) => {
+        this.#live.note(batch, rows);
+        this.#patterns.feed.note(batch, rows);
+      },
       recalled: (batch, rows) => this.#live.recall(batch, rows),
+      merged: (delta) => this.#live.noteDelta(delta),
+      mergedBefore: (delta) => this.#live.recallDelta(delta),
       affected: (effects) => {
         this.#live.noteEffects(effects);
         this.#alerts.note(effects);
+        this.#patterns.feed.noteLogged();
       },
       replayed: (effects) => this.#alerts.note(effects),
-      checkpointing: () => this.#alerts.checkpoint(),
+      checkpointing: () => {
+        this.#alerts.checkpoint();
+        this.#patterns.feed.checkpoint();
+      },
+      heldAfter: () => this.#patterns.feed.heldAfter,
     });
+    this.#patterns = new Patterns(shard, { ...around, background });
+    shard.machine.alsoWaiting = () => this.#patterns.feed.waiting();
     void ctx.blockConcurrencyWhile(async () => await this.#alarm.load());
   }
 
@@ -119,6 +143,7 @@ export class WindowAggregator extends DurableObject<Env> {
    * @throws when an event cannot be applied; then nothing of the call was
    */
   async apply(messages: readonly IncomingMessage[], { careful = false }: ApplyOptions = {}): Promise<ApplyOutcome> {
+    this.#progress.arrived(messages);
     await this.#late.makeRoom();
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
@@ -138,18 +163,51 @@ export class WindowAggregator extends DurableObject<Env> {
   async flush(): Promise<void> {
     await this.#late.run();
     await this.#sealing.sealAll();
+    await this.#shipping.run();
     this.#shard.checkpoint();
+  }
+
+  /** Merges what a shard counted, if it is what comes next of that shard. Home's to do. */
+  async merge(delta: Uint8Array): Promise<MergeAnswer> {
+    if (!this.#shard.isHome) throw new Error("only home merges");
+    const answer = this.#shard.merge(delta, Date.now());
+    this.#tellReaders();
+    await this.#alarm.arm(0);
+    return answer;
+  }
+
+  /** Looks up every late event, seals the whole log and has home merge all that was counted. @throws when one of them fails */
+  async drain(): Promise<void> {
+    await this.#late.run();
+    await this.#sealing.sealAll();
+    await this.#shipping.run();
+  }
+
+  /** What is remembered of the ids in these slots, for the object that takes them over. */
+  exportIds(slots: readonly number[]): Uint8Array {
+    return this.#shard.exportIds(slots);
+  }
+
+  /** Remembers what another object knew of the ids in these slots, and from then on takes their events. */
+  async adopt(epoch: number, slots: readonly number[], ids: Uint8Array): Promise<void> {
+    this.#shard.adopt(epoch, slots, ids);
+    await this.#alarm.arm(0);
   }
 
   override async alarm(): Promise<void> {
     this.#alarm.rang();
     const now = Date.now();
     const { attempt } = this.#around;
+    // First: what keepers wait for decides when the next idle check is worth while.
+    await attempt("patterns", () => this.#patterns.feed.run());
     await attempt("idle check", async () => {
-      if (await this.#silence.checkIfDue(now)) this.#live.schedule();
+      if (!(await this.#silence.checkIfDue(now))) return;
+      this.#live.schedule();
+      this.#patterns.feed.schedule();
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
+    await attempt("ship", () => this.#shipping.runIfDue());
     await attempt("alerts", () => this.#alerts.tell());
     await attempt("checkpoint", () => this.#shard.checkpointIfDue(now));
     this.#rebuildNow();
@@ -209,6 +267,28 @@ export class WindowAggregator extends DurableObject<Env> {
     return this.#definitions.delete(name);
   }
 
+  async listPatterns(): Promise<PatternInfo[]> {
+    return await this.#patterns.list();
+  }
+
+  async getPattern(name: string): Promise<PatternInfo | null> {
+    return await this.#patterns.get(name);
+  }
+
+  /** Makes a pattern over events from now on, or replaces one. */
+  async putPattern(definition: PatternDefinition, mode: "create" | "replace"): Promise<PutPatternResult> {
+    const result = await this.#patterns.put(definition, mode);
+    await this.#alarm.arm(0);
+    return result;
+  }
+
+  /** @returns false when there is none */
+  async deletePattern(name: string): Promise<boolean> {
+    const isDeleted = this.#patterns.delete(name);
+    await this.#alarm.arm(0);
+    return isDeleted;
+  }
+
   /** @param version one that was replaced, or null for the newest */
   windows(name: string, query: WindowsQuery, version: number | null = null): WindowPage | null {
     const aggregation = this.#definitions.find(name, version);
@@ -219,6 +299,12 @@ export class WindowAggregator extends DurableObject<Env> {
   queryRange(name: string, query: RangeQuery, version: number | null = null): RangeResult | null {
     const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
+  }
+
+  /** Closed windows as rules see them. Null when there is no such aggregation. */
+  pastWindows(name: string, query: PastQuery): PastPage | null {
+    const aggregation = this.#shard.machine.aggregations.get(name);
+    return aggregation === undefined ? null : pastWindows(aggregation, this.#shard.tables, query);
   }
 
   async snapshot(topic: Topic): Promise<TopicSnapshot | null> {
@@ -232,9 +318,9 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#live.watch(watch);
   }
 
-  /** Aggregations with rules: their closed windows are told to the alerts. */
-  watchRules(aggregations: readonly string[]): void {
-    this.#alerts.watch(aggregations);
+  /** Aggregations with rules: what the alerts are told of their windows. */
+  watchRules(watches: readonly RuleWatch[]): void {
+    this.#alerts.watch(watches);
   }
 
   /** Which object owns which slots. Home's to answer. */
@@ -251,7 +337,9 @@ export class WindowAggregator extends DurableObject<Env> {
   /** Passes on what was just counted; nobody waits for it. */
   #tellReaders(): void {
     this.#live.schedule();
+    this.#patterns.feed.schedule();
     this.#sealing.noteLogged();
+    this.#shipping.noteCounted();
     this.#inBackground("alerts", this.#alerts.tell());
   }
 
@@ -268,7 +356,9 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#sealing.dueAt,
       checkpointDueAt,
       this.#late.dueAt,
+      this.#shipping.dueAt,
       this.#alerts.retryAt,
+      this.#patterns.feed.dueAt,
       this.#rebuilds.dueAt,
     ];
   }

@@ -4,6 +4,7 @@ import { alertRoutes } from "./api/alerts.ts";
 import { analyticsRoutes } from "./api/analytics.ts";
 import { deadLetterRoutes } from "./api/dead-letters.ts";
 import { eventRoutes } from "./api/events.ts";
+import { flowRoutes } from "./api/flow.ts";
 import { healthRoutes } from "./api/health.ts";
 import { introspectionRoutes } from "./api/introspection.ts";
 import { keyRoutes } from "./api/keys.ts";
@@ -23,6 +24,7 @@ const OWN_PATHS = /^\/(?:api|auth|events|ws|health|ready|metrics|__local)(?:\/|$
 export const app = new Hono<AppEnv>();
 app.use("*", requestShell());
 app.route("/", healthRoutes);
+app.route("/", flowRoutes);
 app.route("/", ingestRoutes);
 app.route("/", keyRoutes);
 app.route("/", eventRoutes);

@@ -8,20 +8,22 @@
  * else the snapshot holds comes once more and changes nothing. A reader too slow for the log loses its place, is told so
  * (`gap`), and starts again from a snapshot.
  * Not a queue per reader: its size would have to be bounded, and dropping from it leads to the same snapshot.
+ *
+ * Sockets beyond one object's limit go to nodes: hubs of the same kind that are readers of this one. A node repeats the
+ * frames it gets, by their numbers, so a socket may come back at another node with the seq it has.
  */
 
-import { formatSeq, MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
-import type { ClientFrame, ErrorFrame, PublishedFrame, Topic, TopicSnapshot } from "./protocol.ts";
-import { MAX_BEHIND_WITHOUT_ACKS, MAX_WAITING_FRAMES, Reader } from "./reader.ts";
-import type { Position } from "./reader.ts";
-import type { TopicLog } from "./topic-log.ts";
+import { Delivery, type Outgoing, type Place, type Sent } from "./delivery.ts";
+import { Position } from "./position.ts";
+import { isTopic, MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
+import type { ClientFrame, ErrorFrame, PublishedFrame, ServerFrame, Topic, TopicSnapshot } from "./protocol.ts";
+import { Reader } from "./reader.ts";
 import { TopicTable } from "./topic-table.ts";
 
-/** One frame on its way to one socket. */
-export interface Outgoing {
-  readonly to: string;
-  readonly text: string;
-}
+export type { Outgoing } from "./delivery.ts";
+
+/** Topics that the readers of one node may follow together. */
+export const MAX_TOPICS_PER_NODE = 1_024;
 
 /** What of a socket must survive the hub's sleep. */
 export interface ReaderState {
@@ -30,27 +32,43 @@ export interface ReaderState {
 }
 
 export class Hub {
-  readonly #epoch: string;
+  #epoch: string;
+  #table: TopicTable;
   readonly #readers = new Map<string, Reader>();
-  readonly #table: TopicTable;
-  /** Readers that never ack and have something due. */
-  #blocked = new Set<Reader>();
-  #outbox: Outgoing[] = [];
+  readonly #delivery: Delivery;
+  readonly #unheard = { length: 0 };
+  #ended = new Set<string>();
 
-  /** @param epoch different for each life of the hub: letters and digits */
+  /** @param epoch different for each life of the hub: letters and digits; empty for a node that has not been told yet */
   constructor(epoch: string) {
     this.#epoch = epoch;
     this.#table = new TopicTable(epoch);
+    this.#delivery = new Delivery(this.#table);
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** Sent to sockets since the hub woke. */
+  get sent(): Readonly<Sent> {
+    return this.#delivery.sent;
   }
 
   /** Adds a socket. @param restored the state of one that outlived the last life of the hub */
   join(id: string, nowMs: number, restored: ReaderState = { acks: false, topics: [] }): void {
-    const reader = new Reader(id, restored.acks, nowMs);
+    const reader = new Reader(id, { acks: restored.acks }, this.#unheard, nowMs);
     this.#readers.set(id, reader);
     for (const topic of restored.topics) {
       const { n } = this.#table.follow(reader, topic);
-      reader.topics.set(topic, { sentN: n, ackedN: n, due: "refresh" });
+      reader.topics.set(topic, new Position(n, "refresh"));
     }
+  }
+
+  /** Adds a node, unless it is there. What it was sent is acked by `delivered`, or given up by `rewind`. */
+  joinNode(id: string, nowMs: number): void {
+    if (!this.#readers.has(id))
+      this.#readers.set(id, new Reader(id, { acks: true, isNode: true }, this.#unheard, nowMs));
   }
 
   leave(id: string, nowMs: number): void {
@@ -58,7 +76,8 @@ export class Hub {
     if (reader === undefined) return;
     for (const topic of reader.topics.keys()) this.#table.unfollow(reader, topic, nowMs);
     this.#readers.delete(id);
-    this.#blocked.delete(reader);
+    this.#delivery.forget(reader);
+    reader.heard(nowMs);
   }
 
   stateOf(id: string): ReaderState | null {
@@ -68,7 +87,23 @@ export class Hub {
 
   /** Counts a frame from a socket. @returns false when the socket should be closed for flooding */
   admit(id: string, nowMs: number): boolean {
-    return this.#readers.get(id)?.admit(nowMs) ?? false;
+    const reader = this.#readers.get(id);
+    if (reader === undefined) return false;
+    this.heardOf(id, nowMs, nowMs);
+    return reader.admit(nowMs);
+  }
+
+  /** Notes that a socket said something at `atMs`, though not to the hub: a ping that the platform answered. */
+  heardOf(id: string, atMs: number, nowMs: number): void {
+    const reader = this.#readers.get(id);
+    if (reader === undefined || atMs < reader.heardAtMs) return;
+    reader.heard(atMs);
+    this.#delivery.heard(reader, nowMs);
+  }
+
+  /** Sockets that get nothing more until they are heard of, and when that was last, epoch ms. */
+  unheard(): { id: string; heardAtMs: number }[] {
+    return [...this.#delivery.unheard].map(({ id, heardAtMs }) => ({ id, heardAtMs }));
   }
 
   /** Handles what a client sent. */
@@ -77,8 +112,24 @@ export class Hub {
     if (reader === undefined) return;
     if (frame.type === "subscribe") this.#subscribe(reader, frame.topic, frame.after, nowMs);
     else if (frame.type === "unsubscribe") this.#unfollow(reader, frame.topic, nowMs);
-    else if (frame.type === "ping") this.#outbox.push({ to: id, text: PONG_TEXT });
+    else if (frame.type === "ping") this.#delivery.answer(id, PONG_TEXT);
     else this.#ack(reader, frame.topic, frame.seq, nowMs);
+  }
+
+  /** A node has these frames. */
+  delivered(id: string, places: readonly Place[], nowMs: number): void {
+    const reader = this.#readers.get(id);
+    if (reader === undefined) return;
+    for (const { topic, n } of places) reader.topics.get(topic)?.ack(n);
+    this.#delivery.serve(reader, nowMs);
+  }
+
+  /** Whether a node got the frames it was sent last is not known, so they are sent again. */
+  rewind(id: string, nowMs: number): void {
+    const reader = this.#readers.get(id);
+    if (reader === undefined) return;
+    for (const position of reader.topics.values()) position.rewind();
+    this.#delivery.serve(reader, nowMs);
   }
 
   /** Takes changes from a source. Those of topics that nobody follows are dropped. */
@@ -87,23 +138,82 @@ export class Hub {
     this.tick(nowMs);
   }
 
+  /**
+   * A node learns its root's epoch. One that had another sends all its readers a snapshot: frames may have been lost with the
+   * root. One that just woke goes on: its readers have all there was. @returns whether the epoch is new here
+   */
+  adopt(epoch: string, nowMs: number): boolean {
+    if (epoch === this.#epoch) return false;
+    const isAwake = this.#epoch !== "";
+    this.#epoch = epoch;
+    this.#table = new TopicTable(epoch);
+    this.#delivery.use(this.#table);
+    for (const reader of this.#readers.values()) {
+      for (const [topic, { due }] of reader.topics) {
+        const { n } = this.#table.follow(reader, topic);
+        reader.topics.set(topic, new Position(n, due === "refresh" && !isAwake ? "refresh" : "snapshot"));
+      }
+      this.#delivery.serve(reader, nowMs);
+    }
+    return true;
+  }
+
+  /** A node that woke, or whose root did, follows what it followed. @param missed topics that changed before the root knew */
+  resume(id: string, topics: readonly Topic[], missed: ReadonlySet<Topic>, nowMs: number): void {
+    const reader = this.#readers.get(id);
+    if (reader === undefined) return;
+    for (const topic of topics.filter((one) => !reader.topics.has(one)).slice(0, MAX_TOPICS_PER_NODE)) {
+      const { n } = this.#table.follow(reader, topic);
+      reader.topics.set(topic, new Position(n, missed.has(topic) ? "snapshot" : "refresh"));
+    }
+    this.#delivery.serve(reader, nowMs);
+  }
+
+  /** A node follows these topics and no others. */
+  keepOnly(id: string, topics: readonly Topic[], nowMs: number): void {
+    const reader = this.#readers.get(id);
+    const kept = new Set(topics);
+    if (reader === undefined) return;
+    for (const topic of reader.topics.keys()) if (!kept.has(topic)) this.#unfollow(reader, topic, nowMs);
+  }
+
+  /** A node takes a frame from its root, and repeats it. @param text the frame as it came */
+  repeat(frame: ServerFrame, text: string, nowMs: number): void {
+    if (frame.type === "pong") return;
+    if (frame.type === "error") {
+      this.#repeatError(frame, nowMs);
+      return;
+    }
+    const { topic } = frame;
+    const log = this.#table.logOf(topic);
+    const n = parseSeq(frame.seq)?.n;
+    // A gap needs nothing: its snapshot is on the way, and shows that something is missing.
+    if (log === undefined || n === undefined || frame.type === "gap") return;
+    if (frame.type === "snapshot") log.rebase({ n, data: JSON.stringify(frame.data), atMs: nowMs });
+    else if (!log.append({ n, text, atMs: nowMs })) return;
+    this.#wake(topic);
+    this.#delivery.serveAll(log, nowMs);
+  }
+
+  /** A node's questions that were not answered yet are asked again. */
+  askAgain(): void {
+    for (const log of this.#table.logs) log.askAgain();
+  }
+
   /** Sends what has become due. Who waited longest comes first. */
   tick(nowMs: number): void {
     this.#table.forgetAbandoned(nowMs);
-    const blocked = this.#blocked;
-    this.#blocked = new Set();
-    for (const reader of blocked) this.#serve(reader, nowMs);
+    this.#delivery.serveBlocked(nowMs);
     for (const log of this.#table.issue(nowMs)) {
       this.#wake(log.topic);
-      this.#advanceAll(log, nowMs);
+      this.#delivery.serveAll(log, nowMs);
     }
   }
 
   /** When `tick` should be called next; null when only a frame from somewhere can make something due. */
   nextTickMs(): number | null {
     const topicTimes = this.#table.logs.flatMap((log) => [log.dueAtMs, log.retryAtMs]);
-    const readerTimes = [...this.#blocked].map((reader) => reader.nextRoomMs);
-    const times = [...topicTimes, ...readerTimes].filter((at) => at !== null);
+    const times = [...topicTimes, this.#delivery.nextRoomMs].filter((at) => at !== null);
     return times.length === 0 ? null : Math.min(...times);
   }
 
@@ -118,12 +228,13 @@ export class Hub {
     if (log === undefined) return;
     if (data !== null) {
       log.fetched(data, nowMs);
-      this.#advanceAll(log, nowMs);
+      this.#delivery.serveAll(log, nowMs);
       return;
     }
     for (const reader of this.#table.readersOf(topic)) {
       this.refuse(reader.id, { type: "error", error: "not_found", message: `There is no topic ${topic}.`, topic });
       this.#unfollow(reader, topic, nowMs);
+      this.#ended.add(reader.id);
     }
     this.#table.forget(topic);
   }
@@ -141,7 +252,7 @@ export class Hub {
 
   /** Sends an error to one socket. */
   refuse(id: string, error: ErrorFrame): void {
-    this.#outbox.push({ to: id, text: JSON.stringify(error) });
+    this.#delivery.refuse(id, error);
   }
 
   /** Topics that sources should report: those followed, and those left so lately that a reader may come back. Sorted. */
@@ -152,23 +263,30 @@ export class Hub {
 
   /** The frames to send, in order. They are not given out again. */
   takeOutbox(): readonly Outgoing[] {
-    const outbox = this.#outbox;
-    this.#outbox = [];
-    return outbox;
+    return this.#delivery.takeOutbox();
+  }
+
+  /** Readers whose state changed without their doing: a topic they followed does not exist. They are not given out again. */
+  takeEnded(): string[] {
+    if (this.#ended.size === 0) return [];
+    const ended = [...this.#ended];
+    this.#ended = new Set();
+    return ended;
   }
 
   #subscribe(reader: Reader, topic: Topic, after: string | undefined, nowMs: number): void {
-    if (!reader.topics.has(topic) && reader.topics.size >= MAX_TOPICS_PER_SOCKET) {
-      const message = `A socket may follow ${MAX_TOPICS_PER_SOCKET} topics.`;
+    const limit = reader.isNode ? MAX_TOPICS_PER_NODE : MAX_TOPICS_PER_SOCKET;
+    if (!reader.topics.has(topic) && reader.topics.size >= limit) {
+      const message = `A socket may follow ${limit} topics.`;
       this.refuse(reader.id, { type: "error", error: "too_many_requests", message, topic });
       return;
     }
     const log = this.#table.follow(reader, topic);
-    const missed = after === undefined ? null : log.framesAfterSeq(after);
-    reader.topics.set(topic, { sentN: log.n, ackedN: log.n, due: missed === null ? "snapshot" : "deltas" });
-    // A replay goes out in one burst: `after` says that everything up to there was handled, which is as good as an ack.
-    for (const { text } of missed ?? []) this.#send(reader, topic, text, nowMs);
-    this.#serve(reader, nowMs);
+    const canResume = after !== undefined && log.framesAfterSeq(after) !== null;
+    const position = new Position(log.n, canResume ? "deltas" : "snapshot");
+    reader.topics.set(topic, position);
+    if (canResume) this.#delivery.replay(reader, log, position, after, nowMs);
+    this.#delivery.serve(reader, nowMs);
   }
 
   #unfollow(reader: Reader, topic: Topic, nowMs: number): void {
@@ -177,14 +295,20 @@ export class Hub {
   }
 
   #ack(reader: Reader, topic: Topic, seq: string, nowMs: number): void {
-    if (!reader.acks) startAcking(reader);
+    if (!reader.acks) startAcking(reader, nowMs);
     const position = reader.topics.get(topic);
     const acked = parseSeq(seq);
     if (position === undefined || acked === null) return;
-    if (acked.epoch === this.#epoch) position.ackedN = Math.max(position.ackedN, Math.min(acked.n, position.sentN));
+    if (acked.epoch === this.#epoch) position.ack(acked.n);
     // Only a reader that was behind acks a frame of a life that ended: it may have missed what came after.
     else if (position.due === "refresh") position.due = "snapshot";
-    this.#serve(reader, nowMs);
+    this.#delivery.serve(reader, nowMs);
+  }
+
+  #repeatError({ topic, error }: ErrorFrame, nowMs: number): void {
+    if (!isTopic(topic)) return;
+    if (error === "not_found") this.fetched(topic, null, nowMs);
+    else this.fetchFailed(topic, nowMs);
   }
 
   /** Something changed, so readers from an earlier life of the hub start again. */
@@ -194,88 +318,11 @@ export class Hub {
       if (position?.due === "refresh") position.due = "snapshot";
     }
   }
-
-  #advanceAll(log: TopicLog, nowMs: number): void {
-    for (const reader of this.#table.readersOf(log.topic)) this.#serve(reader, nowMs);
-  }
-
-  /** Sends a reader what it may have now. A topic that was sent moves to the end, so the loop comes round to it again until nothing more may go. */
-  #serve(reader: Reader, nowMs: number): void {
-    for (const [topic, position] of reader.topics) {
-      const log = this.#table.logOf(topic);
-      if (log !== undefined) this.#sendNext(reader, position, log, nowMs);
-    }
-  }
-
-  /** Sends one frame of a topic, if one is due and there is room. */
-  #sendNext(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
-    if (position.due === "refresh" || (position.due === "deltas" && position.sentN >= log.n)) return;
-    const hasRoom = reader.hasRoom(position, nowMs);
-    if (position.due === "deltas" && isLost(position, log, hasRoom)) position.due = "gap";
-    // Its few frames are better spent on what is true now than on catching up; nothing is lost to it, so there is no gap.
-    const isBehind = !reader.acks && !hasRoom && log.n - position.sentN > MAX_BEHIND_WITHOUT_ACKS;
-    if (position.due === "deltas" && isBehind) position.due = "snapshot";
-    // A reader that acks hears of its gap at once; the snapshot waits until it has caught up.
-    const isUrgent = position.due === "gap" && reader.acks;
-    if (hasRoom || isUrgent) this.#sendDue(reader, position, log, nowMs);
-    else if (!reader.acks) this.#blocked.add(reader);
-  }
-
-  #sendDue(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
-    switch (position.due) {
-      case "gap":
-        return this.#sendGap(reader, position, log, nowMs);
-      case "snapshot":
-        return this.#sendSnapshot(reader, position, log, nowMs);
-      case "deltas":
-        return this.#sendDelta(reader, position, log, nowMs);
-      case "refresh":
-        return undefined;
-    }
-  }
-
-  #sendGap(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
-    position.due = "snapshot";
-    const seq = formatSeq(this.#epoch, log.n);
-    this.#send(reader, log.topic, JSON.stringify({ type: "gap", topic: log.topic, seq }), nowMs);
-  }
-
-  #sendDelta(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
-    const frame = log.frameAfter(position.sentN);
-    if (frame === null) return;
-    position.sentN = frame.n;
-    this.#send(reader, log.topic, frame.text, nowMs);
-  }
-
-  #sendSnapshot(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
-    const base = log.takeBase(nowMs);
-    if (base === null) return;
-    position.sentN = base.n;
-    position.ackedN = base.n;
-    position.due = "deltas";
-    const seq = formatSeq(this.#epoch, base.n);
-    const head = JSON.stringify({
-      type: "snapshot",
-      topic: log.topic,
-      seq,
-      server_time: new Date(nowMs).toISOString(),
-    });
-    this.#send(reader, log.topic, `${head.slice(0, -1)},"data":${base.data}}`, nowMs);
-  }
-
-  #send(reader: Reader, topic: Topic, text: string, nowMs: number): void {
-    reader.noteSent(topic, nowMs);
-    this.#outbox.push({ to: reader.id, text });
-  }
 }
 
 /** From now on acks pace this reader; what it got before counts as handled. */
-function startAcking(reader: Reader): void {
+function startAcking(reader: Reader, nowMs: number): void {
+  reader.heard(nowMs);
   reader.acks = true;
-  for (const position of reader.topics.values()) position.ackedN = position.sentN;
-}
-
-/** Whether a reader can no longer go on from its place: the next delta is gone, or too many wait for a reader without room. */
-function isLost(position: Position, log: TopicLog, hasRoom: boolean): boolean {
-  return log.frameAfter(position.sentN) === null || (!hasRoom && log.n - position.sentN > MAX_WAITING_FRAMES);
+  for (const position of reader.topics.values()) position.ackAll();
 }

@@ -21,6 +21,7 @@ export const PING_TEXT = '{"type":"ping"}';
 export const PONG_TEXT = '{"type":"pong"}';
 /** WebSocket close codes of the hub, in the range left to applications (RFC 6455 section 7.4.2). */
 export const CLOSE_REVOKED = 4401;
+export const CLOSE_UNHEARD = 4408;
 export const CLOSE_TOO_MANY_FRAMES = 4429;
 
 export type Topic = "alerts" | "events" | `aggregation:${string}` | `dashboard:${string}`;

@@ -33,7 +33,7 @@ export interface Base {
 /** The deltas of one topic in one epoch: what is waiting to be sent, what was sent, and the snapshot readers start from. */
 export class TopicLog {
   readonly topic: Topic;
-  readonly #epoch: string;
+  readonly epoch: string;
   #n: number;
   #frames: LogFrame[] = [];
   #length = 0;
@@ -48,7 +48,7 @@ export class TopicLog {
   /** @param startN higher than any n this topic had in this epoch, so that no old `after` fits by accident */
   constructor(topic: Topic, epoch: string, startN: number) {
     this.topic = topic;
-    this.#epoch = epoch;
+    this.epoch = epoch;
     this.#n = startN;
   }
 
@@ -74,7 +74,7 @@ export class TopicLog {
     this.#n += 1;
     this.#pending = null;
     this.#issuedAtMs = nowMs;
-    const text = JSON.stringify({ type: "delta", topic, seq: formatSeq(this.#epoch, this.#n), data });
+    const text = JSON.stringify({ type: "delta", topic, seq: formatSeq(this.epoch, this.#n), data });
     if (text.length > MAX_DELTA_LENGTH) this.#forgetFrames();
     else this.#keep({ n: this.#n, text, atMs: nowMs });
     return true;
@@ -94,7 +94,7 @@ export class TopicLog {
   /** The deltas that a reader with this seq has missed; null when only a snapshot helps. */
   framesAfterSeq(after: string): readonly LogFrame[] | null {
     const seq = parseSeq(after);
-    return seq === null || seq.epoch !== this.#epoch ? null : this.framesAfter(seq.n);
+    return seq === null || seq.epoch !== this.epoch ? null : this.framesAfter(seq.n);
   }
 
   /** The snapshot to start a reader from; null when one must be fetched first, which is noted. */
@@ -120,7 +120,38 @@ export class TopicLog {
   }
 
   fetched(data: TopicSnapshot, nowMs: number): void {
-    this.#base = { n: this.#requestedAtN ?? this.#n, data: JSON.stringify(data), atMs: nowMs };
+    this.#answered({ n: this.#requestedAtN ?? this.#n, data: JSON.stringify(data), atMs: nowMs });
+  }
+
+  /** As `issue`, for a delta that another log has numbered. One that is here already is left out. @returns whether it was new */
+  append(frame: LogFrame): boolean {
+    if (frame.n <= this.#n) return false;
+    // What came between was lost, so nobody can be led past it.
+    if (frame.n !== this.#n + 1) this.#forgetFrames();
+    this.#n = frame.n;
+    this.#keep(frame);
+    return true;
+  }
+
+  /** Gives up a question that is not answered yet. Only where answers carry their number (`rebase`) may an old one still come. */
+  askAgain(): void {
+    if (this.#requestedAtN === null) return;
+    this.#requestedAtN = null;
+    this.#isWanted = true;
+  }
+
+  /** As `fetched`, for a snapshot that another log has numbered. */
+  rebase(base: Base): void {
+    const isOnTheWay = base.n <= this.#n && this.framesAfter(base.n) !== null;
+    if (!isOnTheWay) {
+      this.#forgetFrames();
+      this.#n = base.n;
+    }
+    this.#answered(base);
+  }
+
+  #answered(base: Base): void {
+    this.#base = base;
     this.#requestedAtN = null;
     // Whoever asked while the question was on its way is served by the same answer.
     this.#isWanted = false;

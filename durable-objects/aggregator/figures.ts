@@ -17,7 +17,7 @@ export function statsOf({ machine, sealer, log }: Shard): StatsResult {
     total_events: total,
     events_by_type: { ...byType },
     events_by_source: { ...bySource },
-    storage_size_bytes: sealer.storedBytes + log.unsealedBytes,
+    storage_size_bytes: sealer.storedBytes + log.unsealedBytes + machine.shards.totals.storedBytes,
     oldest_event: oldest,
     newest_event: newest,
   };

@@ -1,4 +1,4 @@
-import type { EventBatch } from "../../core/events/event-batch.ts";
+import { EventBatch } from "../../core/events/event-batch.ts";
 import { toEventJson } from "../../core/events/json.ts";
 import { OverviewMeter } from "../../core/live/overview-meter.ts";
 import type {
@@ -10,6 +10,7 @@ import type {
   WindowJson,
 } from "../../core/live/protocol.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
+import type { Delta } from "../../core/windows/delta.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { goneJson, windowJson } from "../../core/windows/window-json.ts";
 import type { WindowName, WindowView } from "../../core/windows/window-set.ts";
@@ -81,6 +82,21 @@ export class LiveFeed {
     if (rows.length === 0) return;
     this.#meter.add(batch, rows);
     const added = [...rows.subarray(-LATEST_EVENTS)].map((row) => ({ batch, row }));
+    this.#latest = [...this.#latest, ...added].slice(-LATEST_EVENTS);
+  }
+
+  /** Notes what a shard counted, merged just now. */
+  noteDelta(delta: Delta): void {
+    this.recallDelta(delta);
+    this.#unsentEvents += delta.to - delta.from;
+  }
+
+  /** Takes up what a shard counted before a restart. */
+  recallDelta({ overview, latest }: Delta): void {
+    this.#meter.absorb(overview);
+    if (latest === "") return;
+    const batch = EventBatch.fromText(latest);
+    const added = Array.from({ length: batch.length }, (_, row) => ({ batch, row }));
     this.#latest = [...this.#latest, ...added].slice(-LATEST_EVENTS);
   }
 

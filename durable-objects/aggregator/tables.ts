@@ -1,8 +1,8 @@
 import type { DirtyRecord } from "../../core/windows/window-set.ts";
 
-const LOG_KINDS = ["events", "late", "tick"] as const;
+const LOG_KINDS = ["events", "late", "tick", "delta", "delta_part"] as const;
 
-/** Events as they came from the queue, late events found to be new, or an idle check. */
+/** Events as they came from the queue, late events found to be new, an idle check, or a shard's delta: its parts and then the last of them. */
 export type LogKind = (typeof LOG_KINDS)[number];
 
 /** What is known of a packed chunk without opening it. Times are epoch ms. */
@@ -28,7 +28,7 @@ export interface LogHead {
 
 /** One committed call or idle check, as the log keeps it. */
 export interface LogEntry extends LogHead {
-  /** `joinChunks` of packed chunks; empty for a tick. */
+  /** `joinChunks` of packed chunks; a part of a delta; empty for a tick. */
   readonly body: Uint8Array;
 }
 
@@ -103,6 +103,26 @@ export class ShardTables {
       entry,
     ))
       yield { ...headOf(row), body: new Uint8Array(row.body) };
+  }
+
+  /** Entries with events from sequence number `seq` on, oldest first; bodies are read one at a time. */
+  *logFrom(seq: number): IterableIterator<LogEntry> {
+    for (const row of this.#sql.exec<LogRow>(
+      "select entry, kind, seq, events, at, chunks, body from log where seq + events > ? and events > 0 order by entry",
+      seq,
+    ))
+      yield { ...headOf(row), body: new Uint8Array(row.body) };
+  }
+
+  /** The first entry with events from sequence number `seq` on, or null. */
+  entryOf(seq: number): number | null {
+    const row = this.#sql
+      .exec<{ entry: number }>(
+        "select entry from log where seq + events > ? and events > 0 order by entry limit 1",
+        seq,
+      )
+      .toArray()[0];
+    return row?.entry ?? null;
   }
 
   logBody(entry: number): Uint8Array | undefined {

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const server of servers) server.close();
+  await Promise.all(servers.map((server) => server.close()));
   await platform.dispose();
   rmSync(folder, { recursive: true });
 });
@@ -34,8 +34,8 @@ async function post(path: string, json: unknown): Promise<{ data: Record<string,
 }
 
 /** A mail server and the path that sends a test mail to it. */
-async function setUp(security: "tls" | "starttls" | "none", more: object = {}) {
-  const server = new MailServer(security);
+async function setUp(security: "tls" | "starttls" | "none", more: object = {}, logins?: readonly string[]) {
+  const server = new MailServer(security, logins);
   servers.push(server);
   const config = {
     host: "localhost",
@@ -61,16 +61,16 @@ test.each([
   expect((await post(path, {})).data).toMatchObject({ delivered: true, status: 250, error: null });
   expect(server.mails).toMatchObject([
     {
-      from: "<flow@example.com>",
-      to: ["<ops@example.com>", "<boss@example.com>"],
+      from: "flow@example.com",
+      to: ["ops@example.com", "boss@example.com"],
       text: expect.stringContaining("Auto-Submitted: auto-generated\r\n"),
       isSecure: security !== "none",
     },
   ]);
   const [, body = ""] = server.mails[0]?.text.split("\r\n\r\n") ?? [];
   expect(Buffer.from(body, "base64").toString()).toContain("this channel works");
-  server.refusal = "550 5.7.1 not from you";
-  expect((await post(path, {})).data).toMatchObject({ delivered: false, error: "answered 550 5.7.1 not from you" });
+  server.refusal = { code: 550, text: "not from you" };
+  expect((await post(path, {})).data).toMatchObject({ delivered: false, error: "answered 550 not from you" });
 });
 
 test("a certificate for another name is not believed", async () => {
@@ -84,5 +84,26 @@ test("a certificate for another name is not believed", async () => {
 
 test("a wrong password is told", async () => {
   const { path } = await setUp("starttls", { ...login, password: "another-password" });
-  expect((await post(path, {})).data).toMatchObject({ delivered: false, error: "answered 535 5.7.8 no" });
+  expect((await post(path, {})).data).toMatchObject({ delivered: false, error: "answered 535 no" });
+});
+
+test("a server that only knows AUTH LOGIN is logged in to, and one that knows neither is not", async () => {
+  const { server, path } = await setUp("tls", login, ["LOGIN"]);
+  expect((await post(path, {})).data).toMatchObject({ delivered: true });
+  expect(server.mails).toHaveLength(1);
+  const other = await setUp("tls", login, ["CRAM-MD5"]);
+  expect((await post(other.path, {})).data).toMatchObject({
+    delivered: false,
+    error: "the server offers neither AUTH PLAIN nor AUTH LOGIN",
+  });
+});
+
+test("a reader whom the server does not know keeps nobody else from the mail", async () => {
+  const { server, path } = await setUp("starttls", login);
+  server.unknown.add("ops@example.com");
+  expect((await post(path, {})).data).toMatchObject({
+    delivered: true,
+    error: "not taken for ops@example.com: 550 who?",
+  });
+  expect(server.mails).toMatchObject([{ to: ["boss@example.com"] }]);
 });

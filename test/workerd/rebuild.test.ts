@@ -296,7 +296,7 @@ describe("a rebuild", () => {
   test("tells live readers and never the alerts", async () => {
     const { stub, tenant } = newAggregator();
     await stub.putAggregation({ ...byKind, allowed_lateness: "400d" }, { mode: "create" });
-    await stub.watchRules(["by_kind"]);
+    await stub.watchRules([{ aggregation: "by_kind", lookBacks: [], early: [] }]);
     await stub.apply([message(minutes(200))]);
     await damage(tenant);
     await stub.watch({ topics: ["aggregation:by_kind"], untilMs: Date.now() + 60_000 });

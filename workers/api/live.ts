@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { liveHubName } from "../../core/events/names.ts";
+import { liveHubName, liveNodeName } from "../../core/events/names.ts";
 import type { Topic } from "../../core/live/protocol.ts";
 import { authenticate } from "../auth/index.ts";
 import { roleAllows } from "../auth/roles.ts";
@@ -9,6 +9,8 @@ import type { AppContext, AppEnv, Principal } from "../http.ts";
 
 /** Seconds after which a tenant with all its sockets in use may try again. */
 const FULL_RETRY_SECONDS = 10;
+/** Objects that a socket is sent to, one after another, before it is refused. */
+const MAX_PLACE_ATTEMPTS = 3;
 
 export const liveRoutes = new Hono<AppEnv>()
   .post("/api/v1/tickets", async (c) => {
@@ -61,13 +63,24 @@ async function socketPrincipal(c: AppContext): Promise<Principal> {
   return principal;
 }
 
-/** The hub gets nothing of the client's request but what was checked here. */
+/** The hub gets nothing of the client's request but what was checked here. A root without room names the node to go to. */
 async function connect(env: Env, principal: Principal, topics: readonly Topic[]): Promise<Response> {
   const url = new URL("https://live-hub/connect");
   url.searchParams.set("tenant", principal.tenant);
   url.searchParams.set("key_id", principal.keyId);
   for (const topic of topics) url.searchParams.append("topic", topic);
-  return await env.LIVE_HUB.getByName(liveHubName(principal.tenant)).fetch(url.href, {
-    headers: { Upgrade: "websocket" },
-  });
+  for (let attempt = 1; ; attempt++) {
+    const atRoot = await upgrade(env, liveHubName(principal.tenant), url);
+    const node = Number(atRoot.headers.get("Live-Node") ?? 0);
+    if (node === 0) return atRoot;
+    url.searchParams.set("pass", atRoot.headers.get("Live-Pass") ?? "");
+    const atNode = await upgrade(env, liveNodeName(principal.tenant, node), url);
+    // What the root knew was old: the node has filled since, and has told it.
+    if (atNode.status !== 429 || attempt >= MAX_PLACE_ATTEMPTS) return atNode;
+    url.searchParams.delete("pass");
+  }
+}
+
+async function upgrade(env: Env, object: string, url: URL): Promise<Response> {
+  return await env.LIVE_HUB.getByName(object).fetch(url.href, { headers: { Upgrade: "websocket" } });
 }

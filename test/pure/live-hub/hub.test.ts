@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { Hub } from "../../../core/live/hub.ts";
 import { MAX_TOPICS_PER_SOCKET } from "../../../core/live/protocol.ts";
-import { MAX_UNACKED_FRAMES, MAX_WAITING_FRAMES } from "../../../core/live/reader.ts";
+import { MAX_UNACKED_FRAMES, MAX_UNACKED_LENGTH } from "../../../core/live/position.ts";
+import {
+  MAX_UNHEARD_LENGTH,
+  MAX_UNHEARD_TOTAL,
+  MAX_WAITING_FRAMES,
+  MIN_UNHEARD_LENGTH,
+} from "../../../core/live/reader.ts";
 import { MAX_DELTA_LENGTH, RETAIN_MS, SNAPSHOT_REUSE_MS } from "../../../core/live/topic-log.ts";
 import { busiestSecond, deltaOf, type ModelClient, Scene, snapshotOf, TOPIC, windowOf } from "./client.ts";
 
@@ -370,5 +376,92 @@ describe("after the hub slept", () => {
     woken.ack("a");
     woken.answer(TOPIC, snapshotOf(windowOf(0, 3)));
     expect(countOf(client)).toBe(3);
+  });
+});
+
+const windowsOf = (length: number): ReturnType<typeof windowOf> => ({
+  ...windowOf(0, 1),
+  group: { key: "x".repeat(length) },
+});
+const publishLong = (scene: Scene, length: number, passMs: number): void => {
+  scene.hub.publish([{ topic: TOPIC, data: deltaOf(windowsOf(length)) }], scene.nowMs);
+  scene.flush();
+  scene.pass(passMs);
+};
+const lengthOf = (client: ModelClient): number =>
+  client.frames.reduce((sum, { frame }) => sum + (frame.type === "error" ? 0 : JSON.stringify(frame).length), 0);
+
+describe("what a reader may have unread", () => {
+  test("of a topic, by one that acks, is 64 KB and the frame that passes them", () => {
+    const { scene, client } = following({ acks: true });
+    const frame = MAX_UNACKED_LENGTH / 4;
+    const before = lengthOf(client);
+    for (let step = 0; step < 20; step++) {
+      publishLong(scene, frame - 300, 250);
+    }
+    const unread = lengthOf(client) - before;
+    expect(unread).toBeGreaterThanOrEqual(MAX_UNACKED_LENGTH);
+    expect(unread).toBeLessThan(MAX_UNACKED_LENGTH + frame);
+    expect(client.types.slice(-2)).toEqual(["delta", "gap"]);
+    scene.pass(SNAPSHOT_REUSE_MS + 1);
+    scene.ack("a");
+    scene.answer(TOPIC, snapshotOf(windowOf(0, 20)));
+    expect(client.types.at(-1)).toBe("snapshot");
+    expect(client.faults).toEqual([]);
+  });
+
+  test("one frame longer than that goes when nothing else is unread", () => {
+    const { scene, client } = following({ acks: true });
+    for (let step = 0; step < 4; step++) {
+      publishLong(scene, MAX_UNACKED_LENGTH * 2, 250);
+      scene.ack("a");
+    }
+    expect(client.types.filter((type) => type === "delta")).toHaveLength(4);
+  });
+
+  test("by one that says nothing is 1 MB; then it gets a gap, and a snapshot when it is heard of, a ping will do", () => {
+    const { scene, client } = following();
+    const length = 100_000;
+    for (let step = 0; step < 30; step++) {
+      publishLong(scene, length, 1_000);
+    }
+    expect(lengthOf(client)).toBeGreaterThanOrEqual(MAX_UNHEARD_LENGTH);
+    expect(lengthOf(client)).toBeLessThan(MAX_UNHEARD_LENGTH + 2 * length);
+    expect(client.types.filter((type) => type === "gap")).toHaveLength(1);
+    expect(scene.hub.unheard()).toEqual([{ id: "a", heardAtMs: 1_000_000 }]);
+    scene.hub.heardOf("a", 999_999, scene.nowMs);
+    expect(scene.hub.unheard()).toHaveLength(1);
+    scene.hub.heardOf("a", scene.nowMs - 5, scene.nowMs);
+    scene.flush();
+    scene.answer(TOPIC, snapshotOf(windowOf(0, 30)));
+    expect(client.types.at(-1)).toBe("snapshot");
+    expect(scene.hub.unheard()).toEqual([]);
+    expect(client.faults).toEqual([]);
+    expect(countOf(client)).toBe(30);
+  });
+
+  test("by all that say nothing is 32 MB together; each may still have 64 KB", () => {
+    const scene = new Scene(new Hub("e1"));
+    const readers = 80;
+    for (let id = 0; id < readers; id++) {
+      scene.join(String(id));
+      scene.subscribe(String(id));
+    }
+    scene.answer(TOPIC, snapshotOf());
+    for (let step = 0; step < 30; step++) {
+      publishLong(scene, 60_000, 1_000);
+    }
+    const unread = [...scene.clients.values()].map(lengthOf);
+    const total = unread.reduce((sum, length) => sum + length, 0);
+    expect(total).toBeGreaterThanOrEqual(MAX_UNHEARD_TOTAL);
+    expect(total).toBeLessThan(MAX_UNHEARD_TOTAL + readers * 61_000);
+    const late = scene.join("late");
+    scene.subscribe("late");
+    scene.answer(TOPIC, snapshotOf());
+    for (let step = 0; step < 5; step++) {
+      publishLong(scene, 60_000, 1_000);
+    }
+    expect(lengthOf(late)).toBeGreaterThanOrEqual(MIN_UNHEARD_LENGTH);
+    expect(lengthOf(late)).toBeLessThan(3 * MIN_UNHEARD_LENGTH);
   });
 });
