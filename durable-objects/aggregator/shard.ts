@@ -206,6 +206,12 @@ export class Shard {
     });
   }
 
+  /** Forgets all ids, for there is no slot left whose events come here. */
+  forgetIds(): void {
+    this.#checkpointer.rewriteIds();
+    this.checkpoint(() => this.machine.deduplicator.forgetAll());
+  }
+
   /** Makes a change that the log does not hold: a checkpoint goes with it, so that a replay begins after it. */
   checkpoint(change?: () => void): void {
     this.#change(() => {

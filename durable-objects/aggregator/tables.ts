@@ -44,6 +44,9 @@ const SCHEMA = [
   `create table if not exists rebuilds (id integer primary key, body text not null)`,
 ];
 
+/** Small facts about the object, one row each. */
+export type MetaTable = Pick<ShardTables, "readMeta" | "writeMeta">;
+
 /** The SQL of a WindowAggregator: every statement it runs, and a count of the rows they wrote (each is billed). */
 export class ShardTables {
   rowsWritten = 0;
