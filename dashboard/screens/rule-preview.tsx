@@ -60,7 +60,7 @@ function Outcome({ preview }: { preview: Preview }) {
   return (
     <>
       <p class="preview-verdict" role="status">
-        It would have fired {counted(firing.length, "time")}.
+        It would have fired {counted(preview.fired, "time")}.
       </p>
       <PreviewChart preview={preview} />
       {preview.note !== "" && <p class="note">{preview.note}</p>}
@@ -84,7 +84,7 @@ function Outcome({ preview }: { preview: Preview }) {
               ))}
             </tbody>
           </table>
-          {firing.length > MAX_ROWS && <p class="note">and {firing.length - MAX_ROWS} more</p>}
+          {preview.fired > MAX_ROWS && <p class="note">and {preview.fired - MAX_ROWS} more</p>}
         </div>
       )}
     </>
