@@ -1,19 +1,21 @@
 import { DurableObject } from "cloudflare:workers";
+import type { RuleWatch } from "../core/alerts/watch.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
-import type { Tail } from "../core/events/segments.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
-import { AT_HOME, type HandOver } from "../core/windows/hand-over.ts";
 import type { MergeAnswer } from "../core/windows/delta-terms.ts";
-import type { SlotMap } from "../core/windows/slot-map.ts";
+import { HOME, type SlotMap } from "../core/windows/slot-map.ts";
+import type { PatternDefinition } from "../core/patterns/definition.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
 import { type AggregationInfo, Definitions, type DeleteResult, type PutResult } from "./aggregator/definitions.ts";
-import { figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
+import { appliedByObject, figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
 import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
+import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
+import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -24,11 +26,13 @@ import {
   type WindowsQuery,
 } from "./aggregator/read-windows.ts";
 import { Sealing } from "./aggregator/sealing.ts";
+import { Sharding, type ShardsInfo } from "./aggregator/sharding.ts";
 import { Shard } from "./aggregator/shard.ts";
 import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
-import { latestEvents, tailOf } from "./aggregator/tail.ts";
+import { windowAggregator } from "./remote.ts";
+import { latestEvents, type ShardTail, type TailReader, tailOf } from "./aggregator/tail.ts";
 
 export type { AggregationInfo, PutResult } from "./aggregator/definitions.ts";
 
@@ -46,7 +50,9 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #patterns: Patterns;
   readonly #shipping: Shipping;
+  readonly #sharding: Sharding<Uint8Array>;
   readonly #alarm: Alarm;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -65,35 +71,55 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#live = new LiveFeed(shard.machine, around, shard.tables.readMeta("watch") as Watch | undefined);
     this.#alerts = new AlertFeed(shard.tables, shard.machine, around);
     this.#definitions = new Definitions(shard, {
-      hasRules: (name) => this.#alerts.watched.has(name),
+      hasRules: (name) => this.#alerts.isWatched(name),
       onDropped: (aggregation) => {
         this.#live.forget(aggregation);
         this.#alerts.forget(aggregation.plan.definition.name);
       },
       onPlanned: () => this.#alerts.keepTime(),
     });
-    this.#progress = new Progress(shard.tally, around);
+    this.#progress = new Progress(shard.tally, {
+      ...around,
+      store: () => ({ storeMs: shard.sealer.lastWriteMs, storeFailures: shard.sealer.failures }),
+    });
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
     this.#shipping = new Shipping(shard, { ...around, background });
+    this.#sharding = new Sharding<Uint8Array>(shard.tables, {
+      peer: (object) => (object === around.shard ? this : windowAggregator(env, around.tenant, object)),
+      applied: () => appliedByObject(shard),
+      now: around.now,
+      // On one machine all objects share a thread: more of them are only slower.
+      firstMode: env.STREAMFLOW_MODE === "local" ? "manual" : "auto",
+    });
     this.#alarm = new Alarm(
       ctx.storage,
       () => this.#due(),
       () => shard.tables.rowsWritten++,
     );
     shard.start({
-      counted: (batch, rows) => this.#live.note(batch, rows),
+      counted: (batch, rows) => {
+        this.#live.note(batch, rows);
+        this.#patterns.feed.note(batch, rows);
+      },
       recalled: (batch, rows) => this.#live.recall(batch, rows),
       merged: (delta) => this.#live.noteDelta(delta),
       mergedBefore: (delta) => this.#live.recallDelta(delta),
       affected: (effects) => {
         this.#live.noteEffects(effects);
         this.#alerts.note(effects);
+        this.#patterns.feed.noteLogged();
       },
       replayed: (effects) => this.#alerts.note(effects),
-      checkpointing: () => this.#alerts.checkpoint(),
+      checkpointing: () => {
+        this.#alerts.checkpoint();
+        this.#patterns.feed.checkpoint();
+      },
+      heldAfter: () => this.#patterns.feed.heldAfter,
     });
+    this.#patterns = new Patterns(shard, { ...around, background });
+    shard.machine.alsoWaiting = () => this.#patterns.feed.waiting();
     void ctx.blockConcurrencyWhile(async () => await this.#alarm.load());
   }
 
@@ -102,10 +128,15 @@ export class WindowAggregator extends DurableObject<Env> {
    * Messages with events of slots that this object does not own are refused, each as a whole.
    * @throws when an event cannot be applied; then nothing of the call was
    */
-  async apply(messages: readonly IncomingMessage[], { careful = false }: ApplyOptions = {}): Promise<ApplyOutcome> {
+  async apply(
+    messages: readonly IncomingMessage[],
+    { careful = false, overloads = 0 }: ApplyOptions = {},
+  ): Promise<ApplyOutcome> {
+    this.#progress.arrived(messages);
     await this.#late.makeRoom();
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
+    if (overloads > 0) this.#inBackground("overloads", this.#tellOverloads(overloads));
     this.#inBackground("late", this.#late.runIfDue());
     this.#inBackground("progress", this.#progress.tellNowAndThen());
     await this.#alarm.arm(0);
@@ -157,20 +188,27 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#alarm.rang();
     const now = Date.now();
     const { attempt } = this.#around;
+    // First: what keepers wait for decides when the next idle check is worth while.
+    await attempt("patterns", () => this.#patterns.feed.run());
     await attempt("idle check", async () => {
-      if (await this.#silence.checkIfDue(now)) this.#live.schedule();
+      if (!(await this.#silence.checkIfDue(now))) return;
+      this.#live.schedule();
+      this.#patterns.feed.schedule();
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
     await attempt("ship", () => this.#shipping.runIfDue());
     await attempt("alerts", () => this.#alerts.tell());
+    await attempt("shards", () => {
+      if (this.#sharding.look()) this.#moveSlots();
+    });
     await attempt("checkpoint", () => this.#shard.checkpointIfDue(now));
     await this.#alarm.arm(MIN_ALARM_PAUSE_MS);
   }
 
   /** The unsealed events of a query, in its order, as many as one call can carry. The store has everything before `sealedThrough`. */
-  readTail(query: EventQuery, after: Cursor | null, limit: number): Omit<Tail, "shard"> {
-    return tailOf(this.#shard, query, after, limit);
+  readTail(query: EventQuery, after: Cursor | null, limit: number): ShardTail {
+    return { ...tailOf(this.#shard, query, after, limit), others: this.#sharding.others };
   }
 
   stats(): StatsResult {
@@ -206,6 +244,28 @@ export class WindowAggregator extends DurableObject<Env> {
     return this.#definitions.delete(name);
   }
 
+  async listPatterns(): Promise<PatternInfo[]> {
+    return await this.#patterns.list();
+  }
+
+  async getPattern(name: string): Promise<PatternInfo | null> {
+    return await this.#patterns.get(name);
+  }
+
+  /** Makes a pattern over events from now on, or replaces one. */
+  async putPattern(definition: PatternDefinition, mode: "create" | "replace"): Promise<PutPatternResult> {
+    const result = await this.#patterns.put(definition, mode);
+    await this.#alarm.arm(0);
+    return result;
+  }
+
+  /** @returns false when there is none */
+  async deletePattern(name: string): Promise<boolean> {
+    const isDeleted = this.#patterns.delete(name);
+    await this.#alarm.arm(0);
+    return isDeleted;
+  }
+
   windows(name: string, query: WindowsQuery): WindowPage | null {
     const aggregation = this.#shard.machine.aggregations.get(name);
     return aggregation === undefined ? null : listWindows(aggregation, this.#shard.tables, query);
@@ -216,9 +276,15 @@ export class WindowAggregator extends DurableObject<Env> {
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
   }
 
+  /** Closed windows as rules see them. Null when there is no such aggregation. */
+  pastWindows(name: string, query: PastQuery): PastPage | null {
+    const aggregation = this.#shard.machine.aggregations.get(name);
+    return aggregation === undefined ? null : pastWindows(aggregation, this.#shard.tables, query);
+  }
+
   async snapshot(topic: Topic): Promise<TopicSnapshot | null> {
     const isUnseen = topic === "events" && !this.#live.hasEvents && this.#shard.machine.stats.total > 0;
-    return isUnseen ? await latestEvents(this.#shard, this.env.DB) : this.#live.snapshot(topic);
+    return isUnseen ? await latestEvents(this.#shard, this.env.DB, this.#otherTails()) : this.#live.snapshot(topic);
   }
 
   /** Kept: an object that is evicted while nothing comes must still know who waits for what comes next. */
@@ -227,14 +293,41 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#live.watch(watch);
   }
 
-  /** Aggregations with rules: their closed windows are told to the alerts. */
-  watchRules(aggregations: readonly string[]): void {
-    this.#alerts.watch(aggregations);
+  /** Aggregations with rules: what the alerts are told of their windows. */
+  watchRules(watches: readonly RuleWatch[]): void {
+    this.#alerts.watch(watches);
   }
 
-  /** Which object owns which slots. Home's to answer. */
+  /** Which object owns which slots. Home's to answer, like all of `shards`, `setShards` and `noteOverloads`. */
   slotMap(): SlotMap {
-    return ((this.#shard.tables.readMeta("shards") as HandOver | undefined) ?? AT_HOME).map;
+    return this.#sharding.handOvers.map;
+  }
+
+  shards(): ShardsInfo {
+    return this.#sharding.info();
+  }
+
+  /** Wants so many shards from now on, or as many as the load asks for. The slots move in the background. */
+  async setShards(count: number | "auto"): Promise<ShardsInfo> {
+    this.#sharding.want(count);
+    this.#moveSlots();
+    await this.#alarm.arm(0);
+    return this.#sharding.info();
+  }
+
+  /** Callers found one of the tenant's objects overloaded. */
+  noteOverloads(object: number, times: number): void {
+    this.#sharding.noteOverloads(object, times);
+  }
+
+  /** Gives slots up: from its return on, their events are refused here. */
+  async fence(epoch: number, slots: readonly number[]): Promise<void> {
+    this.#shard.slots.fence(epoch, slots);
+  }
+
+  /** Forgets ids whose events are no longer taken here, once no event is: the rest would soon be too old anyway. */
+  async release(epoch: number, _slots: readonly number[]): Promise<void> {
+    if (this.#shard.slots.heeds(epoch) && this.#shard.slots.count === 0) this.#shard.forgetIds();
   }
 
   /** Answers when the object can take events. @throws when it cannot, whatever they are */
@@ -243,9 +336,31 @@ export class WindowAggregator extends DurableObject<Env> {
     return true;
   }
 
+  #otherTails(): TailReader[] {
+    const { tenant } = this.#around;
+    return this.#sharding.others.map((object) => ({
+      object,
+      read: (...query) => windowAggregator(this.env, tenant, object).readTail(...query),
+    }));
+  }
+
+  /** Does the steps of a hand-over, as long as there are any; nobody waits for it. */
+  #moveSlots(): void {
+    this.#inBackground("hand-over", this.#sharding.handOvers.runIfDue());
+  }
+
+  /** Home decides what follows from it. */
+  async #tellOverloads(times: number): Promise<void> {
+    const { tenant, shard } = this.#around;
+    if (shard === HOME) this.noteOverloads(shard, times);
+    else await windowAggregator(this.env, tenant, HOME).noteOverloads(shard, times);
+  }
+
   /** Passes on what was just counted; nobody waits for it. */
   #tellReaders(): void {
+    if (this.#around.shard === HOME && this.#sharding.look()) this.#moveSlots();
     this.#live.schedule();
+    this.#patterns.feed.schedule();
     this.#sealing.noteLogged();
     this.#shipping.noteCounted();
     this.#inBackground("alerts", this.#alerts.tell());
@@ -261,6 +376,8 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#late.dueAt,
       this.#shipping.dueAt,
       this.#alerts.retryAt,
+      this.#patterns.feed.dueAt,
+      ...this.#sharding.dueAt,
     ];
   }
 

@@ -35,6 +35,8 @@ export interface ShardObserver {
   readonly replayed: (effects: readonly Effect[]) => void;
   /** What must outlive the log that would bring it forth again is to be written now. */
   readonly checkpointing: () => void;
+  /** Log entries after this one are still needed. */
+  readonly heldAfter: () => number;
 }
 
 /** What a shard stands on. */
@@ -204,6 +206,12 @@ export class Shard {
     });
   }
 
+  /** Forgets all ids, for there is no slot left whose events come here. */
+  forgetIds(): void {
+    this.#checkpointer.rewriteIds();
+    this.checkpoint(() => this.machine.deduplicator.forgetAll());
+  }
+
   /** Makes a change that the log does not hold: a checkpoint goes with it, so that a replay begins after it. */
   checkpoint(change?: () => void): void {
     this.#change(() => {
@@ -229,7 +237,8 @@ export class Shard {
    * see of the last minutes is read back from them after an eviction.
    */
   trim(): void {
-    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry);
+    const held = this.#observer?.heldAfter() ?? 0;
+    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry, held);
     if (through > 0) this.tables.trimLog(through);
   }
 

@@ -42,6 +42,9 @@ const SCHEMA = [
   `create table if not exists definitions (id integer primary key, version integer not null, body text not null, created_at integer not null)`,
 ];
 
+/** Small facts about the object, one row each. */
+export type MetaTable = Pick<ShardTables, "readMeta" | "writeMeta">;
+
 /** The SQL of a WindowAggregator: every statement it runs, and a count of the rows they wrote (each is billed). */
 export class ShardTables {
   rowsWritten = 0;

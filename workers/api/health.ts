@@ -1,10 +1,11 @@
 import { Hono } from "hono";
 import { ADMIN_KEY_ID, authenticate, DEFAULT_TENANT, requireRole } from "../auth/index.ts";
-import { liveHubName } from "../../core/events/names.ts";
+import { liveHubName, rateControllerName } from "../../core/events/names.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { ApiError, ok } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
 import { isDraining, setDraining } from "../ingest/draining.ts";
+import { flowMetrics } from "../flow-metrics.ts";
 import { liveMetrics } from "../live-metrics.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
 import { shardMetrics, standingMetrics } from "../shard-metrics.ts";
@@ -32,6 +33,7 @@ export const healthRoutes = new Hono<AppEnv>()
       ...requests,
       ...shardMetrics(await shard.metrics()),
       ...standingMetrics(await shard.introspect()),
+      ...flowMetrics(await c.env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).state()),
       ...liveMetrics(await c.env.LIVE_HUB.getByName(liveHubName(tenant)).figures()),
     ];
     return c.body(renderMetrics(families), 200, { "Content-Type": METRICS_CONTENT_TYPE });
