@@ -7,6 +7,7 @@ import { parseOptions } from "./options.ts";
 import { load } from "./load/command.ts";
 import { rules } from "./rules/command.ts";
 import { send } from "./send.ts";
+import { shards } from "./shards.ts";
 import { ship } from "./ship/command.ts";
 import { tail } from "./tail.ts";
 
@@ -18,6 +19,7 @@ Usage: streamflow <command> [options]
   send [JSON]           send one event
   tail                  print events as they arrive
   load                  send made-up events, to see how fast it goes
+  shards [count]        over how many objects the events are spread
   keys                  create, list and revoke API keys
   dead-letters          list and replay what could not be processed
   rules test <file>     run alert rules against written series
@@ -34,6 +36,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   send,
   tail,
   load,
+  shards,
   keys,
   "dead-letters": deadLetters,
   rules,
