@@ -5,6 +5,7 @@ import { keys } from "./keys.ts";
 import { parseOptions } from "./options.ts";
 import { load } from "./load/command.ts";
 import { send } from "./send.ts";
+import { shards } from "./shards.ts";
 import { ship } from "./ship/command.ts";
 import { tail } from "./tail.ts";
 
@@ -16,6 +17,7 @@ Usage: streamflow <command> [options]
   send [JSON]           send one event
   tail                  print events as they arrive
   load                  send made-up events, to see how fast it goes
+  shards [count]        over how many objects the events are spread
   keys                  create, list and revoke API keys
   dead-letters          list and replay what could not be processed
 
@@ -25,7 +27,15 @@ Every command takes
   --help       what the command does and takes
 `;
 
-const COMMANDS: Readonly<Record<string, Command>> = { ship, send, tail, load, keys, "dead-letters": deadLetters };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  ship,
+  send,
+  tail,
+  load,
+  shards,
+  keys,
+  "dead-letters": deadLetters,
+};
 
 // A reader that has enough (`| head`) closes the pipe; that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
