@@ -3,12 +3,19 @@ import type { RuleWatch } from "../core/alerts/watch.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
 import type { MergeAnswer } from "../core/windows/delta-terms.ts";
+import type { Stretch } from "../core/windows/recount.ts";
 import { HOME, type SlotMap } from "../core/windows/slot-map.ts";
 import type { PatternDefinition } from "../core/patterns/definition.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
-import { type AggregationInfo, Definitions, type DeleteResult, type PutResult } from "./aggregator/definitions.ts";
+import {
+  type AggregationInfo,
+  Definitions,
+  type DeleteResult,
+  type PutOptions,
+  type PutResult,
+} from "./aggregator/definitions.ts";
 import { appliedByObject, figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
 import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
@@ -26,6 +33,8 @@ import {
   type WindowsQuery,
 } from "./aggregator/read-windows.ts";
 import { Sealing } from "./aggregator/sealing.ts";
+import { type RebuildAnswer, Rebuilds } from "./aggregator/rebuilds.ts";
+import type { RebuildJob } from "./aggregator/rebuild-jobs.ts";
 import { Sharding, type ShardsInfo } from "./aggregator/sharding.ts";
 import { Shard } from "./aggregator/shard.ts";
 import { Shipping } from "./aggregator/shipping.ts";
@@ -50,6 +59,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #rebuilds: Rebuilds;
   readonly #patterns: Patterns;
   readonly #shipping: Shipping;
   readonly #sharding: Sharding<Uint8Array>;
@@ -77,6 +87,18 @@ export class WindowAggregator extends DurableObject<Env> {
         this.#alerts.forget(aggregation.plan.definition.name);
       },
       onPlanned: () => this.#alerts.keepTime(),
+      onMade: (aggregation, isBackfill) => this.#rebuilds.fill(aggregation, isBackfill),
+      isFilling: (aggregation) => this.#rebuilds.isFilling(aggregation),
+    });
+    this.#rebuilds = new Rebuilds(shard, {
+      ...around,
+      db: env.DB,
+      sealAll: () => this.#sealing.sealAll(),
+      onBackfilled: (name) => this.#definitions.past.dropAll(name),
+      onReplaced: (effect) => {
+        this.#live.noteEffects([effect]);
+        this.#live.schedule();
+      },
     });
     this.#progress = new Progress(shard.tally, {
       ...around,
@@ -203,6 +225,7 @@ export class WindowAggregator extends DurableObject<Env> {
       if (this.#sharding.look()) this.#moveSlots();
     });
     await attempt("checkpoint", () => this.#shard.checkpointIfDue(now));
+    this.#rebuildNow();
     await this.#alarm.arm(MIN_ALARM_PAUSE_MS);
   }
 
@@ -217,7 +240,8 @@ export class WindowAggregator extends DurableObject<Env> {
 
   /** What an operator may want to know. */
   introspect(): ShardStanding {
-    return standingOf(this.#shard, Date.now());
+    const disabled = this.#definitions.disabled.map(({ name }) => name);
+    return standingOf(this.#shard, { disabled, rebuilds: this.#rebuilds.jobs.open }, Date.now());
   }
 
   /** What `GET /metrics` and the bench read. */
@@ -234,10 +258,24 @@ export class WindowAggregator extends DurableObject<Env> {
   }
 
   /** Makes an aggregation, or replaces one. */
-  async putAggregation(definition: Definition, mode: "create" | "replace"): Promise<PutResult> {
-    const result = this.#definitions.put(definition, mode, Date.now());
+  async putAggregation(definition: Definition, options: PutOptions): Promise<PutResult> {
+    const result = this.#definitions.put(definition, options, Date.now());
+    this.#rebuildNow();
     await this.#alarm.arm(0);
     return result;
+  }
+
+  /** Has windows be counted again from the store: those of one aggregation, or all. */
+  async requestRebuild(stretch: Stretch, aggregation: string | null): Promise<RebuildAnswer> {
+    const answer = this.#rebuilds.request(stretch, aggregation);
+    this.#rebuildNow();
+    await this.#alarm.arm(0);
+    return answer;
+  }
+
+  /** Newest first. */
+  listRebuilds(): RebuildJob[] {
+    return this.#rebuilds.jobs.list();
   }
 
   deleteAggregation(name: string): DeleteResult {
@@ -266,13 +304,15 @@ export class WindowAggregator extends DurableObject<Env> {
     return isDeleted;
   }
 
-  windows(name: string, query: WindowsQuery): WindowPage | null {
-    const aggregation = this.#shard.machine.aggregations.get(name);
+  /** @param version one that was replaced, or null for the newest */
+  windows(name: string, query: WindowsQuery, version: number | null = null): WindowPage | null {
+    const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : listWindows(aggregation, this.#shard.tables, query);
   }
 
-  queryRange(name: string, query: RangeQuery): RangeResult | null {
-    const aggregation = this.#shard.machine.aggregations.get(name);
+  /** @param version one that was replaced, or null for the newest */
+  queryRange(name: string, query: RangeQuery, version: number | null = null): RangeResult | null {
+    const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
   }
 
@@ -366,6 +406,11 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#inBackground("alerts", this.#alerts.tell());
   }
 
+  /** The alarm does not wait for it either: idle checks must go on meanwhile. */
+  #rebuildNow(): void {
+    if (this.#rebuilds.dueAt !== null) this.#inBackground("rebuild", this.#rebuilds.runIfDue());
+  }
+
   /** When each kind of work is due next. */
   #due(): (number | null)[] {
     const { checkpointDueAt } = this.#shard;
@@ -377,6 +422,7 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#shipping.dueAt,
       this.#alerts.retryAt,
       this.#patterns.feed.dueAt,
+      this.#rebuilds.dueAt,
       ...this.#sharding.dueAt,
     ];
   }

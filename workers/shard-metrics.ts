@@ -84,6 +84,12 @@ function oneStanding({ shard, aggregations, ...standing }: ShardStanding): Metri
       "Memory of the shard's state, by what holds it.",
       Object.entries(standing.stateBytes).map(([part, value]) => ({ labels: { ...labels, part }, value })),
     ),
+    gauge("rebuilds_open", "Rebuilds that wait or run.", [{ labels, value: standing.rebuilds }]),
+    gauge(
+      "aggregation_disabled",
+      "1 for an aggregation whose stored definition no longer compiles.",
+      standing.disabled.map((aggregation) => ({ labels: { aggregation }, value: 1 })),
+    ),
     ...aggregations.flatMap((one) => aggregationMetrics(one)),
   ];
 }

@@ -44,12 +44,18 @@ export function decodePreview(data: unknown): Preview {
   return {
     fromMs,
     toMs: Math.max(toMs, fromMs + 1),
-    threshold: typeof found["threshold"] === "number" ? found["threshold"] : null,
+    threshold: comparedTo(fields(found["rule"]) ?? {}, found["threshold"]),
     fired: number(found["fired"]),
     series: list(found["series"], decodeSeries),
     spans: list(found["alerts"], (alert) => decodeAlert(alert, toMs)).flat(),
     note: noteOf(found),
   };
+}
+
+/** The threshold, where the condition compares a measure with it as it is: only then it lies on the measure's scale. */
+function comparedTo(rule: Fields, threshold: unknown): number | null {
+  const isCompared = /(?:^|[\s(&|])\w+\s*[<>]=?\s*threshold(?!\s*[*/+-])/.test(text(rule["condition"]));
+  return isCompared && typeof threshold === "number" ? threshold : null;
 }
 
 function noteOf(found: Fields): string {

@@ -31,6 +31,8 @@ export class Surroundings {
     setTimeout(work, delayMs);
   };
 
+  readonly sleep = (ms: number): Promise<void> => scheduler.wait(ms);
+
   /** Tells live readers. */
   readonly publish = async (frames: readonly PublishedFrame[]): Promise<void> => {
     await this.#env.LIVE_HUB.getByName(liveHubName(this.tenant)).publish(frames);

@@ -85,7 +85,7 @@ describe("two shards and home", () => {
       window: { type: "tumbling" as const, size: "1h" },
       measures: { n: { fn: "count" as const } },
     };
-    await home.putAggregation(definition, "create");
+    await home.putAggregation(definition, { mode: "create" });
     away.mockRestore();
     await send(events(20, "after", T0 + 2 * HOUR));
     await evictDurableObject(object(1));

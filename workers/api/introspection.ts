@@ -25,6 +25,8 @@ function shardJson(shard: ShardStanding): unknown {
     ids: { remembered: ids.remembered, bytes: ids.bytes, bytes_per_id: ids.bytesPerId },
     state_bytes: stateBytes,
     database_bytes: shard.databaseBytes,
+    rebuilds: shard.rebuilds,
+    disabled: shard.disabled,
     aggregations: shard.aggregations.map(aggregationJson),
   };
 }
