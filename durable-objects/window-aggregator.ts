@@ -2,7 +2,6 @@ import { DurableObject } from "cloudflare:workers";
 import type { RuleWatch } from "../core/alerts/watch.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
-import type { MergeAnswer } from "../core/windows/delta-terms.ts";
 import type { Stretch } from "../core/windows/recount.ts";
 import { HOME, type SlotMap } from "../core/windows/slot-map.ts";
 import type { PatternDefinition } from "../core/patterns/definition.ts";
@@ -22,7 +21,7 @@ import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
 import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
-import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
+import { type HomeAnswer, type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -40,6 +39,7 @@ import { Shard } from "./aggregator/shard.ts";
 import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
+import type { PatternNews } from "./patterns/messages.ts";
 import { windowAggregator } from "./remote.ts";
 import { latestEvents, type ShardTail, type TailReader, tailOf } from "./aggregator/tail.ts";
 
@@ -107,7 +107,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
-    this.#shipping = new Shipping(shard, { ...around, background });
+    this.#shipping = new Shipping(shard, { ...around, background, merge: (delta) => this.#patterns.ship(delta) });
     this.#sharding = new Sharding<Uint8Array>(shard.tables, {
       peer: (object) => (object === around.shard ? this : windowAggregator(env, around.tenant, object)),
       applied: () => appliedByObject(shard),
@@ -180,12 +180,13 @@ export class WindowAggregator extends DurableObject<Env> {
   }
 
   /** Merges what a shard counted, if it is what comes next of that shard. Home's to do. */
-  async merge(delta: Uint8Array): Promise<MergeAnswer> {
+  async merge(delta: Uint8Array, news?: PatternNews): Promise<HomeAnswer> {
     if (!this.#shard.isHome) throw new Error("only home merges");
-    const answer = this.#shard.merge(delta, Date.now());
+    const patterns = this.#patterns.feed.hear(news);
+    const answer = patterns === null ? this.#shard.merge(delta, Date.now()) : this.#shard.standing(delta);
     this.#tellReaders();
     await this.#alarm.arm(0);
-    return answer;
+    return { ...answer, patterns };
   }
 
   /** Looks up every late event, seals the whole log and has home merge all that was counted. @throws when one of them fails */
