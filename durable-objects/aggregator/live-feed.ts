@@ -38,6 +38,11 @@ export interface LiveFeedDeps {
   readonly report: (what: string, error: unknown) => void;
 }
 
+interface EventRow {
+  readonly batch: EventBatch;
+  readonly row: number;
+}
+
 /** What readers of one aggregation have not been told yet, by window. */
 interface Untold {
   readonly windows: Map<string, WindowView>;
@@ -49,7 +54,7 @@ export class LiveFeed {
   readonly #machine: ShardMachine;
   readonly #deps: LiveFeedDeps;
   readonly #meter = new OverviewMeter();
-  #latest: { batch: EventBatch; row: number }[] = [];
+  #latest: EventRow[] = [];
   #unsentEvents = 0;
   readonly #changed = new Map<Aggregation, Untold>();
   #topics = new Set<string>();
@@ -190,7 +195,7 @@ export class LiveFeed {
 
   /** Shards tell one after another what they took at the same time. */
   #newestReceived(): EventJson[] {
-    const receivedAt = ({ batch, row }: (typeof this.#latest)[number]): number => batch.receivedAt[row] ?? 0;
+    const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
     this.#latest.sort((a, b) => receivedAt(a) - receivedAt(b));
     return this.#newest(LATEST_EVENTS);
   }
