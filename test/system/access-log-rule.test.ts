@@ -111,6 +111,7 @@ test.skipIf(!hasSample)(
     expect(await backtested(file, "--rule", RULE.name)).toEqual(expected);
     expect(await backtested(file, "--rule", "other")).toEqual([]);
     const table = await streamflow(platform, ["backtest", String(rule.data.id), ...RANGE]).done;
-    expect(table.stdout).toContain(`${expected.length} of ${expected.length} alerts fire in 84 windows.`);
+    // Of the log's 84 hours the last one is open.
+  expect(table.stdout).toContain(`${expected.length} of ${expected.length} alerts fire in 83 windows.`);
   },
 );
