@@ -195,7 +195,6 @@ export class LiveFeed {
 
   /** Shards tell one after another what they took at the same time. */
   #newestReceived(): EventJson[] {
-    const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
     this.#latest.sort((a, b) => receivedAt(a) - receivedAt(b));
     return this.#newest(LATEST_EVENTS);
   }
@@ -207,6 +206,8 @@ export class LiveFeed {
       .map(({ batch, row }) => toEventJson(batch.event(row)));
   }
 }
+
+const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
 
 function topicOf(aggregation: Aggregation): `aggregation:${string}` {
   return `aggregation:${aggregation.plan.definition.name}`;
