@@ -6,23 +6,12 @@ import { reduce, scan } from "../../../core/streams/fold.ts";
 import { filter, map } from "../../../core/streams/map.ts";
 import { merge } from "../../../core/streams/merge.ts";
 import { pipe } from "../../../core/streams/pipe.ts";
-import type { Operator, Source, Stream } from "../../../core/streams/source.ts";
+import type { Operator } from "../../../core/streams/source.ts";
 import { skip, take } from "../../../core/streams/take.ts";
 import { bufferTime, debounce, throttle, timeout } from "../../../core/streams/timed.ts";
 import { zip } from "../../../core/streams/zip.ts";
 import { restlessClock } from "./clocks.ts";
-
-/** One operator in a form that lets every item through, so that the same rules can be checked on all of them. */
-export interface OperatorCase {
-  readonly name: string;
-  /** How many sources `make` wants. */
-  readonly sources: number;
-  make(sources: readonly Source<number>[]): Stream<unknown>;
-  /** Items of each source that n results need at most. */
-  needs(results: number): number;
-  /** Items read ahead of each source, as documented. */
-  readonly ahead: number;
-}
+import type { OperatorCase } from "./rules.ts";
 
 const same = (results: number): number => results;
 
