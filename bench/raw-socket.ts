@@ -72,7 +72,8 @@ export class RawSocket {
     let data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     for (let frame = readFrame(data); frame !== null; frame = readFrame(data)) {
       if (frame.opcode === OPCODE_TEXT) this.onText(frame.payload);
-      if (frame.opcode === OPCODE_CLOSE) this.closeCode ??= frame.payload.length >= 2 ? frame.payload.readUInt16BE(0) : 1005;
+      if (frame.opcode === OPCODE_CLOSE)
+        this.closeCode ??= frame.payload.length >= 2 ? frame.payload.readUInt16BE(0) : 1005;
       data = data.subarray(frame.end);
     }
     this.#rest = data.length === 0 ? data : Buffer.from(data);
@@ -98,7 +99,9 @@ async function readHead(socket: Socket): Promise<Buffer<ArrayBufferLike>> {
   });
 }
 
-function readFrame(data: Buffer<ArrayBufferLike>): { opcode: number; payload: Buffer<ArrayBufferLike>; end: number } | null {
+function readFrame(
+  data: Buffer<ArrayBufferLike>,
+): { opcode: number; payload: Buffer<ArrayBufferLike>; end: number } | null {
   const [first, second] = data;
   if (first === undefined || second === undefined) return null;
   const short = second & 0x7f;

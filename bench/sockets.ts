@@ -104,7 +104,12 @@ async function send(platform: BenchPlatform, seconds: number, bytes: number): Pr
   return count;
 }
 
-async function measure(platform: BenchPlatform, healthy: readonly Reader[], seconds: number, bytes: number): Promise<Phase> {
+async function measure(
+  platform: BenchPlatform,
+  healthy: readonly Reader[],
+  seconds: number,
+  bytes: number,
+): Promise<Phase> {
   for (const reader of healthy) reader.delays = [];
   const events = await send(platform, seconds, bytes);
   await wait(DRAIN_MS);
@@ -152,14 +157,23 @@ async function metrics(platform: BenchPlatform): Promise<string> {
   return [...text.matchAll(/^streamflow_live_(\w+) (\d+)$/gm)].map(([, name, value]) => `${name} ${value}`).join(", ");
 }
 
+function out(text: string): void {
+  process.stdout.write(text);
+}
+
 async function main(): Promise<void> {
   const [sockets, stalledCount] = [Number(values.sockets), Number(values.stalled)];
-  const [seconds, stallSeconds, bytes] = [Number(values.seconds), Number(values["stall-seconds"]), Number(values.bytes)];
+  const [seconds, stallSeconds, bytes] = [
+    Number(values.seconds),
+    Number(values["stall-seconds"]),
+    Number(values.bytes),
+  ];
   const platform = await startBenchPlatform();
-  const out = (text: string): boolean => process.stdout.write(text);
   try {
     out(`node bench/sockets.ts ${process.argv.slice(2).join(" ")}\n`);
-    out(`node ${process.version}, Linux ${release()}, ${availableParallelism()} cores, ${memoryText(totalmem())}; load and platform share them\n`);
+    out(
+      `node ${process.version}, Linux ${release()}, ${availableParallelism()} cores, ${memoryText(totalmem())}; load and platform share them\n`,
+    );
     const before = platform.memory();
     const readers = await open(platform, sockets, (index) => index < stalledCount && index % 2 === 1);
     const [stalled, healthy] = [readers.slice(0, stalledCount), readers.slice(stalledCount)];
@@ -173,19 +187,29 @@ async function main(): Promise<void> {
     const held = platform.memory();
     const last = eventNumber - 1;
     for (const { socket } of stalled) socket.resume();
-    const caughtUpMs = await until("the last event at every stalled socket", () => stalled.every(({ newest }) => newest >= last));
+    const caughtUpMs = await until("the last event at every stalled socket", () =>
+      stalled.every(({ newest }) => newest >= last),
+    );
     const second = await measure(platform, healthy, seconds, bytes);
     out(`\nDelay from sending an event to its frame, ${healthy.length} sockets that read (p50, p99, max)\n`);
     out(row("nobody stalled", first));
     out(row(`${stalledCount} stalled`, during));
     out(row("nobody stalled again", second));
-    out(`  p99 with / without stalled: ${(during.p99 / first.p99).toFixed(2)} (before), ${(during.p99 / second.p99).toFixed(2)} (after); goal ≤ 2\n`);
+    out(
+      `  p99 with / without stalled: ${(during.p99 / first.p99).toFixed(2)} (before), ${(during.p99 / second.p99).toFixed(2)} (after); goal ≤ 2\n`,
+    );
     const withGap = stalled.filter(({ gaps }) => gaps > 0);
     const silentCount = stalled.filter((_, index) => index % 2 === 1).length;
     out(`\nStalled: ${stalled.length}, of which ${silentCount} never acked\n`);
-    out(`  told of a gap ${withGap.length}, with a snapshot after it ${withGap.filter((r) => r.snapshotsAfterGap > 0).length}, the others lost nothing\n`);
-    out(`  all have the newest event ${caughtUpMs.toFixed(0)} ms after they read again; closed by the server: ${stalled.filter(({ socket }) => socket.closeCode !== null).length}\n`);
-    out(`\nworkerd: ${memoryText(before)} idle, ${memoryText(opened)} with ${sockets} sockets, ${memoryText(calm)} before the stall, ${memoryText(held)} after it, peak ${memoryText(platform.peakMemory())}\n`);
+    out(
+      `  told of a gap ${withGap.length}, with a snapshot after it ${withGap.filter((r) => r.snapshotsAfterGap > 0).length}, the others lost nothing\n`,
+    );
+    out(
+      `  all have the newest event ${caughtUpMs.toFixed(0)} ms after they read again; closed by the server: ${stalled.filter(({ socket }) => socket.closeCode !== null).length}\n`,
+    );
+    out(
+      `\nworkerd: ${memoryText(before)} idle, ${memoryText(opened)} with ${sockets} sockets, ${memoryText(calm)} before the stall, ${memoryText(held)} after it, peak ${memoryText(platform.peakMemory())}\n`,
+    );
     out(`/metrics: ${await metrics(platform)}\n`);
     for (const { socket } of readers) socket.close();
   } finally {

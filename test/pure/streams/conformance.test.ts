@@ -4,7 +4,7 @@ import { OPERATORS } from "./operators.ts";
 import { RULES } from "./rules.ts";
 
 describe.each(OPERATORS)("$name", (operator) => {
-  for (const rule of RULES.filter(({ except }) => except !== operator.name)) {
+  for (const rule of RULES.filter(({ only }) => only?.(operator) ?? true)) {
     test(`${rule.name} (${rule.source})`, () => rule.check(operator));
   }
 });

@@ -6,12 +6,17 @@ import { reduce, scan } from "../../../core/streams/fold.ts";
 import { filter, map } from "../../../core/streams/map.ts";
 import { merge } from "../../../core/streams/merge.ts";
 import { pipe } from "../../../core/streams/pipe.ts";
-import type { Operator } from "../../../core/streams/source.ts";
+import type { Operator, Source, Stream } from "../../../core/streams/source.ts";
 import { skip, take } from "../../../core/streams/take.ts";
 import { bufferTime, debounce, throttle, timeout } from "../../../core/streams/timed.ts";
 import { zip } from "../../../core/streams/zip.ts";
 import { restlessClock } from "./clocks.ts";
 import type { OperatorCase } from "./rules.ts";
+
+/** One of ours. */
+interface OwnOperator extends OperatorCase {
+  make(sources: readonly Source<number>[]): Stream<unknown>;
+}
 
 const same = (results: number): number => results;
 
@@ -20,11 +25,11 @@ function unary(
   make: () => Operator<number, unknown>,
   needs: (results: number) => number = same,
   ahead = 0,
-): OperatorCase {
+): OwnOperator {
   return { name, sources: 1, make: ([source = []]) => pipe(source, make()), needs, ahead };
 }
 
-export const OPERATORS: readonly OperatorCase[] = [
+export const OPERATORS: readonly OwnOperator[] = [
   unary("map", () => map((value) => value * 2)),
   unary("map with a promise", () => map((value) => Promise.resolve(value * 2))),
   unary("filter", () => filter((value) => value > 0)),

@@ -19,8 +19,10 @@ export interface Rule {
   readonly name: string;
   /** Numbers of the Reactive Streams specification, or the protocol, that it stands for. */
   readonly source: string;
-  /** Operators it says nothing about. */
-  readonly except?: string;
+  /** Operators it is about; default: all. */
+  readonly only?: (operator: OperatorCase) => boolean;
+  /** Takes many turns of the event loop, but settles. */
+  readonly isLong?: boolean;
   /** @throws when the operator breaks it; may also never settle */
   check(operator: OperatorCase): Promise<void>;
 }
@@ -224,6 +226,7 @@ export const RULES: readonly Rule[] = [
   {
     name: "100,000 items that are there at once do not grow the stack",
     source: "3.2, 3.3",
+    isLong: true,
     async check(operator) {
       const items = Array.from({ length: 100_000 / operator.sources }, (_, index) => index + 1);
       const stream = operator.make(Array.from({ length: operator.sources }, () => items));
@@ -235,7 +238,7 @@ export const RULES: readonly Rule[] = [
   {
     name: "return() before the first next() closes the sources and reads nothing",
     source: "3.5",
-    except: "flatMap, over its inner sources",
+    only: ({ name }) => name !== "flatMap, over its inner sources",
     async check(operator) {
       const { probes, stream } = build(operator, counting(4));
       const reader = open(stream);
@@ -247,7 +250,7 @@ export const RULES: readonly Rule[] = [
   {
     name: "leaving the loop early closes every source",
     source: "1.6, 3.12",
-    except: "reduce",
+    only: ({ name }) => name !== "reduce",
     async check(operator) {
       const { probes, stream } = build(operator, counting(50));
       for await (const _ of stream) break;
@@ -257,7 +260,7 @@ export const RULES: readonly Rule[] = [
   {
     name: "nothing comes after return()",
     source: "1.8, 3.6",
-    except: "reduce",
+    only: ({ name }) => name !== "reduce",
     async check(operator) {
       const { stream } = build(operator, counting(50));
       const reader = open(stream);
@@ -267,4 +270,32 @@ export const RULES: readonly Rule[] = [
       expect(await returned).toEqual(DONE);
     },
   },
+  {
+    name: "of six sources an early exit closes 6",
+    source: "1.6, 3.12",
+    only: joins,
+    async check(operator) {
+      const probes = Array.from({ length: 6 }, () => new Probe(counting(10_000)));
+      const reader = open(operator.make(probes));
+      for (let read = 0; read < 6; read++) await reader.next();
+      await reader.return();
+      expect(probes.map((probe) => probe.returns)).toEqual([1, 1, 1, 1, 1, 1]);
+    },
+  },
+  {
+    name: "of six sources an error in one closes the other 5",
+    source: "1.4, 4.2",
+    only: joins,
+    async check(operator) {
+      const others = Array.from({ length: 5 }, () => new Probe(counting(9, "silence")));
+      const failing = new Probe([1, new Error("broken")]);
+      await expect(toArray(operator.make([failing, ...others]))).rejects.toThrow("broken");
+      expect(others.map((probe) => probe.returns)).toEqual([1, 1, 1, 1, 1]);
+    },
+  },
 ];
+
+/** Operators that take as many sources as one likes, each of which must be read to get an item of all. */
+function joins({ name }: OperatorCase): boolean {
+  return name === "merge" || name === "zip";
+}
