@@ -23,6 +23,7 @@ interface Screen {
 const Alerts = lazy(async () => (await import("./screens/alerts.tsx")).Alerts);
 const Rules = lazy(async () => (await import("./screens/rules.tsx")).Rules);
 const Channels = lazy(async () => (await import("./screens/channels.tsx")).Channels);
+const System = lazy(async () => (await import("./screens/system.tsx")).System);
 const Aggregations = lazy(async () => (await import("./screens/aggregations.tsx")).Aggregations);
 
 /** Every screen there is; a new one is one more line. A screen also owns the paths below its own. */
@@ -32,6 +33,7 @@ const SCREENS: readonly Screen[] = [
   { to: "/rules", name: "Rules", icon: "rules", show: Rules },
   { to: "/channels", name: "Channels", icon: "send", show: Channels },
   { to: "/aggregations", name: "Aggregations", icon: "aggregations", show: Aggregations },
+  { to: "/system", name: "System", icon: "system", show: System },
 ];
 
 function owns({ to }: Screen, at: string): boolean {

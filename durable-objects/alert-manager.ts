@@ -6,6 +6,7 @@ import type { ChannelTarget } from "../core/alerts/channel.ts";
 import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
+import type { EarlyWindow } from "./aggregator/early-watch.ts";
 import type { AlertQuery, AlertStats } from "./alerts/alert-log.ts";
 import type {
   ActionAnswer,
@@ -63,8 +64,8 @@ export class AlertManager extends DurableObject<Env> {
     this.#channels = new ChannelBook(storage.sql, tenant, env.ENCRYPTION_KEY);
     this.#health = new ChannelHealth(storage.sql, Math.random);
     this.#pushKeys = new PushKeys(settings, tenant, env.ENCRYPTION_KEY);
-    this.#watchList = new WatchList(settings, this.#desk.rules, async (names) => {
-      await windowAggregator(env, tenant).watchRules(names);
+    this.#watchList = new WatchList(settings, this.#desk.rules, async (watches) => {
+      await windowAggregator(env, tenant).watchRules(watches);
     });
     this.#live = new LiveNotices(async (alerts) => {
       await env.LIVE_HUB.getByName(liveHubName(tenant)).publish([{ topic: "alerts", data: { alerts } }]);
@@ -90,9 +91,15 @@ export class AlertManager extends DurableObject<Env> {
    * @throws when too many notifications wait: nothing is taken, and the caller must come again
    */
   async windowsClosed(batch: readonly ClosedWindow[]): Promise<{ open: string[] }> {
-    if (this.#desk.outbox.size >= MAX_OUTBOX) throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
-    const changed = this.#desk.takeWindows(batch, Date.now());
-    await this.#follow(changed);
+    this.#refuseWhenFull();
+    await this.#follow(this.#desk.takeWindows(batch, Date.now()));
+    return { open: this.#desk.openAggregations };
+  }
+
+  /** Evaluates windows that are still open, for rules that cannot become false in them. Repeats are harmless. Otherwise like `windowsClosed`. */
+  async windowsOpen(batch: readonly EarlyWindow[]): Promise<{ open: string[] }> {
+    this.#refuseWhenFull();
+    await this.#follow(this.#desk.takeOpenWindows(batch, Date.now()));
     return { open: this.#desk.openAggregations };
   }
 
@@ -295,6 +302,10 @@ export class AlertManager extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     await this.#followUp.alarm();
+  }
+
+  #refuseWhenFull(): void {
+    if (this.#desk.outbox.size >= MAX_OUTBOX) throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
   }
 
   #view(rule: StoredRule): RuleView {

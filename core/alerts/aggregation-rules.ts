@@ -1,19 +1,15 @@
-// The rules of one aggregation, moved over its closed windows.
+// The rules of one aggregation, moved over its windows.
 import type { ClosedWindow } from "../windows/window-json.ts";
 import { moveCursor, turnOf } from "./cursor.ts";
 import type { Cursor } from "./cursor.ts";
-import { evaluateNext, evaluateRevision, occasionOf, refreshShown } from "./evaluate.ts";
-import type { Means, Occasion, Outcome, RuleLogic, Transition } from "./evaluate.ts";
-import type { Values } from "./group.ts";
+import { evaluateNext, evaluateOpen, evaluateQuiet, evaluateRevision, occasionOf, refreshShown } from "./evaluate.ts";
+import type { Means, Occasion, Outcome, RuleLogic, Standing, Transition } from "./evaluate.ts";
+import type { Group } from "./group.ts";
+import { noDataKey } from "./instance.ts";
 import type { Instances } from "./instance.ts";
-import { MAX_PREVIOUS_GROUPS, MAX_SHOWN_VALUES_CHARS } from "./limits.ts";
-
-/** What a window's groups had, kept for `previous`: only the measures that a condition reads. */
-export interface Remembered {
-  /** The window's end, epoch ms. */
-  readonly end: number;
-  readonly values: ReadonlyMap<string, Values>;
-}
+import { MAX_SETTLED_PER_RULE } from "./limits.ts";
+import { afterRevision, afterWindow, NOBODY_SEEN, withoutGroup } from "./presence.ts";
+import type { Presence } from "./presence.ts";
 
 /** What went wrong in a rule's evaluations, for its user to see. Counts since the rule was last changed. */
 export interface Trouble {
@@ -24,21 +20,28 @@ export interface Trouble {
   readonly refused: number;
 }
 
+/** Groups whose alert was resolved by hand: the end (epoch ms) of the newest window in which none may open again, by key. */
+export type Settled = ReadonlyMap<string, number>;
+
 /** Where the rules of one aggregation stand. Never changed in place. */
 export interface AggregationState {
   readonly cursor: Cursor | null;
   /** Open alerts by rule id; a rule without any may be missing. */
   readonly instances: ReadonlyMap<string, Instances>;
-  /** The newest window and the one before it, oldest first. A revision of the newest needs the one before. */
-  readonly remembered: readonly Remembered[];
+  /** By rule id; a rule without any is missing. */
+  readonly settled: ReadonlyMap<string, Settled>;
+  /** Empty unless some rule has `no_data`. */
+  readonly presence: Presence;
   readonly troubles: ReadonlyMap<string, Trouble>;
 }
 
 export const NO_INSTANCES: Instances = new Map();
+const NOTHING_SETTLED: Settled = new Map();
 export const EMPTY_STATE: AggregationState = {
   cursor: null,
   instances: new Map(),
-  remembered: [],
+  settled: new Map(),
+  presence: NOBODY_SEEN,
   troubles: new Map(),
 };
 
@@ -63,67 +66,142 @@ export function takeWindow(
 ): Step {
   const turn = turnOf(state.cursor, window);
   if (turn === "repeat") return { state, transitions: [], opened: 0 };
-  const previous = state.remembered.find(({ end }) => end === window.start)?.values ?? new Map<string, Values>();
-  const occasion = occasionOf(window, state.cursor, previous);
-  const remembered = remember(rules, state.remembered, occasion, turn === "next");
+  const occasion = occasionOf(window, state.cursor);
   if (turn === "older") {
-    return { state: { ...state, instances: refreshAll(state, occasion), remembered }, transitions: [], opened: 0 };
+    return { state: { ...state, instances: refreshAll(state, occasion) }, transitions: [], opened: 0 };
   }
-  const evaluate = turn === "next" ? evaluateNext : evaluateRevision;
+  const cursor = moveCursor(state.cursor, window);
+  const isNext = turn === "next";
+  const presence = presenceAfter(rules, state, occasion, isNext);
+  const moved = {
+    ...state,
+    cursor,
+    presence,
+    settled: isNext ? stillSettled(state.settled, window.end) : state.settled,
+  };
+  const first = evaluateAll(rules, moved, means, isNext ? evaluateNext : evaluateRevision, occasion);
+  if (!isNext || presence.quiet.size === 0) return first;
+  const quiet = { ...means, presence, stepMs: cursor.sizeMs, room: means.room - first.opened };
+  const second = evaluateAll(
+    rules.filter(({ noData }) => noData !== null),
+    first.state,
+    quiet,
+    (rule, standing, seen, { room }) => evaluateQuiet(rule, standing, seen, { ...quiet, room }),
+    { ...occasion, oversized: 0 },
+  );
+  return {
+    state: second.state,
+    transitions: [...first.transitions, ...second.transitions],
+    opened: first.opened + second.opened,
+  };
+}
+
+/**
+ * Takes a window that is still open, with those of its groups that may already be decided.
+ * @param rules those whose condition can only become truer while the window is open
+ */
+export function takeOpenWindow(
+  rules: readonly RuleLogic[],
+  state: AggregationState,
+  window: ClosedWindow,
+  means: Means,
+): Step {
+  // It may have closed while it was on its way.
+  if (state.cursor !== null && window.end <= state.cursor.end) return { state, transitions: [], opened: 0 };
+  const step = evaluateAll(rules, state, means, evaluateOpen, occasionOf(window, state.cursor));
+  return step.transitions.length === 0 ? { ...step, state } : step;
+}
+
+type Evaluate = (rule: RuleLogic, standing: Standing, occasion: Occasion, means: Means) => Outcome;
+
+function evaluateAll(
+  rules: readonly RuleLogic[],
+  state: AggregationState,
+  means: Means,
+  evaluate: Evaluate,
+  occasion: Occasion,
+): Step {
   const instances = new Map(state.instances);
   const troubles = new Map(state.troubles);
   const transitions: RuleTransition[] = [];
   let opened = 0;
   for (const rule of rules) {
     const before = instances.get(rule.id) ?? NO_INSTANCES;
-    const outcome = evaluate(rule, before, occasion, { ...means, room: means.room - opened });
+    const standing = { instances: before, settled: state.settled.get(rule.id) ?? NOTHING_SETTLED };
+    const outcome = evaluate(rule, standing, occasion, { ...means, room: means.room - opened });
     opened += outcome.instances.size - before.size;
     instances.set(rule.id, outcome.instances);
     noteTrouble(troubles, rule.id, outcome);
     for (const transition of outcome.transitions) transitions.push({ ...transition, ruleId: rule.id });
   }
-  return { state: { cursor: moveCursor(state.cursor, window), instances, remembered, troubles }, transitions, opened };
+  return { state: { ...state, instances, troubles }, transitions, opened };
 }
 
-/** The state without one alert, which somebody resolved by hand. */
+/**
+ * The state without one alert, which somebody resolved by hand. It does not open again in the windows evaluated so far; a
+ * group that is quiet is forgotten until it returns.
+ * @param key of the instance
+ */
 export function withoutInstance(state: AggregationState, ruleId: string, key: string): AggregationState {
   const left = new Map(state.instances.get(ruleId));
+  const ended = left.get(key);
   left.delete(key);
-  return { ...state, instances: new Map(state.instances).set(ruleId, left) };
+  const instances = new Map(state.instances).set(ruleId, left);
+  if (ended === undefined) return { ...state, instances };
+  if (ended.kind === "no_data") {
+    return { ...state, instances, presence: withoutGroup(state.presence, key.slice(key.indexOf(" ") + 1)) };
+  }
+  const through = Math.max(ended.window.end, state.cursor?.end ?? ended.window.end);
+  const settled = [...(state.settled.get(ruleId) ?? NOTHING_SETTLED), [key, through] as const];
+  const kept = new Map(settled.slice(-MAX_SETTLED_PER_RULE));
+  return { ...state, instances, settled: new Map(state.settled).set(ruleId, kept) };
 }
 
 /** The state with a rule as if new: no open alerts, no troubles. */
 export function withoutRule(state: AggregationState, ruleId: string): AggregationState {
   const troubles = new Map(state.troubles);
   troubles.delete(ruleId);
-  return { ...state, instances: new Map(state.instances).set(ruleId, NO_INSTANCES), troubles };
+  const settled = new Map(state.settled);
+  settled.delete(ruleId);
+  return { ...state, instances: new Map(state.instances).set(ruleId, NO_INSTANCES), settled, troubles };
+}
+
+/** Whether windows without events matter: some alert may end in one, or some group may have gone quiet. */
+export function awaitsTime(rules: readonly RuleLogic[], { instances, presence }: AggregationState): boolean {
+  for (const open of instances.values()) for (const { kind } of open.values()) if (kind !== "no_data") return true;
+  const listening = rules.filter(({ noData }) => noData !== null);
+  if (listening.length === 0) return false;
+  if (presence.active.size > 0) return true;
+  return listening.some(({ id }) => {
+    const told = instances.get(id) ?? NO_INSTANCES;
+    return [...presence.quiet.keys()].some((key) => !told.has(noDataKey(key)));
+  });
 }
 
 function refreshAll(state: AggregationState, occasion: Occasion): AggregationState["instances"] {
   return new Map([...state.instances].map(([ruleId, instances]) => [ruleId, refreshShown(instances, occasion)]));
 }
 
-function remember(
+function presenceAfter(
   rules: readonly RuleLogic[],
-  remembered: readonly Remembered[],
+  { presence, cursor }: AggregationState,
   { groups, window }: Occasion,
   isNext: boolean,
-): readonly Remembered[] {
-  const measures = new Set(rules.flatMap(({ condition }) => condition.previousMeasures));
-  if (measures.size === 0) return [];
-  const isKept = remembered.some(({ end }) => end === window.end);
-  if (!isNext && !isKept) return remembered;
-  const values = new Map(
-    groups.slice(0, MAX_PREVIOUS_GROUPS).map(({ key, values: all }) => [key, pick(all, measures)]),
-  );
-  return [...remembered.filter(({ end }) => end !== window.end), { end: window.end, values }]
-    .sort((a, b) => a.end - b.end)
-    .slice(-2);
+): Presence {
+  if (rules.every(({ noData }) => noData === null)) return NOBODY_SEEN;
+  // What does not fit into the limit of groups is counted together: it is no group that could go quiet.
+  const own = groups.filter(({ group }) => group["overflow"] !== true);
+  const seen = new Map<string, Group>(own.map(({ key, group }) => [key, group]));
+  return isNext ? afterWindow(presence, seen, cursor?.end ?? window.start) : afterRevision(presence, seen);
 }
 
-function pick(values: Values, measures: ReadonlySet<string>): Values {
-  const picked = Object.entries(values).filter(([name]) => measures.has(name));
-  return Object.fromEntries(picked.filter(([, value]) => JSON.stringify(value).length <= MAX_SHOWN_VALUES_CHARS));
+/** A revision of the window that was evaluated last may still open. */
+function stillSettled(settled: AggregationState["settled"], end: number): AggregationState["settled"] {
+  if (settled.size === 0) return settled;
+  const left = [...settled].map(
+    ([ruleId, keys]) => [ruleId, new Map([...keys].filter(([, through]) => through >= end))] as const,
+  );
+  return new Map(left.filter(([, keys]) => keys.size > 0));
 }
 
 function noteTrouble(troubles: Map<string, Trouble>, ruleId: string, { errors, firstError, refused }: Outcome): void {

@@ -6,16 +6,25 @@ export const ALERT_STATUSES = ["pending", "firing", "acknowledged", "resolved", 
 export type AlertStatus = (typeof ALERT_STATUSES)[number];
 
 /**
- * Why an alert ended: the condition no longer held, its group had no data any more, somebody resolved it, or its rule
- * was changed, disabled or deleted.
+ * Why an alert ended: the condition no longer held, its group had no data any more, its group has data again, somebody
+ * resolved it, or its rule was changed, disabled or deleted.
  */
-export type EndReason = "condition" | "no_data" | "manual" | "rule_changed" | "rule_disabled" | "rule_deleted";
+export type EndReason =
+  | "condition"
+  | "no_data"
+  | "returned"
+  | "manual"
+  | "rule_changed"
+  | "rule_disabled"
+  | "rule_deleted";
 
 /** An alert as it is kept. Times are epoch ms of our clock; `window` is event time. */
 export interface AlertRecord {
   readonly id: string;
   readonly ruleId: string;
   readonly ruleName: string;
+  /** Its group has no data; absent when its condition holds. */
+  readonly kind?: "no_data" | undefined;
   readonly level: Level;
   readonly status: AlertStatus;
   readonly group: Group;
@@ -39,6 +48,8 @@ export interface AlertRecord {
 export type AlertJson = {
   readonly id: string;
   readonly rule: { readonly id: string; readonly name: string };
+  /** `no_data` tells of a group that was seen and went quiet. */
+  readonly kind: "condition" | "no_data";
   readonly level: Level;
   readonly status: AlertStatus;
   readonly group: Group;
@@ -55,9 +66,13 @@ export type AlertJson = {
 };
 
 /** One line for people: `Too many 404s: requests = 213 for data.status = 404 (requests > threshold, threshold 100)`. */
-export function alertMessage(rule: RuleSpec, { group, values }: Pick<Instance, "group" | "values">): string {
+export function alertMessage(
+  rule: RuleSpec,
+  { kind, group, values }: Pick<Instance, "kind" | "group" | "values">,
+): string {
   const seen = pairs(values);
   const where = pairs(group);
+  if (kind === "no_data") return `${rule.name}: no data${where === "" ? "" : ` for ${where}`}`;
   const threshold = rule.threshold === undefined ? "" : `, threshold ${rule.threshold}`;
   const what = `${seen === "" ? "condition met" : seen}${where === "" ? "" : ` for ${where}`}`;
   return `${rule.name}: ${what} (${rule.condition}${threshold})`;
@@ -76,6 +91,7 @@ export function alertJson(record: AlertRecord, instance?: Instance): AlertJson {
   return {
     id: record.id,
     rule: { id: record.ruleId, name: record.ruleName },
+    kind: record.kind ?? "condition",
     level: record.level,
     status: record.status,
     group: record.group,

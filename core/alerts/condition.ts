@@ -2,20 +2,33 @@ import type { JsonValue } from "../events/event.ts";
 import { compileRuleExpression, ExpressionError } from "../expressions/expression.ts";
 import type { ValueOf, Verdict } from "../expressions/expression.ts";
 import type { Group, Values, WindowTime } from "./group.ts";
+import { MAX_LOOK_BACKS } from "./limits.ts";
 
 /** What a rule's condition may read: one group of one closed window. */
 export interface ConditionInput {
   readonly group: Group;
   readonly values: Values;
   readonly window: WindowTime;
-  /** The same group's values in the window that ended where this one starts; undefined when it had none. */
-  readonly previous: Values | undefined;
+  /** The same group's values in an earlier window, by the name of a look-back; undefined when it had none. */
+  readonly past: (name: LookBackName) => Values | undefined;
 }
+
+/** How a condition names an earlier window: `previous`, or `at:7d` for `at('7d')`. */
+export type LookBackName = string;
+
+/** An earlier window that a condition reads, and the measures that it reads of it. */
+export interface LookBack {
+  readonly name: LookBackName;
+  readonly measures: readonly string[];
+}
+
+export const NO_PAST = (): undefined => undefined;
 
 export interface Condition {
   readonly source: string;
-  /** Measures that are read as `previous.x`: the only ones worth remembering. */
-  readonly previousMeasures: readonly string[];
+  readonly lookBacks: readonly LookBack[];
+  /** Names of the measures that it reads of the window itself. */
+  readonly measures: ReadonlySet<string>;
   /** `error` is otherwise a `fail`: an alert never opens on a condition that could not be evaluated. */
   verdict(input: ConditionInput): Verdict;
   /** Why the verdict on `input` is `error`; empty when it is not. */
@@ -54,7 +67,8 @@ export function compileCondition(
       reads[path]?.(input);
   const condition: Condition = {
     source,
-    previousMeasures: previousMeasures(expression.paths),
+    lookBacks: lookBacksOf(expression.paths),
+    measures: new Set(expression.paths.flatMap(([root = ""]) => (measures.includes(root) ? root : []))),
     verdict: (input) => expression.verdict(valueOf(input)),
     explain(input) {
       try {
@@ -70,20 +84,32 @@ export function compileCondition(
 }
 
 function unreadable(paths: readonly (readonly string[])[], threshold: number | undefined): string | null {
-  for (const [root] of paths) {
-    if (root?.startsWith("at:") === true) return "at(…) is not supported yet; previous.<measure> is";
-    if (root === "threshold" && threshold === undefined) return "uses threshold, but the rule has none";
-  }
-  return null;
+  const needsThreshold = threshold === undefined && paths.some(([root]) => root === "threshold");
+  if (needsThreshold) return "uses threshold, but the rule has none";
+  return lookBacksOf(paths).length > MAX_LOOK_BACKS ? `looks back to more than ${MAX_LOOK_BACKS} windows` : null;
 }
 
-function previousMeasures(paths: readonly (readonly string[])[]): string[] {
-  const names = paths.flatMap(([root, name]) => (root === "previous" && name !== undefined ? [name] : []));
-  return [...new Set(names)];
+function lookBacksOf(paths: readonly (readonly string[])[]): LookBack[] {
+  const measures = new Map<LookBackName, Set<string>>();
+  for (const [root = "", name] of paths) {
+    if (!isLookBack(root) || name === undefined) continue;
+    measures.set(root, (measures.get(root) ?? new Set()).add(name));
+  }
+  return [...measures].map(([name, read]) => ({ name, measures: [...read] }));
+}
+
+function isLookBack(root: string): boolean {
+  return root === "previous" || root.startsWith("at:");
 }
 
 function reader(path: readonly string[], threshold: number | undefined): Read {
   const [root = "", name] = path;
+  if (isLookBack(root)) {
+    return ({ past }) => {
+      const values = past(root);
+      return values === undefined || name === undefined ? values : own(values, name);
+    };
+  }
   switch (root) {
     case "threshold":
       return () => threshold;
@@ -91,8 +117,6 @@ function reader(path: readonly string[], threshold: number | undefined): Read {
       return ({ group }) => (name === undefined ? group : own(group, name));
     case "window":
       return ({ window }) => (name === "start" ? window.start : window.end);
-    case "previous":
-      return ({ previous }) => (previous === undefined || name === undefined ? previous : own(previous, name));
     default:
       return ({ values }) => own(values, root);
   }

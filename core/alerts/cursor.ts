@@ -6,7 +6,7 @@ export interface Cursor {
   readonly end: number;
   /** -1 when the window was told as empty. */
   readonly revision: number;
-  /** Length in ms of the newest window that had groups; 0 before there was one. */
+  /** Ms from one end to the next: as the windows say, else the length of the newest one that had groups; 0 before there was one. */
   readonly sizeMs: number;
 }
 
@@ -36,10 +36,10 @@ export function cursorAt(watermark: number): Cursor {
 
 /** The cursor after `window` was evaluated. */
 export function moveCursor(cursor: Cursor | null, window: ClosedWindow): Cursor {
-  const sizeMs = window.groups.length > 0 ? window.end - window.start : (cursor?.sizeMs ?? 0);
+  const length = window.groups.length > 0 ? window.end - window.start : (cursor?.sizeMs ?? 0);
   // A late event may yet make a first revision of a window that was told as empty.
   const revision = window.groups.length > 0 ? window.revision : -1;
-  return { version: window.version, end: window.end, revision, sizeMs };
+  return { version: window.version, end: window.end, revision, sizeMs: window.stepMs ?? length };
 }
 
 /** Ends (epoch ms) of the first and the last of some windows. */
@@ -52,7 +52,9 @@ export interface Span {
 export function skipped(cursor: Cursor | null, window: ClosedWindow): Span | null {
   if (cursor === null || cursor.sizeMs === 0) return null;
   const firstEnd = cursor.end + cursor.sizeMs;
-  return firstEnd <= window.start ? { firstEnd, lastEnd: window.start } : null;
+  const isOverlapping = window.stepMs !== undefined && window.groups.length > 0;
+  const lastEnd = isOverlapping ? window.end - window.stepMs : window.start;
+  return firstEnd <= lastEnd ? { firstEnd, lastEnd } : null;
 }
 
 /** The ends that `window` stands for: its own, or those of a run of empty windows. */

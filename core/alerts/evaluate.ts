@@ -1,101 +1,79 @@
-// Evaluates the rules of one aggregation on one closed window: decisions only, nothing is stored or sent here.
+// Evaluates the rules of one aggregation on one window: decisions only, nothing is stored or sent here.
 import type { ClosedWindow } from "../windows/window-json.ts";
-import type { Group, Values, WindowTime } from "./group.ts";
-import { groupKey } from "./group.ts";
-import type { Condition } from "./condition.ts";
 import { skipped, spanOf } from "./cursor.ts";
-import type { Cursor, Span } from "./cursor.ts";
+import type { Cursor } from "./cursor.ts";
+import { groupKey } from "./group.ts";
 import { shownValues } from "./instance.ts";
 import type { Instance, Instances } from "./instance.ts";
-import { MAX_GROUP_KEY_CHARS, MAX_OPEN_PER_RULE } from "./limits.ts";
-import { whenFalse, whenTrue } from "./timer.ts";
-import type { Patience } from "./timer.ts";
+import { MAX_GROUP_KEY_CHARS } from "./limits.ts";
+import type { Presence } from "./presence.ts";
+import { Round, timeOf } from "./round.ts";
+import type { Means, Occasion, Outcome, Standing } from "./round.ts";
+import type { RuleLogic } from "./rule-logic.ts";
 
-/** What is evaluated of a rule. */
-export interface RuleLogic extends Patience {
-  readonly id: string;
-  readonly condition: Condition;
-}
-
-/** One group of a closed window, with its key. */
-export interface KeyedGroup {
-  readonly key: string;
-  readonly group: Group;
-  readonly values: Values;
-}
-
-/** A window as all rules of its aggregation see it. */
-export interface Occasion {
-  readonly window: ClosedWindow;
-  readonly groups: readonly KeyedGroup[];
-  /** Groups left out because their key is too long. */
-  readonly oversized: number;
-  /** The cursor before this window. */
-  readonly cursor: Cursor | null;
-  /** The values of the window just before, by group key; empty when it had none or nobody reads them. */
-  readonly previous: ReadonlyMap<string, Values>;
-}
-
-/**
- * A change in the life of an alert. `dropped` ends a pending alert that never fired.
- * `window` and `values` are those that were evaluated; a group without data has no values.
- */
-export interface Transition {
-  readonly kind: "pending" | "firing" | "resolved" | "dropped";
-  /** Why it ended: the condition did not hold, or its group had no data; null when it did not end. */
-  readonly reason: "condition" | "no_data" | null;
-  readonly instance: Instance;
-  readonly window: WindowTime;
-  readonly values: Values;
-}
-
-export interface Outcome {
-  readonly instances: Instances;
-  /** In the order in which they happened, per group. */
-  readonly transitions: readonly Transition[];
-  /** Groups whose condition could not be evaluated, and why the first one could not. */
-  readonly errors: number;
-  readonly firstError: string | null;
-  /** Groups that should have opened an alert but found a limit reached. */
-  readonly refused: number;
-}
-
-/** What an evaluation needs beside the rule and the window. */
-export interface Means {
-  /** Makes the id of a new alert. */
-  readonly newId: () => string;
-  /** Alerts that the tenant may still open, ≥ 0. */
-  readonly room: number;
-}
+export type { Means, Occasion, Outcome, Standing, Transition } from "./round.ts";
+export type { RuleLogic } from "./rule-logic.ts";
 
 /** Keys the groups of a window, once for all rules. */
-export function occasionOf(
-  window: ClosedWindow,
-  cursor: Cursor | null,
-  previous: ReadonlyMap<string, Values>,
-): Occasion {
+export function occasionOf(window: ClosedWindow, cursor: Cursor | null): Occasion {
   const keyed = window.groups.map(({ group, values }) => ({ key: groupKey(group), group, values }));
   const groups = keyed.filter(({ key }) => key.length <= MAX_GROUP_KEY_CHARS);
-  return { window, groups, oversized: keyed.length - groups.length, cursor, previous };
+  const past = new Map(
+    Object.entries(window.past ?? {}).map(([name, known]) => [
+      name,
+      new Map(known.map(({ group, values }) => [groupKey(group), values])),
+    ]),
+  );
+  return { window, groups, oversized: keyed.length - groups.length, cursor, past };
 }
 
 /** Evaluates the next window: every group in it, then every open alert whose group is absent from it. */
-export function evaluateNext(rule: RuleLogic, instances: Instances, occasion: Occasion, means: Means): Outcome {
-  const round = new Round(rule, instances, occasion, means);
-  const gap = skipped(occasion.cursor, occasion.window);
-  const gapTime = { start: occasion.cursor?.end ?? occasion.window.start, end: occasion.window.start };
+export function evaluateNext(rule: RuleLogic, standing: Standing, occasion: Occasion, means: Means): Outcome {
+  const { cursor, window, groups } = occasion;
+  const { instances } = standing;
+  const round = new Round(rule, standing, occasion, means);
+  const gap = skipped(cursor, window);
+  const gapTime = { start: cursor?.end ?? window.start, end: window.start };
   if (gap !== null) for (const key of instances.keys()) round.absent(key, gap, gapTime);
-  for (const keyed of occasion.groups) round.present(keyed);
-  const present = new Set(occasion.groups.map(({ key }) => key));
-  const span = spanOf(occasion.cursor, occasion.window);
-  for (const key of instances.keys()) if (!present.has(key)) round.absent(key, span, timeOf(occasion.window));
+  for (const keyed of groups) round.present(keyed);
+  const present = new Set(groups.map(({ key }) => key));
+  const span = spanOf(cursor, window);
+  for (const key of instances.keys()) if (!present.has(key)) round.absent(key, span, timeOf(window));
   return round.outcome();
 }
 
 /** Evaluates a revision of the newest window: it may open and resolve. Its groups are all that changed; none can have gone. */
-export function evaluateRevision(rule: RuleLogic, instances: Instances, occasion: Occasion, means: Means): Outcome {
-  const round = new Round(rule, instances, occasion, means);
+export function evaluateRevision(rule: RuleLogic, standing: Standing, occasion: Occasion, means: Means): Outcome {
+  const round = new Round(rule, standing, occasion, means);
   for (const keyed of occasion.groups) round.present(keyed);
+  return round.outcome();
+}
+
+/**
+ * Evaluates a window that is still open, for a rule whose condition can only become truer in it: opens, and never ends.
+ * The window's close confirms it. A rule with `for` waits for the close: firing sooner would cut its patience short.
+ */
+export function evaluateOpen(rule: RuleLogic, standing: Standing, occasion: Occasion, means: Means): Outcome {
+  const round = new Round(rule, standing, occasion, means);
+  if (rule.forMs === 0) for (const keyed of occasion.groups) round.early(keyed);
+  return round.outcome();
+}
+
+/** Opens an alert for each group that has been quiet for too long. Follows `evaluateNext`. @param stepMs from end to end; 0 when unknown */
+export function evaluateQuiet(
+  rule: RuleLogic,
+  standing: Standing,
+  occasion: Occasion,
+  means: Means & { readonly presence: Presence; readonly stepMs: number },
+): Outcome {
+  const round = new Round(rule, standing, occasion, means);
+  const { noData } = rule;
+  if (noData === null) return round.outcome();
+  const afterMs = "afterMs" in noData ? noData.afterMs : noData.windows * means.stepMs;
+  const { end } = occasion.window;
+  for (const [key, { group, since }] of means.presence.quiet) {
+    if (end - since >= afterMs && end > since) round.quiet(key, group);
+  }
   return round.outcome();
 }
 
@@ -110,101 +88,4 @@ export function refreshShown(instances: Instances, occasion: Occasion): Instance
     next.set(key, { ...instance, values: shownValues(values), revision: window.revision });
   }
   return next ?? instances;
-}
-
-function timeOf({ start, end }: ClosedWindow): WindowTime {
-  return { start, end };
-}
-
-/** The evaluation of one rule on one window. Works on a copy: a failed transaction leaves what was. */
-class Round {
-  readonly #rule: RuleLogic;
-  readonly #occasion: Occasion;
-  readonly #means: Means;
-  readonly #instances: Map<string, Instance>;
-  readonly #transitions: Transition[] = [];
-  readonly #sizeBefore: number;
-  #errors = 0;
-  #firstError: string | null = null;
-  #refused: number;
-
-  constructor(rule: RuleLogic, instances: Instances, occasion: Occasion, means: Means) {
-    this.#rule = rule;
-    this.#occasion = occasion;
-    this.#means = means;
-    this.#instances = new Map(instances);
-    this.#sizeBefore = instances.size;
-    this.#refused = occasion.oversized;
-  }
-
-  /** A group that the window has. */
-  present(keyed: KeyedGroup): void {
-    const window = timeOf(this.#occasion.window);
-    if (this.#isTrue(keyed, window)) this.#hold(keyed, window);
-    else this.#fail(keyed.key, { firstEnd: window.end, lastEnd: window.end }, window, keyed.values, "condition");
-  }
-
-  /** A group without data in the windows of `span`: its condition does not hold, whatever it says. */
-  absent(key: string, span: Span, window: WindowTime): void {
-    this.#fail(key, span, window, {}, "no_data");
-  }
-
-  outcome(): Outcome {
-    return {
-      instances: this.#instances,
-      transitions: this.#transitions,
-      errors: this.#errors,
-      firstError: this.#firstError,
-      refused: this.#refused,
-    };
-  }
-
-  #isTrue({ key, group, values }: KeyedGroup, window: WindowTime): boolean {
-    const input = { group, values, window, previous: this.#occasion.previous.get(key) };
-    const verdict = this.#rule.condition.verdict(input);
-    if (verdict === "error") {
-      this.#errors++;
-      this.#firstError ??= this.#rule.condition.explain(input);
-    }
-    return verdict === "pass";
-  }
-
-  #hold({ key, group, values }: KeyedGroup, window: WindowTime): void {
-    const open = this.#instances.get(key);
-    if (open === undefined && !this.#hasRoom()) {
-      this.#refused++;
-      return;
-    }
-    const timer = whenTrue(open?.timer ?? null, window.end, this.#rule);
-    const instance: Instance = {
-      alertId: open?.alertId ?? this.#means.newId(),
-      group,
-      timer,
-      window,
-      revision: this.#occasion.window.revision,
-      values: shownValues(values),
-    };
-    this.#instances.set(key, instance);
-    if (timer.phase !== open?.timer.phase) {
-      this.#transitions.push({ kind: timer.phase, reason: null, instance, window, values: instance.values });
-    }
-  }
-
-  #fail(key: string, span: Span, window: WindowTime, values: Values, reason: "condition" | "no_data"): void {
-    const open = this.#instances.get(key);
-    if (open === undefined) return;
-    const timer = whenFalse(open.timer, span.firstEnd, span.lastEnd, this.#rule);
-    if (timer !== null) {
-      if (timer !== open.timer) this.#instances.set(key, { ...open, timer });
-      return;
-    }
-    this.#instances.delete(key);
-    const kind = open.timer.phase === "firing" ? "resolved" : "dropped";
-    this.#transitions.push({ kind, reason, instance: open, window, values: shownValues(values) });
-  }
-
-  #hasRoom(): boolean {
-    const opened = this.#instances.size - this.#sizeBefore;
-    return opened < this.#means.room && this.#instances.size < MAX_OPEN_PER_RULE;
-  }
 }

@@ -6,6 +6,10 @@ import type { Timer } from "./timer.ts";
 /** An open alert: one group of one rule, pending or firing. */
 export interface Instance {
   readonly alertId: string;
+  /** Its group has no data; absent when its condition holds. */
+  readonly kind?: "no_data" | undefined;
+  /** End (epoch ms) of the window that was still open when it opened the alert; absent once that has closed. */
+  readonly earlyEnd?: number | undefined;
   readonly group: Group;
   readonly timer: Timer;
   /** The newest window in which the condition held, its revision, and the values it held for. */
@@ -14,8 +18,18 @@ export interface Instance {
   readonly values: Values;
 }
 
-/** Open alerts of one rule, by `groupKey`. */
+/** Open alerts of one rule, by `instanceKey`. */
 export type Instances = ReadonlyMap<string, Instance>;
+
+/** A group may have two alerts of one rule: that its condition holds, and that it went quiet. */
+export function instanceKey({ kind, group }: Pick<Instance, "kind" | "group">): string {
+  return kind === "no_data" ? noDataKey(groupKey(group)) : groupKey(group);
+}
+
+/** No group's key begins like this: they are JSON. */
+export function noDataKey(key: string): string {
+  return `no_data ${key}`;
+}
 
 /** The values an alert shows: measures in their order, without those that would take the JSON text over the limit. */
 export function shownValues(values: Values): Values {
@@ -43,7 +57,7 @@ export function unpackInstances(pages: readonly string[]): Map<string, Instance>
   const instances = new Map<string, Instance>();
   for (const page of pages) {
     const list: readonly Instance[] = JSON.parse(page);
-    for (const instance of list) instances.set(groupKey(instance.group), instance);
+    for (const instance of list) instances.set(instanceKey(instance), instance);
   }
   return instances;
 }

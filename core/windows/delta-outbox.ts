@@ -19,6 +19,8 @@ export interface OutboxOwner {
   readonly totals: () => ShardTotals;
 }
 
+const NOTHING_DONE: ShardTotals = { applied: 0, duplicates: 0, storedBytes: 0 };
+
 /** A delta on its way. */
 export interface Parcel {
   readonly from: number;
@@ -37,25 +39,34 @@ export class DeltaOutbox {
   #terms: DeltaTerms | undefined;
   /** Every event before this sequence number is merged at home, by what home said last. */
   #confirmed: number;
-  /** Sequence number of the next event to come. */
   #end: number;
   /** Finished, each beginning where the one before it ends. */
   #ready: Parcel[] = [];
   /** Counts what comes; undefined while what came before has still to be counted from the log. */
   #open: DeltaBuilder | undefined;
   #maxEvents = MAX_DELTA_EVENTS;
-  #toldTotals = "";
+  #toldTotals = JSON.stringify(NOTHING_DONE);
 
   /** @param confirmed as far as is known: home's answer corrects it */
-  constructor(owner: OutboxOwner, confirmed: number, end: number) {
+  constructor(owner: OutboxOwner, confirmed: number) {
     this.#owner = owner;
     this.#confirmed = confirmed;
+    this.#end = confirmed;
+  }
+
+  /** The log has been read back. @param end sequence number of the next event to come */
+  resume(end: number): void {
     this.#end = end;
   }
 
   /** What the log may forget, as far as home is concerned. */
   get confirmed(): number {
     return this.#confirmed;
+  }
+
+  /** Sequence number of the next event to come. */
+  get end(): number {
+    return this.#end;
   }
 
   /** Events home has not merged yet. */
@@ -96,9 +107,10 @@ export class DeltaOutbox {
    * Takes home's answer to what `take` gave.
    * @throws RangeError when home has merged events that this log never held: then one of the two has lost what it had written
    */
-  settle({ cursor, definitions, watermarks }: MergeAnswer): void {
+  settle(answer: MergeAnswer): void {
+    const { cursor, definitions, watermarks } = answer;
     if (cursor > this.#end) throw new RangeError(`home has merged through ${cursor}, and the log ends at ${this.#end}`);
-    if (definitions !== null) this.#terms = termsOf(definitions, watermarks);
+    if (definitions !== null) this.#terms = termsOf(answer.epoch, definitions, watermarks);
     else if (this.#terms !== undefined) this.#terms = { ...this.#terms, watermarks: watermarkMap(watermarks) };
     const sent = this.#ready.shift();
     this.#confirmed = cursor;

@@ -12,6 +12,8 @@ export interface StoredDefinition {
 export interface MergeAnswer {
   /** Every event of the shard's log before this sequence number is merged; its next delta begins there. */
   readonly cursor: number;
+  /** Of home's definitions. */
+  readonly epoch: string;
   /** Only when the delta was counted by others. */
   readonly definitions: readonly StoredDefinition[] | null;
   /** By aggregation: [id, epoch ms, or null before the first event]. Events before it are counted as late. */
@@ -33,13 +35,17 @@ export function epochOf(definitions: readonly StoredDefinition[]): string {
 }
 
 /** @throws Error when a definition does not compile here */
-export function termsOf(definitions: readonly StoredDefinition[], watermarks: MergeAnswer["watermarks"]): DeltaTerms {
+export function termsOf(
+  epoch: string,
+  definitions: readonly StoredDefinition[],
+  watermarks: MergeAnswer["watermarks"],
+): DeltaTerms {
   const plans = definitions.map(({ id, definition }) => {
     const planned = planOf(definition);
     if (!planned.ok) throw new Error(`definition ${definition.name} does not compile: ${planned.problems[0]?.message}`);
     return { id, plan: planned.plan };
   });
-  return { epoch: epochOf(definitions), plans, watermarks: watermarkMap(watermarks) };
+  return { epoch, plans, watermarks: watermarkMap(watermarks) };
 }
 
 export function watermarkMap(watermarks: MergeAnswer["watermarks"]): ReadonlyMap<number, number> {

@@ -29,6 +29,16 @@ export class ShardCursors {
     return this.#byLife.get(nameOf(shard, incarnation))?.cursor ?? 0;
   }
 
+  /** True when the shard has done more than is known here. */
+  isNews(shard: number, incarnation: string, { applied, duplicates, storedBytes }: ShardTotals): boolean {
+    const known = this.#byLife.get(nameOf(shard, incarnation));
+    return (
+      applied > (known?.applied ?? 0) ||
+      duplicates > (known?.duplicates ?? 0) ||
+      storedBytes !== (known?.storedBytes ?? 0)
+    );
+  }
+
   advance({ shard, incarnation, cursor, applied, duplicates, storedBytes }: ShardCursor): void {
     const name = nameOf(shard, incarnation);
     const known = this.#byLife.get(name);

@@ -2,8 +2,8 @@ import type { EventBatch } from "../events/event-batch.ts";
 import { Aggregation, type AggregationState, type LoadWindow } from "./aggregation.ts";
 import { BatchView } from "./batch-view.ts";
 import type { Deduplicator, DeduplicatorState } from "./deduplicator.ts";
-import type { Delta } from "./delta.ts";
-import { epochOf, type StoredDefinition } from "./delta-terms.ts";
+import type { Delta, DeltaHead } from "./delta.ts";
+import { epochOf, type MergeAnswer, type StoredDefinition } from "./delta-terms.ts";
 import { IdMemory } from "./id-memory.ts";
 import { IntakeMachine, type Offer, type OnRemembered } from "./intake-machine.ts";
 import { finiteOrNull } from "./finite.ts";
@@ -12,7 +12,7 @@ import { type ShardCursor, ShardCursors } from "./shard-cursors.ts";
 import { type SourceMark, SourceMarks } from "./source-marks.ts";
 import { type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
-import { nextIdleCheck } from "./watermark.ts";
+import { nextIdleCheck, type Waiting } from "./watermark.ts";
 import { byEnd, type Change, type WindowName, type WindowView } from "./window-set.ts";
 
 /** What a batch did to one aggregation. */
@@ -52,6 +52,8 @@ export class ShardMachine {
   readonly aggregations = new Map<string, Aggregation>();
   /** Those found here; what shards found is in `shards`. */
   duplicates: number;
+  /** What else waits for a watermark: its end is worth an idle check too. */
+  alsoWaiting: () => Iterable<Waiting> = () => [];
   /** Time of the last idle check that found nothing accepted and not yet applied. */
   idleAsOf: number;
   readonly #load: LoadWindow;
@@ -130,13 +132,35 @@ export class ShardMachine {
   }
 
   /** True when this is the part of its shard's log that comes next, counted by the definitions there are. */
-  awaits({ shard, incarnation, from, epoch }: Pick<Delta, "shard" | "incarnation" | "from" | "epoch">): boolean {
+  awaits({ shard, incarnation, from, epoch }: DeltaHead): boolean {
     return this.shards.cursorOf(shard, incarnation) === from && epoch === epochOf(this.definitions);
   }
 
-  /** Merges in what a shard counted, as if its events came in one call. @throws RangeError when it is not the delta awaited */
+  /** True when a delta that is awaited tells anything that is not known. */
+  brings({ shard, incarnation, from, to, totals }: DeltaHead): boolean {
+    return to > from || this.shards.isNews(shard, incarnation, totals);
+  }
+
+  /** What a shard needs to know after its delta, merged or not. */
+  answer({ shard, incarnation, epoch }: DeltaHead): MergeAnswer {
+    const { definitions } = this;
+    const own = epochOf(definitions);
+    return {
+      cursor: this.shards.cursorOf(shard, incarnation),
+      epoch: own,
+      definitions: epoch === own ? null : definitions,
+      watermarks: [...this.aggregations.values()].map(({ id, watermark }) => [id, finiteOrNull(watermark)] as const),
+    };
+  }
+
+  /**
+   * Merges in what a shard counted, as if its events came in one call.
+   * @throws RangeError when it does not begin where the last one of this shard ended
+   */
   merge(delta: Delta): Effect[] {
-    if (!this.awaits(delta)) throw new RangeError(`not the delta awaited of shard ${delta.shard}`);
+    const { shard, incarnation, from } = delta;
+    if (this.shards.cursorOf(shard, incarnation) !== from)
+      throw new RangeError(`not the part of shard ${shard} that comes next: ${from}`);
     this.shards.advance({ ...delta.totals, shard: delta.shard, incarnation: delta.incarnation, cursor: delta.to });
     if (delta.from === delta.to) return [];
     const parts = new Map(delta.parts.map(({ aggregation, part }) => [aggregation, part]));
@@ -164,8 +188,8 @@ export class ShardMachine {
   /** When the next idle check could close something, epoch ms, or null. */
   nextTickAt(): number | null {
     let next: number | null = null;
-    for (const { plan, watermark, ...rest } of this.#waiting()) {
-      const at = nextIdleCheck(this.sources, plan.timing, this.idleAsOf, watermark, rest.closesAt);
+    for (const { policy, watermark, closesAt } of this.#waiting()) {
+      const at = nextIdleCheck(this.sources, policy, this.idleAsOf, watermark, closesAt);
       if (at !== null && (next === null || at < next)) next = at;
     }
     return next;
@@ -183,23 +207,22 @@ export class ShardMachine {
     };
   }
 
-  *#waiting(): IterableIterator<{ plan: Plan; watermark: number; closesAt: number | null }> {
+  *#waiting(): IterableIterator<Waiting> {
     for (const aggregation of this.aggregations.values()) {
-      yield { plan: aggregation.plan, watermark: aggregation.watermark, closesAt: aggregation.earliestOpenEnd() };
+      const { plan, watermark } = aggregation;
+      yield { policy: plan.timing, watermark, closesAt: aggregation.earliestOpenEnd() };
     }
+    yield* this.alsoWaiting();
   }
 
   #freshState(id: number, version: number): AggregationState {
-    let newest: number | null = null;
-    for (const source of this.sources)
-      if (source.newest !== -Infinity) newest = Math.max(newest ?? -Infinity, source.newest);
     return {
       id,
       version,
       watermark: null,
       lateEvents: 0,
       filterErrors: 0,
-      partialBefore: newest === null ? null : newest + 1,
+      partialBefore: finiteOrNull(this.stats.newest + 1),
       duplicatesBefore: this.allDuplicates,
     };
   }

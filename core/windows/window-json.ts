@@ -11,7 +11,17 @@ export interface ClosedWindow {
   readonly start: number;
   readonly end: number;
   readonly revision: number;
-  readonly groups: readonly { readonly group: Record<string, JsonValue>; readonly values: Record<string, JsonValue> }[];
+  readonly groups: readonly WindowGroup[];
+  /** What rules look back to, by name (`previous`, `at:7d`); a window that is not there is missing. */
+  readonly past?: Readonly<Record<string, readonly WindowGroup[]>>;
+  /** Windows end so many ms after each other; absent where that differs, as in calendars and sessions. */
+  readonly stepMs?: number;
+}
+
+/** One group of a window and the results of its measures. */
+export interface WindowGroup {
+  readonly group: Readonly<Record<string, JsonValue>>;
+  readonly values: Readonly<Record<string, JsonValue>>;
 }
 
 /** One entry per group, ordered by group. */

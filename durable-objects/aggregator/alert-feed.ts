@@ -1,21 +1,26 @@
+import type { RuleWatch } from "../../core/alerts/watch.ts";
 import type { ShardMachine, Effect } from "../../core/windows/shard-machine.ts";
-import { type ClosedWindow, closedSessions, closedWindow } from "../../core/windows/window-json.ts";
+import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import type { WindowView } from "../../core/windows/window-set.ts";
+import { EarlyWatch, type EarlyWindow } from "./early-watch.ts";
 import { type Notice, NoticeQueue } from "./notice-queue.ts";
 import type { ShardTables } from "./tables.ts";
+import { inCalls, toldWindows } from "./told-windows.ts";
 
-/** Windows told in one call, so that it stays far below the 32 MB an RPC may carry. */
-const WINDOWS_PER_CALL = 50;
+/** Windows read at a time: what waits is saved until all of them have been told. */
+const WINDOWS_PER_ROUND = 50;
 /** Pause after a failed call. */
 const RETRY_AFTER_MS = 2000;
 
-/** What the AlertManager answers: aggregations with open alerts, which want to hear of empty windows too. */
+/** What the AlertManager answers: aggregations with open alerts or groups to miss, which want to hear of empty windows too. */
 export interface Heard {
   readonly open: readonly string[];
 }
 
 export interface AlertFeedDeps {
   readonly deliver: (windows: readonly ClosedWindow[]) => Promise<Heard>;
+  readonly deliverEarly: (windows: readonly EarlyWindow[]) => Promise<Heard>;
+  readonly later: (work: () => void, delayMs: number) => void;
   readonly now: () => number;
   readonly report: (what: string, error: unknown) => void;
 }
@@ -31,7 +36,8 @@ export class AlertFeed {
   readonly #machine: ShardMachine;
   readonly #deps: AlertFeedDeps;
   readonly #waiting: NoticeQueue;
-  #watched: ReadonlySet<string>;
+  readonly #early: EarlyWatch;
+  #watched: ReadonlyMap<string, RuleWatch>;
   #running: Promise<void> | undefined;
   /** Aggregations with open alerts, by the last answer. */
   #open: ReadonlySet<string>;
@@ -45,14 +51,18 @@ export class AlertFeed {
     this.#machine = machine;
     this.#deps = deps;
     this.#waiting = new NoticeQueue(tables);
-    this.#watched = new Set((tables.readMeta("watched_rules") as string[] | undefined) ?? []);
+    this.#early = new EarlyWatch({
+      ...deps,
+      deliverEarly: async (windows) => this.#hear((await deps.deliverEarly(windows)).open),
+    });
+    this.#watched = this.#watch((tables.readMeta("watched_rules") as readonly StoredWatch[] | undefined) ?? []);
     this.#open = new Set((tables.readMeta("open_alerts") as string[] | undefined) ?? []);
     for (const name of this.#open) this.#noteTime(name);
     this.keepTime();
   }
 
-  get watched(): ReadonlySet<string> {
-    return this.#watched;
+  isWatched(name: string): boolean {
+    return this.#watched.has(name);
   }
 
   /** Epoch ms of the next try after a failure, or null. */
@@ -60,9 +70,10 @@ export class AlertFeed {
     return this.#waiting.size > 0 ? this.#retryAt : null;
   }
 
-  watch(aggregations: readonly string[]): void {
-    this.#watched = new Set(aggregations);
-    this.#tables.writeMeta("watched_rules", aggregations);
+  watch(watches: readonly RuleWatch[]): void {
+    this.#watched = this.#watch(watches);
+    this.#tables.writeMeta("watched_rules", watches);
+    this.#early.schedule();
   }
 
   note(effects: readonly Effect[]): void {
@@ -73,12 +84,14 @@ export class AlertFeed {
       for (const { end } of emitted) this.#noticed.set(name, Math.max(end, this.#noticed.get(name) ?? -Infinity));
     }
     for (const name of this.#open) this.#noteEmpty(name);
+    this.#early.note(effects);
   }
 
   /** An aggregation's windows are gone: nothing that waits may be read from another of the same name. */
   forget(name: string): void {
     this.#waiting.drop(name);
     this.#noticed.delete(name);
+    this.#early.forget(name);
   }
 
   /** Aggregations with open alerts have their idle checks go on, so that an alert can end when its events stop. */
@@ -93,6 +106,7 @@ export class AlertFeed {
 
   /** Tells everything that waits, unless the last try failed just now. One run at a time. */
   async tell(): Promise<void> {
+    this.#early.schedule();
     if (this.#retryAt !== null && this.#deps.now() < this.#retryAt) return;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
@@ -102,12 +116,14 @@ export class AlertFeed {
 
   async #run(): Promise<void> {
     while (this.#waiting.size > 0) {
-      const told = this.#waiting.take(WINDOWS_PER_CALL);
+      const told = this.#waiting.take(WINDOWS_PER_ROUND);
       try {
-        const { open } = await this.#deps.deliver(told.flatMap((notice) => this.#read(notice)));
+        let open: readonly string[] | undefined;
+        // Read as they are told: a window may change while those before it are on their way.
+        for (const call of inCalls(this.#read(told))) ({ open } = await this.#deps.deliver(call));
         this.#waiting.settle();
         this.#retryAt = null;
-        this.#hear(open);
+        if (open !== undefined) this.#hear(open);
       } catch (error) {
         this.#waiting.putBack();
         this.#retryAt = this.#deps.now() + RETRY_AFTER_MS;
@@ -142,26 +158,25 @@ export class AlertFeed {
     for (const name of open) this.#noteEmpty(name);
   }
 
-  #read({ aggregation: name, start, end, sessions }: Notice): ClosedWindow[] {
-    const aggregation = this.#machine.aggregations.get(name);
-    if (aggregation === undefined) return [];
-    if (sessions !== undefined) {
-      // One that has grown since is told again under its new end, or waits to close there.
-      const found = sessions
-        .map(([first, session]) => aggregation.windows.find({ start: first, session }))
-        .filter((session) => session?.end === end && session?.closed === true);
-      const told = closedSessions(
-        aggregation,
-        found.filter((session) => session !== undefined),
-      );
-      return told === null ? [] : [told];
+  #watch(watches: readonly StoredWatch[]): ReadonlyMap<string, RuleWatch> {
+    const known = watches.map((watch) =>
+      typeof watch === "string" ? { aggregation: watch, lookBacks: [], early: [] } : watch,
+    );
+    this.#early.watch(known, this.#machine.aggregations.values());
+    return new Map(known.map((watch) => [watch.aggregation, watch]));
+  }
+
+  *#read(notices: readonly Notice[]): IterableIterator<ClosedWindow> {
+    for (const notice of notices) {
+      const aggregation = this.#machine.aggregations.get(notice.aggregation);
+      if (aggregation === undefined) continue;
+      yield* toldWindows(aggregation, notice, this.#watched.get(notice.aggregation));
     }
-    if (end !== undefined)
-      return [{ aggregation: name, version: aggregation.version, start, end, revision: 0, groups: [] }];
-    const window = aggregation.windows.find({ start, session: null });
-    return window === undefined ? [] : [closedWindow(aggregation, window)];
   }
 }
+
+/** Until rules could look back, an aggregation's name was all there was to keep. */
+type StoredWatch = RuleWatch | string;
 
 /** Notices of windows in order of end; sessions with the same end share one. */
 function noticesOf(aggregation: string, emitted: readonly WindowView[]): Notice[] {

@@ -43,6 +43,11 @@ export class Checkpointer {
       : this.#changedAt + CHECKPOINT_AFTER_MS;
   }
 
+  /** Groups that stored pages hold have been forgotten: the next checkpoint replaces all pages. */
+  rewriteIds(): void {
+    this.storedIds = Infinity;
+  }
+
   /** Writes windows that changed, new ids and the rest of the state. The caller adds what else belongs to the same moment. */
   write(machine: ShardMachine): void {
     for (const aggregation of machine.aggregations.values()) {

@@ -104,6 +104,15 @@ export class ChunkLog {
     });
   }
 
+  /** Logs what a shard counted, in as many rows as it needs. */
+  appendDelta(bytes: Uint8Array, at: number): void {
+    for (let from = 0; from < bytes.length; from += MAX_ROW_BYTES) {
+      const kind = from + MAX_ROW_BYTES < bytes.length ? "delta_part" : "delta";
+      const body = bytes.subarray(from, from + MAX_ROW_BYTES);
+      this.#tables.appendLog({ entry: ++this.lastEntry, kind, seq: this.nextSeq, events: 0, at, chunks: [], body });
+    }
+  }
+
   /** Takes up a log row after a restart. Chunks before `sealedThrough` are sealed already. */
   recover(entry: LogHead, chunks: readonly ChunkHead[], sealedThrough: number): void {
     this.nextSeq = entry.seq;

@@ -17,10 +17,17 @@ export function statsOf({ machine, sealer, log }: Shard): StatsResult {
     total_events: total,
     events_by_type: { ...byType },
     events_by_source: { ...bySource },
-    storage_size_bytes: sealer.storedBytes + log.unsealedBytes,
+    storage_size_bytes: sealer.storedBytes + log.unsealedBytes + machine.shards.totals.storedBytes,
     oldest_event: oldest,
     newest_event: newest,
   };
+}
+
+/** Events taken from the queue so far, by object; of shards, as far as they have told. */
+export function appliedByObject({ owner, tally, machine }: Shard): Map<number, number> {
+  const applied = new Map([[owner.shard, tally.applied]]);
+  for (const told of machine.shards.toJSON()) applied.set(told.shard, (applied.get(told.shard) ?? 0) + told.applied);
+  return applied;
 }
 
 /** What `GET /metrics` and the bench read. */

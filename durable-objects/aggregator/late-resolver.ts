@@ -96,10 +96,8 @@ export class LateInbox {
         beyond,
         count: SEGMENTS_PER_SEARCH,
       });
-      const segments = page.filter(
-        ({ shard, minTimestamp, maxTimestamp }) =>
-          shard === this.#owner.shard && wanted.overlaps(minTimestamp, maxTimestamp),
-      );
+      // Of every shard: another may have owned an event's slot when it was stored.
+      const segments = page.filter(({ minTimestamp, maxTimestamp }) => wanted.overlaps(minTimestamp, maxTimestamp));
       for (let k = 0; k < segments.length; k += BODIES_PER_READ) {
         for (const body of await loadBodies(this.#db, segments.slice(k, k + BODIES_PER_READ))) {
           for (const batch of readJoined(body)) wanted.strike(batch.ids);

@@ -1,4 +1,8 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
+import { DeltaOutbox, type ReadLog } from "../../core/windows/delta-outbox.ts";
+import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import { decodeDelta, decodeDeltaHead, type Delta } from "../../core/windows/delta.ts";
+import { decodeKnownIds, encodeKnownIds } from "../../core/windows/id-handover.ts";
 import { restorePage } from "../../core/windows/id-page.ts";
 import { type Effect, type MachineState, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { Checkpointer } from "./checkpoint.ts";
@@ -9,6 +13,7 @@ import { LateInbox, type Resolved } from "./late-resolver.ts";
 import { allRows, type ApplyOutcome, type IncomingMessage, MessageReader, readJoined } from "./messages.ts";
 import { Sealer, type ShardOwner } from "./sealer.ts";
 import { Slots } from "./slots.ts";
+import { HOME } from "../../core/windows/slot-map.ts";
 import { type LogEntry, ShardTables } from "./tables.ts";
 import { Tally } from "./tally.ts";
 
@@ -21,11 +26,17 @@ export interface ShardObserver {
   readonly counted: (batch: EventBatch, rows: Uint32Array) => void;
   /** Events of the log, read back at a start: whoever follows them has had them. */
   readonly recalled: (batch: EventBatch, rows: Uint32Array) => void;
+  /** What a shard counted, merged just now. */
+  readonly merged: (delta: Delta) => void;
+  /** What a shard counted, of the log, read back at a start. */
+  readonly mergedBefore: (delta: Delta) => void;
   readonly affected: (effects: readonly Effect[]) => void;
   /** What was done after the last checkpoint, done again at a start. */
   readonly replayed: (effects: readonly Effect[]) => void;
   /** What must outlive the log that would bring it forth again is to be written now. */
   readonly checkpointing: () => void;
+  /** Log entries after this one are still needed. */
+  readonly heldAfter: () => number;
 }
 
 /** What a shard stands on. */
@@ -48,6 +59,8 @@ interface Saved {
   readonly nextSeq: number;
   readonly applied: number;
   readonly storedIds: number;
+  /** Every event before this sequence number was merged at home; absent there. */
+  readonly confirmed?: number;
   readonly machine: MachineState;
 }
 
@@ -65,6 +78,8 @@ export class Shard {
   readonly late: LateInbox;
   readonly tally: Tally;
   readonly slots: Slots;
+  /** What home has not merged yet; home itself has none. */
+  readonly outbox: DeltaOutbox | undefined;
   readonly reader = new MessageReader();
   readonly #ground: ShardGround;
   readonly #checkpointer: Checkpointer;
@@ -96,7 +111,13 @@ export class Shard {
     this.tally = new Tally(this.tables, this.machine, { entry: this.#checkpointEntry, applied: saved?.applied ?? 0 });
     this.sealer = new Sealer(this.tables, this.log, ground.db, this.owner);
     this.late = new LateInbox(this.tables, ground.db, this.owner);
+    this.outbox = this.#outboxOf(saved?.confirmed ?? 0);
     if (saved === undefined) this.#save();
+  }
+
+  /** True for the object that keeps the tenant's windows. */
+  get isHome(): boolean {
+    return this.owner.shard === HOME;
   }
 
   /** Brings memory from the checkpoint to the end of the log, and tells `observer` of everything from now on. Call it once, first. */
@@ -106,7 +127,12 @@ export class Shard {
     // With the store away the log may be long; what lies before the last two checkpoints waits for sealing only.
     for (const head of this.tables.logHeads(this.#trimmableEntry))
       log.recover(head, log.headsOf(head), sealer.sealedThrough);
-    for (const entry of this.tables.logAfter(this.#trimmableEntry)) this.#replay(entry, observer);
+    const deltaParts: Uint8Array[] = [];
+    for (const entry of this.tables.logAfter(this.#trimmableEntry)) {
+      if (entry.kind === "delta" || entry.kind === "delta_part") this.#replayDelta(entry, deltaParts, observer);
+      else this.#replay(entry, observer);
+    }
+    this.outbox?.resume(log.nextSeq);
   }
 
   /** Epoch ms by which to checkpoint, or null when there is nothing to write. */
@@ -142,6 +168,55 @@ export class Shard {
     });
   }
 
+  /**
+   * Merges what a shard counted, if it is what comes next of that shard; home's to do.
+   * @throws CorruptStateError when it cannot be read; nothing has changed then
+   */
+  merge(bytes: Uint8Array, nowMs: number): MergeAnswer {
+    const head = decodeDeltaHead(bytes);
+    if (this.machine.awaits(head) && this.machine.brings(head)) {
+      const delta = this.#decode(bytes);
+      this.#change(() => {
+        const effects = this.machine.merge(delta);
+        this.log.appendDelta(bytes, nowMs);
+        this.#checkpointer.noteLogged(delta.to - delta.from, bytes.length, nowMs);
+        this.#observer?.merged(delta);
+        this.#commit({ kept: [], effects }, "events", nowMs);
+      });
+    }
+    return this.machine.answer(head);
+  }
+
+  /** The answer to a delta that is not merged. */
+  standing(bytes: Uint8Array): MergeAnswer {
+    return this.machine.answer(decodeDeltaHead(bytes));
+  }
+
+  /** Rows of the log from a sequence number on, as they were counted. @throws Error when the log does not reach back so far */
+  readonly readLog: ReadLog = (fromSeq) => rowsFrom(this.tables.logFrom(fromSeq), fromSeq, this.log.nextSeq);
+
+  /** What is remembered of the ids in these slots. */
+  exportIds(slots: readonly number[]): Uint8Array {
+    return encodeKnownIds(this.machine.deduplicator.known(new Set(slots)));
+  }
+
+  /** Remembers what another shard knew of the ids in these slots, and from then on takes their events. @throws CorruptStateError */
+  adopt(epoch: number, slots: readonly number[], ids: Uint8Array): void {
+    if (!this.slots.heeds(epoch)) return;
+    const known = decodeKnownIds(ids);
+    this.#checkpointer.rewriteIds();
+    this.checkpoint(() => {
+      this.machine.deduplicator.adopt(known);
+      this.slots.adopt(epoch, slots);
+    });
+  }
+
+  /** Forgets all ids, for there is no slot left whose events come here. */
+  forgetIds(): void {
+    this.#checkpointer.rewriteIds();
+    this.checkpoint(() => this.machine.deduplicator.forgetAll());
+  }
+
   /** Makes a change that the log does not hold: a checkpoint goes with it, so that a replay begins after it. */
   checkpoint(change?: () => void): void {
     this.#change(() => {
@@ -163,12 +238,19 @@ export class Shard {
   }
 
   /**
-   * Log rows go only up to what is both sealed and checkpointed, one checkpoint later than they could: what live readers see of the
-   * last minutes is read back from them after an eviction.
+   * Log rows go only up to what is sealed, checkpointed and merged at home, one checkpoint later than they could: what live readers
+   * see of the last minutes is read back from them after an eviction.
    */
   trim(): void {
-    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry);
+    const held = this.#observer?.heldAfter() ?? 0;
+    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry, held);
     if (through > 0) this.tables.trimLog(through);
+  }
+
+  /** The newest log entry all of whose events are merged at home. */
+  get #confirmedEntry(): number {
+    if (this.outbox === undefined) return this.log.lastEntry;
+    return (this.tables.entryOf(this.outbox.confirmed) ?? this.log.lastEntry + 1) - 1;
   }
 
   #change<T>(change: () => T): T {
@@ -211,6 +293,7 @@ export class Shard {
       nextSeq: this.log.nextSeq,
       applied: this.tally.applied,
       storedIds: this.#checkpointer.storedIds,
+      ...(this.outbox === undefined ? {} : { confirmed: this.outbox.confirmed }),
       machine: this.machine.toJSON(),
     };
     this.tables.writeMeta("machine", saved);
@@ -219,7 +302,7 @@ export class Shard {
   #restoreMachine(state: MachineState | undefined): ShardMachine {
     const machine = new ShardMachine(
       state,
-      storedPlans(this.tables),
+      this.isHome ? storedPlans(this.tables) : [],
       (aggregation, start) => {
         const parts = this.tables.windowParts(aggregation, start);
         return parts.length === 0 ? undefined : parts;
@@ -251,10 +334,69 @@ export class Shard {
     this.log.recover(entry, this.log.headsOf(entry), this.sealer.sealedThrough);
   }
 
+  #replayDelta(entry: LogEntry, parts: Uint8Array[], observer: ShardObserver): void {
+    parts.push(entry.body);
+    this.log.recover(entry, [], this.sealer.sealedThrough);
+    if (entry.kind === "delta_part") return;
+    const bytes = joined(parts.splice(0));
+    const delta = this.#decode(bytes);
+    observer.mergedBefore(delta);
+    if (entry.entry <= this.#checkpointEntry) return;
+    observer.replayed(this.machine.merge(delta));
+    this.#checkpointer.noteLogged(delta.to - delta.from, bytes.length, entry.at);
+  }
+
+  #decode(bytes: Uint8Array): Delta {
+    const plans = new Map([...this.machine.aggregations.values()].map(({ id, plan }) => [id, plan]));
+    return decodeDelta(bytes, (id) => plans.get(id));
+  }
+
+  #outboxOf(confirmed: number): DeltaOutbox | undefined {
+    if (this.isHome) return undefined;
+    const { shard, incarnation } = this.owner;
+    const totals = () => ({
+      applied: this.tally.applied,
+      duplicates: this.machine.duplicates,
+      storedBytes: this.sealer.storedBytes + this.log.unsealedBytes,
+    });
+    return new DeltaOutbox({ shard, incarnation, totals }, confirmed);
+  }
+
   #intake(): IntakeDeps {
     const { machine, reader, late, tally, slots } = this;
-    return { machine, reader, late, tally, slots, onCounted: (batch, rows) => this.#observer?.counted(batch, rows) };
+    const onCounted = (batch: EventBatch, rows: Uint32Array): void => {
+      this.outbox?.note(batch, rows);
+      this.#observer?.counted(batch, rows);
+    };
+    return { machine, reader, late, tally, slots, onCounted };
   }
+}
+
+/** Rows of log entries, without those before `fromSeq`. */
+function* rowsFrom(entries: Iterable<LogEntry>, fromSeq: number, endSeq: number): ReturnType<ReadLog> {
+  let next = fromSeq;
+  for (const { seq, body } of entries) {
+    let first = seq;
+    for (const batch of readJoined(body)) {
+      if (first > next) throw new Error(`the log begins at ${first}, and home has merged through ${next}`);
+      if (first + batch.length > next) yield { batch, rows: allRows(batch).subarray(next - first) };
+      first += batch.length;
+      next = Math.max(next, first);
+    }
+  }
+  if (next < endSeq) throw new Error(`the log ends at ${next}, not at ${endSeq}`);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return only;
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 const isDue = (at: number | null, nowMs: number): boolean => at !== null && at <= nowMs;

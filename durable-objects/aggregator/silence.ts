@@ -37,7 +37,9 @@ export class Silence {
     if (!this.#couldClose(nowMs)) return false;
     this.#retryAt = nowMs + RETRY_AFTER_MS;
     await this.#deps.tellProgress();
-    const { applied } = this.#shard.tally;
+    // What shards have applied counts once it is merged here: until then it may keep a window from closing.
+    const { tally, machine } = this.#shard;
+    const applied = tally.applied + machine.shards.totals.applied;
     const { asOf, since } = judgeSilence(this.#since, await this.#deps.accepted(), applied, nowMs);
     this.#since = since;
     // While it was asked, events may have come that leave nothing to close.

@@ -1,6 +1,8 @@
 import {
   EMPTY_STATE,
   NO_INSTANCES,
+  awaitsTime,
+  takeOpenWindow,
   takeWindow,
   withoutInstance,
   withoutRule,
@@ -11,7 +13,8 @@ import type { Chapter, Hand } from "../../core/alerts/alert-life.ts";
 import { alertJson } from "../../core/alerts/alert.ts";
 import type { AlertJson, AlertRecord, EndReason } from "../../core/alerts/alert.ts";
 import { cursorAt } from "../../core/alerts/cursor.ts";
-import { groupKey } from "../../core/alerts/group.ts";
+import type { RuleLogic } from "../../core/alerts/evaluate.ts";
+import { instanceKey } from "../../core/alerts/instance.ts";
 import type { Instance } from "../../core/alerts/instance.ts";
 import { MAX_OPEN_PER_TENANT } from "../../core/alerts/limits.ts";
 import { notificationBody } from "../../core/alerts/notification.ts";
@@ -19,11 +22,19 @@ import type { NotificationData, NotificationKind } from "../../core/alerts/notif
 import { settlementOf } from "../../core/alerts/rule.ts";
 import { uuidv7 } from "../../core/events/uuid.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
+import type { EarlyWindow } from "../aggregator/early-watch.ts";
 import { AlertLog } from "./alert-log.ts";
 import { EvaluationStore } from "./evaluation-store.ts";
 import { messageIdOf, Outbox } from "./outbox.ts";
 import { RuleBook } from "./rule-book.ts";
 import type { StoredRule } from "./rule-book.ts";
+
+/** A window and what is done with it. */
+interface Turn {
+  readonly window: ClosedWindow;
+  readonly rules: readonly RuleLogic[];
+  readonly take: typeof takeWindow;
+}
 
 /** Open alerts whose values alone changed that one call tells live readers of. */
 const MAX_REFRESHED = 100;
@@ -52,21 +63,34 @@ export class AlertDesk {
     return this.#evaluations.state(aggregation);
   }
 
-  /** Aggregations whose rules have open alerts. */
+  /** Aggregations whose rules must hear of windows without events too. */
   get openAggregations(): string[] {
-    return this.#evaluations.openAggregations;
+    return this.#evaluations.aggregations.filter((name) => awaitsTime(this.rules.watching(name), this.state(name)));
   }
 
   /** Evaluates closed windows, in order of end per aggregation; repeats change nothing. */
   takeWindows(batch: readonly ClosedWindow[], nowMs: number): AlertJson[] {
+    const turns = batch.map((window) => ({ window, rules: this.rules.watching(window.aggregation), take: takeWindow }));
+    return this.#evaluate(turns, nowMs);
+  }
+
+  /** Evaluates windows that are still open, each for one rule, unless the rule has changed since it was tried on it. */
+  takeOpenWindows(batch: readonly EarlyWindow[], nowMs: number): AlertJson[] {
+    const turns = batch.map(({ ruleId, version, window }) => {
+      const rule = this.rules.enabled(ruleId, version);
+      return { window, rules: rule === undefined ? [] : [rule], take: takeOpenWindow };
+    });
+    return this.#evaluate(turns, nowMs);
+  }
+
+  #evaluate(turns: readonly Turn[], nowMs: number): AlertJson[] {
     const states = new Map<string, AggregationState>();
     const transitions: RuleTransition[] = [];
     let room = MAX_OPEN_PER_TENANT - this.#evaluations.openAlerts;
-    for (const window of batch) {
-      const rules = this.rules.watching(window.aggregation);
+    for (const { window, rules, take } of turns) {
       if (rules.length === 0) continue;
       const before = states.get(window.aggregation) ?? this.state(window.aggregation);
-      const step = takeWindow(rules, before, window, { newId: () => newId(nowMs), room });
+      const step = take(rules, before, window, { newId: () => newId(nowMs), room });
       room -= step.opened;
       if (step.state !== before) states.set(window.aggregation, step.state);
       transitions.push(...step.transitions);
@@ -134,7 +158,7 @@ export class AlertDesk {
     const instance = this.#instanceOf(record);
     const aggregation = this.rules.get(record.ruleId)?.spec.aggregation;
     if (instance === undefined || aggregation === undefined) return [];
-    const state = withoutInstance(this.state(aggregation), record.ruleId, groupKey(record.group));
+    const state = withoutInstance(this.state(aggregation), record.ruleId, instanceKey(record));
     return this.#commit(new Map([[aggregation, state]]), () => [this.#end(instance, "manual", hand, nowMs)]);
   }
 
@@ -146,7 +170,7 @@ export class AlertDesk {
   #instanceOf(record: AlertRecord): Instance | undefined {
     const aggregation = this.rules.get(record.ruleId)?.spec.aggregation;
     if (record.status === "resolved" || aggregation === undefined) return undefined;
-    return this.state(aggregation).instances.get(record.ruleId)?.get(groupKey(record.group));
+    return this.state(aggregation).instances.get(record.ruleId)?.get(instanceKey(record));
   }
 
   #openOf(rule: StoredRule): Instance[] {

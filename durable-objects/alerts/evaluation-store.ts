@@ -1,14 +1,20 @@
 import { EMPTY_STATE, NO_INSTANCES } from "../../core/alerts/aggregation-rules.ts";
-import type { AggregationState, Remembered, Trouble } from "../../core/alerts/aggregation-rules.ts";
+import type { AggregationState, Trouble } from "../../core/alerts/aggregation-rules.ts";
 import type { Cursor } from "../../core/alerts/cursor.ts";
-import type { Values } from "../../core/alerts/group.ts";
+import { groupKey } from "../../core/alerts/group.ts";
+import type { Group } from "../../core/alerts/group.ts";
 import { packInstances, packPages, unpackInstances } from "../../core/alerts/instance.ts";
 import type { Instances } from "../../core/alerts/instance.ts";
+import type { Presence, Quiet } from "../../core/alerts/presence.ts";
 
 interface Position {
   readonly cursor: Cursor | null;
   readonly troubles: readonly (readonly [ruleId: string, Trouble])[];
+  readonly settled?: readonly (readonly [ruleId: string, readonly (readonly [key: string, end: number])[]])[];
 }
+
+/** A seen group: since when (epoch ms) it is quiet, null while it is not. */
+type SeenGroup = readonly [group: Group, since: number | null];
 
 /**
  * Where the rules stand: in memory, and in rows from which an evicted object goes on as if nothing had happened.
@@ -22,10 +28,11 @@ export class EvaluationStore {
     this.#sql = sql;
     const rows = sql.exec<{ aggregation: string; body: string }>("select aggregation, body from positions").toArray();
     for (const { aggregation, body } of rows) {
-      const { cursor, troubles }: Position = JSON.parse(body);
+      const { cursor, troubles, settled: rows = [] }: Position = JSON.parse(body);
       const instances = new Map(ruleIdsOf(aggregation).map((id) => [id, this.#readInstances(id)]));
-      const remembered = this.#readRemembered(aggregation);
-      this.#states.set(aggregation, { cursor, instances, remembered, troubles: new Map(troubles) });
+      const settled = new Map(rows.map(([id, keys]) => [id, new Map(keys)]));
+      const presence = this.#readPresence(aggregation);
+      this.#states.set(aggregation, { cursor, instances, settled, presence, troubles: new Map(troubles) });
     }
   }
 
@@ -44,17 +51,15 @@ export class EvaluationStore {
     return open;
   }
 
-  /** Aggregations with pending or firing alerts: these must hear of windows without events too. */
-  get openAggregations(): string[] {
-    return [...this.#states].flatMap(([aggregation, { instances }]) =>
-      [...instances.values()].some(({ size }) => size > 0) ? [aggregation] : [],
-    );
+  get aggregations(): string[] {
+    return [...this.#states.keys()];
   }
 
   /** Writes what differs from the state in memory. Call `hold` once the transaction has committed. */
   write(aggregation: string, after: AggregationState): void {
     const before = this.state(aggregation);
-    const position: Position = { cursor: after.cursor, troubles: [...after.troubles] };
+    const settled = [...after.settled].map(([id, keys]) => [id, [...keys]] as const);
+    const position: Position = { cursor: after.cursor, troubles: [...after.troubles], settled };
     this.#sql.exec(
       "insert or replace into positions (aggregation, body) values (?, ?)",
       aggregation,
@@ -64,7 +69,7 @@ export class EvaluationStore {
       const was = before.instances.get(ruleId) ?? NO_INSTANCES;
       if (instances !== was && instances.size + was.size > 0) this.#writeInstances(ruleId, instances);
     }
-    if (after.remembered !== before.remembered) this.#writeRemembered(aggregation, before.remembered, after.remembered);
+    if (after.presence !== before.presence) this.#writePresence(aggregation, after.presence);
   }
 
   hold(aggregation: string, state: AggregationState): void {
@@ -74,7 +79,7 @@ export class EvaluationStore {
   /** Deletes the rows of an aggregation that no rule watches any more. Call `forget` once the transaction has committed. */
   erase(aggregation: string): void {
     this.#sql.exec("delete from positions where aggregation = ?", aggregation);
-    this.#sql.exec("delete from previous_values where aggregation = ?", aggregation);
+    this.#sql.exec("delete from seen_groups where aggregation = ?", aggregation);
   }
 
   forget(aggregation: string): void {
@@ -95,29 +100,26 @@ export class EvaluationStore {
     this.#sql.exec("delete from instances where rule_id = ? and page >= ?", ruleId, pages.length);
   }
 
-  #readRemembered(aggregation: string): Remembered[] {
-    const query = "select window_end, body from previous_values where aggregation = ? order by window_end, page";
-    const byEnd = new Map<number, Map<string, Values>>();
-    for (const row of this.#sql.exec<{ window_end: number; body: string }>(query, aggregation)) {
-      const entries: readonly (readonly [string, Values])[] = JSON.parse(row.body);
-      const values = byEnd.get(row.window_end) ?? new Map<string, Values>();
-      for (const [key, value] of entries) values.set(key, value);
-      byEnd.set(row.window_end, values);
+  #readPresence(aggregation: string): Presence {
+    const query = "select body from seen_groups where aggregation = ? order by page";
+    const active = new Map<string, Group>();
+    const quiet = new Map<string, Quiet>();
+    for (const { body } of this.#sql.exec<{ body: string }>(query, aggregation)) {
+      const page: readonly SeenGroup[] = JSON.parse(body);
+      for (const [group, since] of page) {
+        if (since === null) active.set(groupKey(group), group);
+        else quiet.set(groupKey(group), { group, since });
+      }
     }
-    return [...byEnd].map(([end, values]) => ({ end, values }));
+    return { active, quiet };
   }
 
-  #writeRemembered(aggregation: string, before: readonly Remembered[], after: readonly Remembered[]): void {
-    for (const was of before) {
-      if (after.includes(was)) continue;
-      const query = "delete from previous_values where aggregation = ? and window_end = ?";
-      this.#sql.exec(query, aggregation, was.end);
-    }
-    const query = "insert or replace into previous_values (aggregation, window_end, page, body) values (?, ?, ?, ?)";
-    for (const now of after) {
-      if (before.includes(now)) continue;
-      for (const [page, body] of packPages(now.values).entries())
-        this.#sql.exec(query, aggregation, now.end, page, body);
-    }
+  #writePresence(aggregation: string, { active, quiet }: Presence): void {
+    const seen: SeenGroup[] = [...active.values()].map((group) => [group, null]);
+    for (const { group, since } of quiet.values()) seen.push([group, since]);
+    const pages = packPages(seen);
+    const query = "insert or replace into seen_groups (aggregation, page, body) values (?, ?, ?)";
+    for (const [page, body] of pages.entries()) this.#sql.exec(query, aggregation, page, body);
+    this.#sql.exec("delete from seen_groups where aggregation = ? and page >= ?", aggregation, pages.length);
   }
 }

@@ -1,7 +1,8 @@
-import { compileCondition } from "../../core/alerts/condition.ts";
-import type { RuleLogic } from "../../core/alerts/evaluate.ts";
-import { patienceOf } from "../../core/alerts/rule.ts";
+import { compileRule } from "../../core/alerts/rule-logic.ts";
+import type { RuleLogic } from "../../core/alerts/rule-logic.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
+import { watchOf } from "../../core/alerts/watch.ts";
+import type { RuleWatch } from "../../core/alerts/watch.ts";
 
 /** A rule as stored. */
 export interface StoredRule {
@@ -48,6 +49,12 @@ export class RuleBook {
     return [...this.#rules.values()].sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
   }
 
+  /** One enabled rule, ready to evaluate. @param version when it was written: undefined comes back for another writing */
+  enabled(id: string, version: number): RuleLogic | undefined {
+    const rule = this.#rules.get(id);
+    return rule?.spec.enabled === true && rule.updatedAt === version ? this.#logic.get(id) : undefined;
+  }
+
   /** The enabled rules of one aggregation, ready to evaluate. */
   watching(aggregation: string): RuleLogic[] {
     const enabled = [...this.#rules.values()].filter(({ spec }) => spec.enabled && spec.aggregation === aggregation);
@@ -59,15 +66,25 @@ export class RuleBook {
     return [...this.#rules.values()].filter(({ spec }) => spec.aggregation === aggregation).map(({ id }) => id);
   }
 
-  /** Aggregations that an enabled rule watches, each once, sorted. */
-  watchedAggregations(): string[] {
+  /** What the enabled rules want to be told, one entry per aggregation, sorted. */
+  watches(): RuleWatch[] {
     const enabled = [...this.#rules.values()].filter(({ spec }) => spec.enabled);
-    return [...new Set(enabled.map(({ spec }) => spec.aggregation))].sort();
+    const names = [...new Set(enabled.map(({ spec }) => spec.aggregation))].sort();
+    return names.map((name) => {
+      const rules = enabled.filter(({ spec }) => spec.aggregation === name);
+      const watched = rules.flatMap(({ id, spec, updatedAt: version }) => {
+        const logic = this.#logic.get(id);
+        return logic === undefined ? [] : { logic, spec, version };
+      });
+      return watchOf(name, watched);
+    });
   }
 
   /** Rules that name a channel. */
   using(channelId: string): StoredRule[] {
-    return [...this.#rules.values()].filter(({ spec }) => spec.channels.includes(channelId));
+    return [...this.#rules.values()].filter(({ spec }) =>
+      [...spec.channels, ...(spec.escalation_channels ?? [])].includes(channelId),
+    );
   }
 
   /** Writes the row. Call `hold` once the transaction has committed. */
@@ -97,8 +114,8 @@ export class RuleBook {
     const { spec, measures } = rule;
     this.forget(rule.id);
     this.#rules.set(rule.id, rule);
-    const compiled = compileCondition(spec.condition, measures, spec.threshold);
-    if (compiled.ok) this.#logic.set(rule.id, { id: rule.id, condition: compiled.condition, ...patienceOf(spec) });
+    const compiled = compileRule(rule.id, spec, measures);
+    if (compiled.ok) this.#logic.set(rule.id, compiled.logic);
     else this.#problems.set(rule.id, compiled.message);
   }
 }

@@ -5,7 +5,9 @@ const SCHEMA = [
   `create table if not exists channels (id text primary key, name text not null, type text not null, shown text not null, sealed blob not null, created_at integer not null) without rowid`,
   `create table if not exists positions (aggregation text primary key, body text not null) without rowid`,
   `create table if not exists instances (rule_id text not null, page integer not null, body text not null, primary key (rule_id, page)) without rowid`,
-  `create table if not exists previous_values (aggregation text not null, window_end integer not null, page integer not null, body text not null, primary key (aggregation, window_end, page)) without rowid`,
+  `create table if not exists seen_groups (aggregation text not null, page integer not null, body text not null, primary key (aggregation, page)) without rowid`,
+  // Values of earlier windows come with the windows now.
+  `drop table if exists previous_values`,
   `create table if not exists alerts (id text primary key, rule_id text not null, status text not null, level text not null, started_at integer not null, fired_at integer, acknowledged_at integer, resolved_at integer, body text not null) without rowid`,
   // Only open alerts are in it: every list of what is wrong now reads these and nothing else.
   `create index if not exists alerts_open on alerts (status) where status <> 'resolved'`,

@@ -1,3 +1,4 @@
+import type { RuleWatch } from "../../core/alerts/watch.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { Settings } from "./tables.ts";
 
@@ -9,13 +10,13 @@ const MAX_RETRY_MS = 300_000;
 export class WatchList {
   readonly #settings: Settings;
   readonly #rules: RuleBook;
-  readonly #tell: (aggregations: readonly string[]) => Promise<void>;
+  readonly #tell: (watches: readonly RuleWatch[]) => Promise<void>;
   #failures = 0;
   #running: Promise<void> | undefined;
   /** Epoch ms by which the list must be told; null when it has been. */
   #dueAt: number | null;
 
-  constructor(settings: Settings, rules: RuleBook, tell: (aggregations: readonly string[]) => Promise<void>) {
+  constructor(settings: Settings, rules: RuleBook, tell: (watches: readonly RuleWatch[]) => Promise<void>) {
     this.#settings = settings;
     this.#rules = rules;
     this.#tell = tell;
@@ -43,7 +44,7 @@ export class WatchList {
 
   async #run(now: () => number): Promise<void> {
     while (this.#dueAt !== null && this.#dueAt <= now()) {
-      const told = this.#rules.watchedAggregations();
+      const told = this.#rules.watches();
       try {
         await this.#tell(told);
       } catch (error) {
@@ -51,7 +52,7 @@ export class WatchList {
         throw error;
       }
       // A rule may have changed while this list was on its way.
-      if (JSON.stringify(told) === JSON.stringify(this.#rules.watchedAggregations())) this.#setDue(null);
+      if (JSON.stringify(told) === JSON.stringify(this.#rules.watches())) this.#setDue(null);
     }
   }
 

@@ -42,7 +42,7 @@ export function listen(
   return new Receiver(tenant, answer);
 }
 
-class Receiver {
+export class Receiver {
   readonly received: Received[] = [];
   readonly #path: string;
   readonly #answer: (nth: number) => Response | Promise<Response>;

@@ -116,16 +116,6 @@ describe("exactly once", () => {
     await expect.poll(() => receiver.types).toEqual(["alert.firing"]);
   });
 
-  test("previous survives an eviction", async () => {
-    const tenant = await newTenant();
-    const receiver = listen(tenant);
-    await addRule(tenant, { condition: "count > 2 * previous.count" });
-    await tenant.manager.windowsClosed([minute(0, { web: 10, api: 10 })]);
-    await evictDurableObject(tenant.object);
-    await tenant.manager.windowsClosed([minute(1, { web: 21, api: 20 })]);
-    await expect.poll(() => receiver.received.map(({ data }) => data["group"])).toEqual([{ type: "web" }]);
-  });
-
   test("a message that the queue lost is queued again, with the same id", async () => {
     vi.mocked(worker.queue).mockImplementationOnce(async (batch) => batch.ackAll());
     const tenant = await newTenant();

@@ -116,7 +116,7 @@ describe("people and rules that change", () => {
     await evictDurableObject(tenant.object);
     await tenant.manager.listRules();
     await runDurableObjectAlarm(tenant.object);
-    expect(watch.mock.calls.at(-1)).toEqual([["events_1m"]]);
+    expect(watch.mock.calls.at(-1)).toMatchObject([[{ aggregation: "events_1m" }]]);
     expect(await sql(tenant, "select value from settings where key = 'watch_due'")).toEqual([{ value: "null" }]);
   });
 });

@@ -53,7 +53,7 @@ describe("silence", () => {
     const { stub, object } = newAggregator();
     const clock = takeClock();
     listenToWindows(["events_1m"]);
-    await stub.watchRules(["events_1m"]);
+    await stub.watchRules([{ aggregation: "events_1m", lookBacks: [], early: [] }]);
     await stub.apply([message([event("last", Date.now())])]);
     for (let k = 0; k < 700; k++) {
       clock.pass(MINUTE);
@@ -69,14 +69,14 @@ describe("silence", () => {
     const { stub, object } = newAggregator();
     const clock = takeClock();
     const { told } = listenToWindows(["mine"]);
-    await stub.putAggregation(minutely, "create");
-    await stub.watchRules(["mine"]);
+    await stub.putAggregation(minutely, { mode: "create" });
+    await stub.watchRules([{ aggregation: "mine", lookBacks: [], early: [] }]);
     await stub.apply([message([event("last", Date.now())])]);
     clock.pass(3 * MINUTE);
     await runDurableObjectAlarm(object);
     expect(told[0]).toMatchObject({ aggregation: "mine", groups: [{ values: { n: 1 } }] });
     const heard = told.at(-1);
-    await stub.putAggregation({ ...minutely, idle_timeout: "10s" }, "replace");
+    await stub.putAggregation({ ...minutely, idle_timeout: "10s" }, { mode: "replace" });
     clock.pass(3 * MINUTE);
     await runDurableObjectAlarm(object);
     expect(told.at(-1)).toMatchObject({ aggregation: "mine", start: heard?.end, groups: [] });
@@ -86,7 +86,7 @@ describe("silence", () => {
     const { stub, object } = newAggregator();
     const clock = takeClock();
     const { told } = listenToWindows(["events_1m"]);
-    await stub.watchRules(["events_1m"]);
+    await stub.watchRules([{ aggregation: "events_1m", lookBacks: [], early: [] }]);
     await stub.apply([message([event("last", Date.now())])]);
     clock.pass(3 * MINUTE);
     await runDurableObjectAlarm(object);
@@ -105,7 +105,7 @@ describe("closed windows that wait for the alerts", () => {
     const clock = takeClock();
     const { told, spy } = listenToWindows();
     spy.mockRejectedValueOnce(new Error("away"));
-    await stub.watchRules(["events_1m"]);
+    await stub.watchRules([{ aggregation: "events_1m", lookBacks: [], early: [] }]);
     await stub.apply([message([event("a", T0), event("b", T0 + 60 * MINUTE)])]);
     for (let k = 0; k < 20; k++) await stub.apply([message([event(`late-${k}`, T0 + k + 1)])]);
     expect(spy).toHaveBeenCalledTimes(1);
@@ -119,7 +119,7 @@ describe("closed windows that wait for the alerts", () => {
     const { stub, object } = newAggregator();
     const { told, spy } = listenToWindows();
     spy.mockRejectedValue(new Error("away"));
-    await stub.watchRules(["events_1m"]);
+    await stub.watchRules([{ aggregation: "events_1m", lookBacks: [], early: [] }]);
     const count = 50_000;
     const sparse = Array.from({ length: count + 1 }, (_, k) => event(`e-${k}`, T0 + k * MINUTE));
     const messages = Array.from({ length: 11 }, (_, k) => message(sparse.slice(k * 5000, (k + 1) * 5000)));
@@ -150,12 +150,12 @@ describe("closed windows that wait for the alerts", () => {
       ...minutely,
       window: { type: "tumbling" as const, size, offset: `${start % sizeMs}ms` },
     });
-    await stub.putAggregation(window("1m", MINUTE), "create");
-    await stub.watchRules(["mine"]);
+    await stub.putAggregation(window("1m", MINUTE), { mode: "create" });
+    await stub.watchRules([{ aggregation: "mine", lookBacks: [], early: [] }]);
     await stub.apply([message(events(120, "first", start))]);
     await expect.poll(() => spy.mock.calls.length).toBe(1);
     // Begins with the minute that waits to be told, and is not over yet.
-    await stub.putAggregation(window("1h", 60 * MINUTE), "replace");
+    await stub.putAggregation(window("1h", 60 * MINUTE), { mode: "replace" });
     await stub.apply([message([event("same-hour", start + MINUTE)])]);
     clock.pass(2001);
     await runDurableObjectAlarm(object);

@@ -11,6 +11,7 @@ import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, ok, readJson } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
+import { backtestRoutes } from "./backtest.ts";
 import { channelRoutes } from "./channels.ts";
 import { ruleRoutes } from "./rules.ts";
 import { parseBody } from "./schema-errors.ts";
@@ -28,6 +29,7 @@ const resolveSchema = z.strictObject({ by: byField.optional(), comment: commentF
 /** Rules, channels and alerts. */
 export const alertRoutes = new Hono<AppEnv>()
   .route("/", ruleRoutes)
+  .route("/", backtestRoutes)
   .route("/", channelRoutes)
   .get("/api/v1/alerts", requireRole("viewer"), async (c) => {
     const query = alertQuery(new Parameters(new URL(c.req.url).searchParams));

@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import { rfc3339, rfc3339OrNull } from "../../core/alerts/alert.ts";
-import { compileCondition } from "../../core/alerts/condition.ts";
 import { MAX_RULES } from "../../core/alerts/limits.ts";
-import { ruleSchema, UNSUPPORTED_RULE_FIELDS } from "../../core/alerts/rule.ts";
+import { compileRule } from "../../core/alerts/rule-logic.ts";
+import { contradictionsOf, ruleSchema, UNSUPPORTED_RULE_FIELDS } from "../../core/alerts/rule.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
 import type { RuleAnswer, RuleDraft, RuleView } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
@@ -39,10 +39,15 @@ export const ruleRoutes = new Hono<AppEnv>()
     return ok(c, { id }, "The rule is deleted and its open alerts are resolved.");
   });
 
-/** Checks a rule as far as it can be without the tenant's rules: its fields, its aggregation and its condition. */
-async function readDraft(c: AppContext, body: unknown, id: string | null): Promise<RuleDraft> {
+/**
+ * Checks a rule as far as it can be without the tenant's rules: its fields, its aggregation and its condition.
+ * @throws ApiError that names the field
+ */
+export async function readDraft(c: AppContext, body: unknown, id: string | null): Promise<RuleDraft> {
   refuseUnsupported(body);
   const spec = parseBody(ruleSchema, body);
+  const contradictions = contradictionsOf(spec);
+  if (contradictions.length > 0) throw badFields(contradictions);
   const aggregation = await windowAggregator(c.env, c.get("principal").tenant).getAggregation(spec.aggregation);
   if (aggregation === null) {
     const message = `there is no aggregation ${spec.aggregation}`;
@@ -62,16 +67,11 @@ function refuseUnsupported(body: unknown): void {
 }
 
 function checkCondition(spec: RuleSpec, measures: readonly string[]): void {
-  const compiled = compileCondition(spec.condition, measures, spec.threshold);
+  const compiled = compileRule("", spec, measures);
   if (compiled.ok) return;
-  const { message, line, column } = compiled;
+  const { field, message, line, column } = compiled;
   throw badFields([
-    {
-      field: "condition",
-      message,
-      ...(line === undefined ? {} : { line }),
-      ...(column === undefined ? {} : { column }),
-    },
+    { field, message, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) },
   ]);
 }
 

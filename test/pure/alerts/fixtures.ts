@@ -1,7 +1,8 @@
-import { EMPTY_STATE, takeWindow } from "../../../core/alerts/aggregation-rules.ts";
+import { EMPTY_STATE, takeOpenWindow, takeWindow } from "../../../core/alerts/aggregation-rules.ts";
 import type { AggregationState, RuleTransition } from "../../../core/alerts/aggregation-rules.ts";
 import { compileCondition } from "../../../core/alerts/condition.ts";
-import type { RuleLogic } from "../../../core/alerts/evaluate.ts";
+import type { Condition } from "../../../core/alerts/condition.ts";
+import type { RuleLogic, Silence } from "../../../core/alerts/rule-logic.ts";
 import type { Group, Values } from "../../../core/alerts/group.ts";
 import { groupKey } from "../../../core/alerts/group.ts";
 import { MAX_OPEN_PER_TENANT } from "../../../core/alerts/limits.ts";
@@ -10,16 +11,27 @@ import type { ClosedWindow } from "../../../core/windows/window-json.ts";
 export const MINUTE = 60_000;
 
 /** A rule over the measure `value`. Times in minutes. */
-export function ruleOf(condition: string, forMinutes = 0, keepMinutes = 0, threshold?: number): RuleLogic {
-  const compiled = compileCondition(condition, ["value"], threshold);
-  if (!compiled.ok) throw new Error(compiled.message);
-  const { condition: compiledCondition } = compiled;
+export function ruleOf(condition: string, forMinutes = 0, keepMinutes = 0, more: RuleExtras = {}): RuleLogic {
   return {
     id: "rule",
-    condition: compiledCondition,
+    condition: conditionOf(condition, more.threshold),
+    resolve: more.resolve === undefined ? null : conditionOf(more.resolve, more.threshold),
+    noData: more.noData ?? null,
     forMs: forMinutes * MINUTE,
     keepFiringForMs: keepMinutes * MINUTE,
   };
+}
+
+export interface RuleExtras {
+  readonly threshold?: number;
+  readonly resolve?: string;
+  readonly noData?: Silence;
+}
+
+function conditionOf(source: string, threshold: number | undefined): Condition {
+  const compiled = compileCondition(source, ["value"], threshold);
+  if (!compiled.ok) throw new Error(compiled.message);
+  return compiled.condition;
 }
 
 /** A closed window with one value per instance; `end` in minutes, `size` too. */
@@ -41,7 +53,16 @@ export class Bench {
 
   /** @returns what happened, as `instance kind` */
   take(window: ClosedWindow, room = MAX_OPEN_PER_TENANT): string[] {
-    const step = takeWindow(this.#rules, this.state, window, { newId: () => `alert-${this.#nextId++}`, room });
+    return this.#step(takeWindow, window, room);
+  }
+
+  /** Takes a window that is still open. */
+  takeOpen(window: ClosedWindow): string[] {
+    return this.#step(takeOpenWindow, window, MAX_OPEN_PER_TENANT);
+  }
+
+  #step(take: typeof takeWindow, window: ClosedWindow, room: number): string[] {
+    const step = take(this.#rules, this.state, window, { newId: () => `alert-${this.#nextId++}`, room });
     this.state = step.state;
     this.transitions.push(...step.transitions);
     return step.transitions.map(({ kind, instance }) => `${nameOf(instance.group)} ${kind}`);

@@ -125,6 +125,7 @@ test("a webhook's body has the shape of the contract", () => {
     data: {
       alert: {
         id: "0193-a",
+        kind: "condition",
         level: "error",
         status: "firing",
         values: { requests: 213 },

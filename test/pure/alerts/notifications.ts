@@ -13,6 +13,7 @@ export function notificationOf(kind: NotificationKind, more: Partial<AlertJson> 
   const alert: AlertJson = {
     id: ALERT_ID,
     rule: { id: "rule-1", name: "too many 404s" },
+    kind: "condition",
     level: "error",
     status: kind,
     group,

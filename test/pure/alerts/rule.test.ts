@@ -101,12 +101,14 @@ describe("a condition", () => {
     group: { "data.status": 404, constructor: "x" },
     values: { requests: 213 },
     window: { start: 1_000, end: 2_000 },
-    previous: { requests: 100 },
+    past: (name: string) => ({ previous: { requests: 100 }, "at:7d": { requests: 50 } })[name],
   };
 
   test.each([
     ["requests > threshold && group['data.status'] >= 400", "pass"],
     ["requests > 2 * previous.requests", "pass"],
+    ["requests > 4 * at('7d').requests", "pass"],
+    ["requests > at('1d').requests", "error"],
     ["window.end - window.start == 1000", "pass"],
     ["requests > 500", "fail"],
     ["bytes > 1", "error"],
@@ -123,7 +125,11 @@ describe("a condition", () => {
     ["requests >", /./, { line: 1 }],
     ["requests > nothing", /nothing/, { line: 1, column: 12 }],
     ["requests > threshold", /threshold/, {}],
-    ["requests > at('7d').requests", /not supported/, {}],
+    [
+      "requests > [1, 2, 3, 4, 5].size() + at('1h').requests + at('2h').requests + at('3h').requests + at('4h').requests + previous.requests",
+      /back to more than 4/,
+      {},
+    ],
   ])("%s is refused", (source, message, place) => {
     const compiled = compileCondition(source, ["requests"], undefined);
     expect(compiled).toMatchObject({ ok: false, message: expect.stringMatching(message), ...place });

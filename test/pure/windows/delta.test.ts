@@ -11,7 +11,7 @@ import { EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
 import { allRows } from "./simulated-shard.ts";
 
 const definitions = EVERY_TYPE.map(({ definition }, k) => ({ id: k + 1, definition }));
-const terms = termsOf(definitions, []);
+const terms = termsOf(epochOf(definitions), definitions, []);
 const planOf = (id: number) => terms.plans.find((plan) => plan.id === id)?.plan;
 const totals = { applied: 7, duplicates: 3, storedBytes: 12_345 };
 
@@ -103,7 +103,7 @@ describe("a delta", () => {
       group_by: ["data.kind"],
       measures,
     };
-    const builder = new DeltaBuilder(termsOf([{ id: 1, definition }], []), 0);
+    const builder = new DeltaBuilder(termsOf("epoch", [{ id: 1, definition }], []), 0);
     const batch = EventBatch.fromEvents(many);
     for (let from = 0; !builder.isFull && from < many.length; from += 500)
       builder.add(batch, allRows(batch).subarray(from, from + 500));

@@ -1,0 +1,143 @@
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
+import { event, events, T0 } from "./event-messages.ts";
+import { newShards } from "./shards-bench.ts";
+import { everyWindow, hourlyCounts, message, takeClock } from "./window-aggregator-bench.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const HOUR = 3_600_000;
+
+describe("two shards and home", () => {
+  test("what shards take is counted at home, each event once, with what an operator sees of them", async () => {
+    const { home, send, shards } = await newShards(2);
+    const list = events(200);
+    await send(list);
+    await send(list.slice(0, 50));
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([200]);
+    expect(await home.stats()).toMatchObject({ total_events: 200, events_by_type: { "web.request": 200 } });
+    expect(await home.metrics()).toMatchObject({ events_stored: 200, events_duplicate: 50 });
+    expect((await home.stats()).storage_size_bytes).toBeGreaterThan(0);
+  });
+
+  test("deltas go home by themselves a moment after the events", async () => {
+    const { home, send } = await newShards(2);
+    await send(events(100));
+    await expect.poll(() => hourlyCounts(home)).toEqual([100]);
+  });
+
+  test("evictions of any of them between any two calls change no number", async () => {
+    const { home, send, shards, object } = await newShards(2);
+    for (let k = 0; k < 6; k++) {
+      const list = events(20, `call-${k}`, T0 + k * 60_000);
+      await send(list);
+      await evictDurableObject(object(k % 3));
+      await send(list);
+    }
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([120]);
+    await evictDurableObject(object(0));
+    expect(await hourlyCounts(home)).toEqual([120]);
+    expect(await home.metrics()).toMatchObject({ events_stored: 120, events_duplicate: 120 });
+  });
+
+  test("a delta whose answer was lost is merged once", async () => {
+    const { home, send, shards } = await newShards(2);
+    const merge = WindowAggregator.prototype.merge;
+    let lost = 0;
+    vi.spyOn(WindowAggregator.prototype, "merge").mockImplementation(async function (this: WindowAggregator, delta) {
+      const answer = await merge.call(this, delta);
+      if (lost++ < 6) throw new Error("the answer is lost");
+      return answer;
+    });
+    await send(events(100));
+    await expect
+      .poll(async () => await Promise.allSettled(shards.map(async (shard) => await shard.drain())))
+      .toMatchObject([{ status: "fulfilled" }, { status: "fulfilled" }]);
+    expect(await hourlyCounts(home)).toEqual([100]);
+  });
+
+  test("while home is away shards go on taking events, and count them again from their log after an eviction", async () => {
+    const { home, send, shards, object } = await newShards(2);
+    const away = vi.spyOn(WindowAggregator.prototype, "merge").mockRejectedValue(new Error("away"));
+    for (let k = 0; k < 5; k++) await send(events(300, `part-${k}`, T0 + k * HOUR));
+    const outcomes = await Promise.allSettled(shards.map(async (shard) => await shard.flush()));
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    for (const k of [1, 2]) await evictDurableObject(object(k));
+    away.mockRestore();
+    for (const shard of shards) await shard.flush();
+    expect(await hourlyCounts(home)).toEqual([300, 300, 300, 300, 300]);
+  });
+
+  test("an aggregation made meanwhile counts every event merged after it, and is filled in with what came before", async () => {
+    const { home, send, shards, object } = await newShards(2);
+    await send(events(50, "before", T0));
+    for (const shard of shards) await shard.drain();
+    const away = vi.spyOn(WindowAggregator.prototype, "merge").mockRejectedValue(new Error("away"));
+    await send(events(30, "between", T0 + HOUR));
+    const definition = {
+      name: "mine",
+      window: { type: "tumbling" as const, size: "1h" },
+      measures: { n: { fn: "count" as const } },
+    };
+    await home.putAggregation(definition, { mode: "create" });
+    away.mockRestore();
+    await send(events(20, "after", T0 + 2 * HOUR));
+    await evictDurableObject(object(1));
+    for (const shard of shards) await shard.drain();
+    await expect.poll(async () => (await home.getAggregation("mine"))?.filling).toBe(false);
+    const page = await home.windows("mine", everyWindow);
+    expect(page?.windows.map(({ values, partial }) => [values["n"], partial])).toEqual([
+      [50, false],
+      [30, false],
+      [20, false],
+    ]);
+  });
+
+  test("a late event of a shard is looked up in what other shards stored, and revises its window at home", async () => {
+    const { home, send, shards, object, of } = await newShards(2);
+    const old = events(100, "old", T0);
+    await send(old);
+    await send(events(100, "newer", T0 + 3 * HOUR));
+    for (const shard of shards) await shard.flush();
+    for (const k of [1, 2]) await evictDurableObject(object(k));
+    await send([...old, event("really-new", T0 + 5)]);
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([101, 100]);
+    expect(of(0, old).length).toBeGreaterThan(20);
+    expect(await home.metrics()).toMatchObject({ events_duplicate: 100 });
+  });
+
+  test("silence closes no window while an event has been accepted, taken by a shard, and not merged", async () => {
+    const { home, send, shards, object, rate } = await newShards(2);
+    const clock = takeClock();
+    await rate.lease({ isolate: "a", used: { events: 2, bytes: 0 }, want: 0 });
+    await send([event("first", Date.now())]);
+    for (const shard of shards) await shard.drain();
+    const away = vi.spyOn(WindowAggregator.prototype, "merge").mockRejectedValue(new Error("away"));
+    await send([event("second", Date.now() + 1)]);
+    clock.pass(2 * HOUR);
+    await runDurableObjectAlarm(object(0));
+    expect((await home.windows("events_1h", everyWindow))?.windows[0]).toMatchObject({ status: "open" });
+    away.mockRestore();
+    for (const shard of shards) await shard.drain();
+    clock.pass(2000);
+    await runDurableObjectAlarm(object(0));
+    expect((await home.windows("events_1h", everyWindow))?.windows[0]).toMatchObject({ status: "closed" });
+    expect(await hourlyCounts(home)).toEqual([2]);
+  });
+
+  test("totals that no event goes with reach home as well", async () => {
+    const { home, shards, of } = await newShards(2);
+    const list = of(0, events(50));
+    await shards[0]?.apply([message(list)]);
+    await shards[0]?.drain();
+    await shards[0]?.apply([message(list)]);
+    await expect.poll(async () => (await home.metrics())["events_duplicate"]).toBe(list.length);
+  });
+});
