@@ -164,11 +164,15 @@ function eventOf(nth: number, nowMs: number, probe: string | null): object {
   return { ...common, data: nth === 0 && probe !== null ? { ...data, probe } : data };
 }
 
-async function post({ url, key }: BenchPlatform, body: string): Promise<void> {
-  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-  const response = await fetch(`${url}/events/batch`, { method: "POST", headers, body });
+/** Posts until it is taken: what is refused for load is sent again, as a producer would, and its time goes on. */
+async function post(platform: BenchPlatform, body: string): Promise<void> {
+  const headers = { authorization: `Bearer ${platform.key}`, "content-type": "application/json" };
+  const response = await fetch(`${platform.url}/events/batch`, { method: "POST", headers, body });
   await response.arrayBuffer();
-  if (!response.ok) throw new Error(`the platform answered ${response.status}`);
+  if (response.ok) return;
+  if (response.status !== 429 && response.status !== 503) throw new Error(`the platform answered ${response.status}`);
+  await wait(Number(response.headers.get("retry-after") ?? 1) * 1000);
+  await post(platform, body);
 }
 
 /** @throws Error when an alert was never told: then a quantile would lie */
