@@ -229,6 +229,8 @@ function newestFirst(aggregation: Aggregation, windows: Set<WindowView>): Window
   return shown.slice(0, WINDOWS_PER_FRAME);
 }
 
+const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
+
 const textOf = ({ start, session }: WindowName): string => `${start} ${session ?? ""}`;
 
 function byName(windows: Iterable<WindowView>): Map<string, WindowView> {
