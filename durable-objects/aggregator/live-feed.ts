@@ -207,8 +207,6 @@ export class LiveFeed {
   }
 }
 
-const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
-
 function topicOf(aggregation: Aggregation): `aggregation:${string}` {
   return `aggregation:${aggregation.plan.definition.name}`;
 }
