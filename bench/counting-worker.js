@@ -196,6 +196,7 @@ export default {
 };
 
 export const RateController = counted(worker.RateController);
+export const CapacityController = counted(worker.CapacityController);
 export const WindowAggregator = counted(worker.WindowAggregator);
 export const AlertManager = counted(worker.AlertManager);
 export const LiveHub = counted(worker.LiveHub);

@@ -1,51 +1,60 @@
 import { DurableObject } from "cloudflare:workers";
-import {
-  type LeaseAnswer,
-  LeaseLedger,
-  type LeaseRequest,
-  type LedgerSnapshot,
-  type Quota,
-} from "../core/flow/lease.ts";
+import { CAPACITY_CONTROLLER_NAME, tenantOf } from "../core/events/names.ts";
+import type { AdmissionSnapshot } from "../core/flow/admission.ts";
+import type { CapacityReport } from "../core/flow/capacity.ts";
+import { LeaseLedger, type LeaseRequest, type LedgerSnapshot, type Quota } from "../core/flow/lease.ts";
+import { DEFAULT_FLOW_SETTINGS, type FlowSettings } from "../core/flow/settings.ts";
+import { type AdmissionAnswer, TenantFlow } from "../core/flow/tenant-flow.ts";
+import { Downstream, type DownstreamReport, type ShardSigns } from "./rate/downstream.ts";
+import { type FlowState, flowState } from "./rate/state.ts";
 
-/** Generous: it is there to keep one runaway producer from filling the queue, not to be met in ordinary use. */
-const QUOTA: Quota = {
-  ratePerSecond: 500_000,
-  burst: 2_000_000,
-  maxBacklog: 3_000_000,
-  leaseMs: 3_000,
-};
-
+/** Accepted and not yet applied events beyond which nothing is let in, whatever else holds: what the queue may cost. */
+const MAX_BACKLOG = 3_000_000;
+/** How long unreported events of a lease count as possibly used, ms. */
+const LEASE_MS = 3_000;
 /** Each write is billed, and what it saves is only counts that the shards' own totals correct. */
 const MIN_SAVE_INTERVAL_MS = 10_000;
 
 const STATE_KEY = "state";
+const SETTINGS_KEY = "settings";
 
 interface Stored {
   readonly ledger: LedgerSnapshot;
+  readonly admission?: AdmissionSnapshot;
   /** QUEUE_EPOCH when it was saved. */
   readonly queueEpoch: string | null;
 }
 
-/** A tenant's admission quota, and the count of its events between ingest and the shards. Named `t:<tenant>:rate`. */
+/** A tenant's admission: quota, flow controller, and the count of its events between ingest and the shards. Named `t:<tenant>:rate`. */
 export class RateController extends DurableObject<Env> {
   readonly #ledger: LeaseLedger;
+  readonly #flow: TenantFlow;
+  readonly #downstream = new Downstream();
   readonly #queueEpoch: string | null;
+  #settings: FlowSettings;
   #savedAtMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    const nowMs = Date.now();
     const stored = ctx.storage.kv.get<Stored>(STATE_KEY);
-    this.#ledger = new LeaseLedger(QUOTA, Date.now(), stored?.ledger);
+    this.#settings = ctx.storage.kv.get<FlowSettings>(SETTINGS_KEY) ?? DEFAULT_FLOW_SETTINGS;
+    this.#ledger = new LeaseLedger(quotaOf(this.#settings), nowMs, stored?.ledger);
     this.#queueEpoch = queueEpoch(env);
     // The local queue lives in memory: after a restart what it held will never be applied.
     if (stored !== undefined && stored.queueEpoch !== this.#queueEpoch) this.#ledger.forgetQueue();
+    const rest = { inFlight: this.#inFlight(), snapshot: stored?.admission };
+    this.#flow = new TenantFlow(this.#settings.algorithm, nowMs, Math.random, rest);
   }
 
   /** An isolate reports what it used and asks for more. */
-  lease(request: LeaseRequest): LeaseAnswer {
-    const answer = this.#ledger.lease(request, Date.now());
-    this.#saveNowAndThen();
-    return answer;
+  lease(request: LeaseRequest): AdmissionAnswer {
+    const nowMs = Date.now();
+    const { isolate, used, requests } = request;
+    const answer = this.#ledger.lease(request, nowMs);
+    const rate = this.#flow.report({ isolate, events: used.events, refused: requests?.paced ?? 0 }, nowMs);
+    this.#afterChange(nowMs);
+    return { ...answer, rate };
   }
 
   /** Events put on the queue so far, those of open leases that may have been included. */
@@ -55,11 +64,24 @@ export class RateController extends DurableObject<Env> {
 
   /**
    * A shard's word of how many events it has taken from the queue in its life: new, duplicate and late ones, those of a
-   * redelivered message only once, those given up as poison too. At most one call a second is expected.
+   * redelivered message only once, those given up as poison too. At most ten calls a second are expected.
    */
-  applied(totalEvents: number, shard = 0): void {
-    this.#ledger.applied(shard, totalEvents, Date.now());
-    this.#saveNowAndThen();
+  applied(totalEvents: number, shard = 0, signs?: ShardSigns): void {
+    const nowMs = Date.now();
+    const before = this.#ledger.totals.applied;
+    this.#ledger.applied(shard, totalEvents, nowMs);
+    if (signs !== undefined) this.#downstream.noteShard(shard, signs, nowMs);
+    this.#flow.admission.applied(this.#ledger.totals.applied - before, signs?.oldestAgeMs ?? 0, nowMs);
+    if (signs !== undefined && signs.storeFailures > 0) this.#flow.admission.refused(signs.storeFailures, nowMs);
+    this.#afterChange(nowMs);
+  }
+
+  /** A consumer's word of calls to this tenant's objects that were refused, and of the circuits around them. */
+  downstream(report: DownstreamReport): void {
+    const nowMs = Date.now();
+    this.#downstream.noteCalls(report, nowMs);
+    this.#flow.admission.refused(report.refusals, nowMs);
+    this.#afterChange(nowMs);
   }
 
   /** While a reason is set, ingest answers 503 within the life of a lease. Kept at once, as it must outlive an eviction. */
@@ -68,15 +90,73 @@ export class RateController extends DurableObject<Env> {
     this.#save();
   }
 
-  #saveNowAndThen(): void {
-    if (Date.now() - this.#savedAtMs >= MIN_SAVE_INTERVAL_MS) this.#save();
+  settings(): FlowSettings {
+    return this.#settings;
+  }
+
+  /** Settings from now on; isolates follow within the life of a lease. Kept at once. */
+  configure(settings: FlowSettings): void {
+    const nowMs = Date.now();
+    if (settings.algorithm !== this.#settings.algorithm) this.#flow.admission.use(settings.algorithm, nowMs);
+    this.#settings = settings;
+    this.#ledger.setQuota(quotaOf(settings), nowMs);
+    this.ctx.storage.kv.put(SETTINGS_KEY, settings);
+    this.#save();
+  }
+
+  /** What `GET /api/v1/flow` and `GET /metrics` show. */
+  state(): FlowState {
+    const nowMs = Date.now();
+    return flowState(
+      { settings: this.#settings, ledger: this.#ledger, flow: this.#flow, downstream: this.#downstream },
+      nowMs,
+    );
+  }
+
+  #inFlight(): number {
+    const { accepted, applied } = this.#ledger.totals;
+    return Math.max(0, accepted - applied);
+  }
+
+  #afterChange(nowMs: number): void {
+    this.#flow.admission.sync(this.#inFlight());
+    const report = this.#flow.takeCapacityReport(this.#settings.weight, nowMs);
+    if (report !== null) this.ctx.waitUntil(this.#share(report));
+    if (nowMs - this.#savedAtMs >= MIN_SAVE_INTERVAL_MS) this.#save();
+  }
+
+  /** Without an answer the tenant keeps to what its own path takes. */
+  async #share(report: CapacityReport): Promise<void> {
+    try {
+      const capacity = this.env.CAPACITY_CONTROLLER.getByName(CAPACITY_CONTROLLER_NAME);
+      const share = await capacity.report(tenantOf(this.ctx.id.name), report);
+      this.#flow.shared(share, Date.now());
+    } catch (error) {
+      const line = { level: "error", object: this.ctx.id.name, what: "capacity", error: String(error) };
+      // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
+      console.error(JSON.stringify(line));
+    }
   }
 
   #save(): void {
-    const stored: Stored = { ledger: this.#ledger.snapshot(), queueEpoch: this.#queueEpoch };
+    const stored: Stored = {
+      ledger: this.#ledger.snapshot(),
+      admission: this.#flow.admission.snapshot(),
+      queueEpoch: this.#queueEpoch,
+    };
     this.ctx.storage.kv.put(STATE_KEY, stored);
     this.#savedAtMs = Date.now();
   }
+}
+
+function quotaOf({ quota }: FlowSettings): Quota {
+  return {
+    ratePerSecond: quota.events_per_second,
+    burst: quota.burst,
+    bytesPerSecond: quota.bytes_per_second,
+    maxBacklog: MAX_BACKLOG,
+    leaseMs: LEASE_MS,
+  };
 }
 
 /** Set by the local start script, a new one for each run; absent in production, where the queue is durable. */

@@ -5,9 +5,12 @@ import { consumeNotifications } from "./notify/index.ts";
 import { countHandled, withCountedQueues } from "./queue-ledger.ts";
 
 export { AlertManager } from "../durable-objects/alert-manager.ts";
+export { CapacityController } from "../durable-objects/capacity-controller.ts";
 export { LiveHub } from "../durable-objects/live-hub.ts";
+export { PatternKeeper } from "../durable-objects/pattern-keeper.ts";
 export { RateController } from "../durable-objects/rate-controller.ts";
 export { WindowAggregator } from "../durable-objects/window-aggregator.ts";
+export { PlatformEvents } from "./ingest/platform-events.ts";
 
 /** The queues are named as in wrangler.toml. */
 async function consume(batch: MessageBatch, env: Env, ctx: ExecutionContext): Promise<void> {

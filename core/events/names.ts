@@ -10,9 +10,13 @@ function named(tenant: string, kind: string): string {
 export const aggregatorName = (tenant: string, shard: number): string => named(tenant, `windows:${shard}`);
 export const alertManagerName = (tenant: string): string => named(tenant, "alerts");
 export const liveHubName = (tenant: string): string => named(tenant, "live");
+/** Name of the object that holds some keys of a tenant's patterns. @param keeper 0 … KEEPERS − 1 */
+export const patternKeeperName = (tenant: string, keeper: number): string => named(tenant, `patterns:${keeper}`);
 /** An object that holds more of a tenant's live sockets, fed by the one above. @param node from 1 */
 export const liveNodeName = (tenant: string, node: number): string => named(tenant, `live:${node}`);
 export const rateControllerName = (tenant: string): string => named(tenant, "rate");
+/** Name of the one object that divides what all tenants share. No tenant's object begins like it. */
+export const CAPACITY_CONTROLLER_NAME = "platform:capacity";
 
 /** The number in a name made by `aggregatorName`. @throws RangeError when it is not such a name */
 export function shardOf(objectName: string | undefined): number {

@@ -1,7 +1,8 @@
 import type { Algorithm, Limits, PlainState } from "./algorithm.ts";
 import type { FlowToken, Sampler, SamplerState } from "./sampler.ts";
 
-export type FlowAlgorithm = "aimd" | "cubic" | "bbr" | "adaptive";
+export const FLOW_ALGORITHMS = ["aimd", "cubic", "bbr", "adaptive"] as const;
+export type FlowAlgorithm = (typeof FLOW_ALGORITHMS)[number];
 
 /** A controller at rest, JSON-able. Items in flight are not in it: their fate will not be known. */
 export interface FlowSnapshot {

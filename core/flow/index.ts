@@ -9,6 +9,7 @@ import { Cubic, CUBIC_MIN_WINDOW, freshCubicState } from "./cubic.ts";
 import { freshSamplerState, Sampler } from "./sampler.ts";
 import { checkedState, CorruptSnapshotError, isRecord } from "./snapshot.ts";
 
+export { FLOW_ALGORITHMS } from "./controller.ts";
 export type { FlowAlgorithm, FlowController, FlowSnapshot } from "./controller.ts";
 export type { FlowToken } from "./sampler.ts";
 export { CorruptSnapshotError } from "./snapshot.ts";

@@ -8,6 +8,8 @@ export interface Quota {
   readonly ratePerSecond: number;
   /** Events the bucket holds when full. */
   readonly burst: number;
+  /** Bytes of events as JSON per second, > 0; the bucket of bytes holds ten seconds of it. */
+  readonly bytesPerSecond: number;
   /** Accepted but not yet applied events beyond which nothing more is let in. */
   readonly maxBacklog: number;
   /** How long unreported events of a lease count as possibly used, ms. */
@@ -20,6 +22,8 @@ export interface LeaseRequest {
   readonly isolate: string;
   /** What it put on the queue since its last report. */
   readonly used: { readonly events: number; readonly bytes: number };
+  /** Requests it let in and refused since its last report; `paced` is how many of these were refused because of the rate. */
+  readonly requests?: RequestCounts & { readonly paced: number };
   /** Further events wanted. 0 gives back what is left of the lease. */
   readonly want: number;
 }
@@ -38,14 +42,16 @@ export interface Lease extends QuotaState {
   readonly refused: false;
   /** Events, ≤ want. */
   readonly granted: number;
+  /** Bytes that may come with them. */
+  readonly grantedBytes: number;
   /** Epoch ms until when all that was granted and not reported may be used. */
   readonly expiresAtMs: number;
 }
 
 export interface Refusal extends QuotaState {
   readonly refused: true;
-  /** `stopped` is an outage of ours, the others are the tenant sending too much. */
-  readonly reason: "over_quota" | "backlog" | "stopped";
+  /** `stopped` is an outage of ours, the others are the tenant sending too much: for its quota, or for what is applied. */
+  readonly reason: "over_quota" | "backlog" | "congested" | "stopped";
   readonly message: string;
   /** Whole seconds, ≥ 1. */
   readonly retryAfterSeconds: number;
@@ -53,8 +59,15 @@ export interface Refusal extends QuotaState {
 
 export type LeaseAnswer = Lease | Refusal;
 
+/** Requests of producers, as the isolates reported them. */
+export interface RequestCounts {
+  readonly admitted: number;
+  readonly refused: number;
+}
+
 /** What survives a restart. */
 export interface LedgerSnapshot {
+  readonly requests?: RequestCounts;
   readonly accepted: number;
   readonly acceptedBytes: number;
   readonly applied: readonly (readonly [shard: number, events: number])[];
@@ -63,6 +76,8 @@ export interface LedgerSnapshot {
 
 /** One lease takes at most this part of the bucket, so that another isolate finds something. */
 const LARGEST_SHARE = 0.5;
+/** Seconds of its rate that the bucket of bytes holds: several of the largest bodies fit even a small one. */
+const BYTES_BURST_S = 10;
 /** How fast a backlog is taken to drain when telling producers when to come back, events per second. */
 const ASSUMED_DRAIN_PER_SECOND = 50_000;
 const MAX_RETRY_AFTER_SECONDS = 60;
@@ -77,13 +92,15 @@ interface OpenLease {
 
 /** One tenant's bucket, open leases, and the count of events accepted and applied. */
 export class LeaseLedger {
-  readonly #quota: Quota;
+  #quota: Quota;
   readonly #leases = new Map<string, OpenLease>();
   readonly #applied: Map<number, number>;
   #tokens: number;
+  #bytes: number;
   #atMs: number;
   #accepted: number;
   #acceptedBytes: number;
+  #requests: RequestCounts;
   #stopped: string | null;
   #behindSinceMs: number | null = null;
   /** The smallest lead of the shards right after a report since then: what is still missing then is not on its way. */
@@ -93,11 +110,26 @@ export class LeaseLedger {
   constructor(quota: Quota, nowMs: number, snapshot?: LedgerSnapshot) {
     this.#quota = quota;
     this.#tokens = quota.burst;
+    this.#bytes = quota.bytesPerSecond * BYTES_BURST_S;
     this.#atMs = nowMs;
     this.#applied = new Map(snapshot?.applied);
     this.#accepted = Math.max(snapshot?.accepted ?? 0, this.#appliedTotal());
     this.#acceptedBytes = snapshot?.acceptedBytes ?? 0;
+    this.#requests = snapshot?.requests ?? { admitted: 0, refused: 0 };
     this.#stopped = snapshot?.stopped ?? null;
+  }
+
+  /** Another quota from now on. What was leased under the old one may be used until the lease ends. */
+  setQuota(quota: Quota, nowMs: number): void {
+    this.#refill(nowMs);
+    this.#quota = quota;
+    this.#tokens = Math.min(quota.burst, this.#tokens);
+    this.#bytes = Math.min(quota.bytesPerSecond * BYTES_BURST_S, this.#bytes);
+  }
+
+  /** Requests let in and refused so far, as far as they were reported. */
+  get requests(): RequestCounts {
+    return this.#requests;
   }
 
   /** Takes an isolate's report and answers its wish. A refused isolate keeps what it holds, unless it gives it back. */
@@ -107,13 +139,16 @@ export class LeaseLedger {
     if (request.want <= 0) this.#giveBack(request.isolate);
     const refusal = this.#refusal(nowMs);
     if (refusal !== undefined) return refusal;
-    if (request.want <= 0) return { refused: false, granted: 0, expiresAtMs: nowMs, ...this.#state(nowMs) };
+    const state = this.#state(nowMs);
+    if (request.want <= 0) return { refused: false, granted: 0, grantedBytes: 0, expiresAtMs: nowMs, ...state };
     const granted = Math.min(request.want, Math.max(1, Math.floor(this.#tokens * LARGEST_SHARE)));
     this.#tokens -= granted;
     const unreported = granted + (this.#leases.get(request.isolate)?.unreported ?? 0);
     const expiresAtMs = nowMs + this.#quota.leaseMs;
     this.#leases.set(request.isolate, { unreported, expiresAtMs });
-    return { refused: false, granted, expiresAtMs, ...this.#state(nowMs) };
+    // Bytes are not booked in advance, only their use is: nobody knows how large the events will be.
+    const grantedBytes = Math.max(1, Math.floor(this.#bytes * LARGEST_SHARE));
+    return { refused: false, granted, grantedBytes, expiresAtMs, ...this.#state(nowMs) };
   }
 
   /** Tokens gained since the last call; what expired leases left unreported comes back with them. */
@@ -127,11 +162,18 @@ export class LeaseLedger {
       this.#leases.delete(isolate);
     }
     this.#tokens = Math.min(this.#quota.burst, tokens);
+    const { bytesPerSecond } = this.#quota;
+    const bytes = this.#bytes + (bytesPerSecond * elapsedMs) / 1000;
+    this.#bytes = Math.min(bytesPerSecond * BYTES_BURST_S, bytes);
   }
 
-  #report({ isolate, used }: LeaseRequest): void {
+  #report({ isolate, used, requests }: LeaseRequest): void {
     this.#accepted += used.events;
     this.#acceptedBytes += used.bytes;
+    this.#bytes -= used.bytes;
+    const { admitted, refused } = this.#requests;
+    if (requests !== undefined)
+      this.#requests = { admitted: admitted + requests.admitted, refused: refused + requests.refused };
     // A shard is often quicker than the report of what it applied; what this report did not explain may be lost.
     const lead = this.#appliedTotal() - this.#accepted;
     if (lead <= 0) this.#caughtUp();
@@ -164,9 +206,15 @@ export class LeaseLedger {
         ...state,
       };
     }
+    const { ratePerSecond, bytesPerSecond } = this.#quota;
+    if (this.#bytes < 1) {
+      const message = `over the quota of ${bytesPerSecond} bytes per second`;
+      const retryAfterSeconds = waitSeconds(1 - this.#bytes, bytesPerSecond);
+      return { refused: true, reason: "over_quota", message, retryAfterSeconds, ...state };
+    }
     if (this.#tokens >= 1) return undefined;
-    const message = `over the quota of ${this.#quota.ratePerSecond} events per second`;
-    const retryAfterSeconds = waitSeconds(1 - this.#tokens, this.#quota.ratePerSecond);
+    const message = `over the quota of ${ratePerSecond} events per second`;
+    const retryAfterSeconds = waitSeconds(1 - this.#tokens, ratePerSecond);
     return { refused: true, reason: "over_quota", message, retryAfterSeconds, ...state };
   }
 
@@ -217,8 +265,14 @@ export class LeaseLedger {
     this.#leases.clear();
   }
 
+  /** Events and bytes accepted, events applied, as far as they were reported. */
+  get totals(): { readonly accepted: number; readonly acceptedBytes: number; readonly applied: number } {
+    return { accepted: this.#accepted, acceptedBytes: this.#acceptedBytes, applied: this.#appliedTotal() };
+  }
+
   snapshot(): LedgerSnapshot {
     return {
+      requests: this.#requests,
       accepted: this.#accepted,
       acceptedBytes: this.#acceptedBytes,
       applied: [...this.#applied],
@@ -227,8 +281,8 @@ export class LeaseLedger {
   }
 }
 
-function waitSeconds(events: number, perSecond: number): number {
-  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(events / perSecond)));
+function waitSeconds(amount: number, perSecond: number): number {
+  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(amount / perSecond)));
 }
 
 function sum(numbers: Iterable<number>): number {

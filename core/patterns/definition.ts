@@ -27,11 +27,15 @@ const shared = {
  * The body of `POST /api/v1/patterns`. In the words of complex event processing (Flink CEP): `sequence` is first.followedBy(second),
  * `absence` is first.notFollowedBy(second), `count` is event.times(n), each with within(t) and keyed by `key`.
  */
-export const patternSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ ...shared, kind: z.literal("sequence"), first: step, second: step }),
-  z.strictObject({ ...shared, kind: z.literal("absence"), first: step, second: step }),
-  z.strictObject({ ...shared, kind: z.literal("count"), event: step, times: z.int().min(2).max(MAX_TIMES) }),
-]);
+export const patternSchema = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ ...shared, kind: z.literal("sequence"), first: step, second: step }),
+    z.strictObject({ ...shared, kind: z.literal("absence"), first: step, second: step }),
+    z.strictObject({ ...shared, kind: z.literal("count"), event: step, times: z.int().min(2).max(MAX_TIMES) }),
+  ],
+  { error: "must be sequence, absence or count" },
+);
 
 /** A pattern as its user wrote it, valid. */
 export type PatternDefinition = z.infer<typeof patternSchema>;

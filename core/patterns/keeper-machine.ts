@@ -1,5 +1,5 @@
 import { KEPT_SHARE, type Outcome, PatternState, type PatternStateJson } from "./pattern-state.ts";
-import { KeyBuffer, type KeyState } from "./key-buffer.ts";
+import type { KeyState } from "./key-buffer.ts";
 import type { StoredPattern } from "./plan.ts";
 
 /** Events held in one keeper; beyond that the oldest are dropped before their time. About 200 bytes each in memory. */
@@ -56,7 +56,7 @@ export class KeeperMachine {
   }
 
   restore(patternId: number, key: string, state: KeyState): void {
-    this.#patterns.get(patternId)?.restore(key, KeyBuffer.restore(state));
+    this.#patterns.get(patternId)?.restore(key, state);
   }
 
   take({ patterns, rows, watermarks = [] }: KeeperInput): Outcome[] {

@@ -8,12 +8,15 @@ export interface Revision {
   readonly retracted: readonly Match[];
 }
 
-/** JSON form: the events' times, ids and steps; matches told, as [moment, indexes of events]; the time of what was dropped. */
+/**
+ * JSON form: the events' times, ids and steps; matches told, as [moment, index of the first event, index of the last]; the time of what
+ * was dropped, null when nothing was.
+ */
 export type KeyState = readonly [
   at: readonly number[],
   ids: readonly string[],
   steps: readonly number[],
-  matches: readonly (readonly [at: number, events: readonly number[]])[],
+  matches: readonly (readonly [at: number, first: number, last: number])[],
   droppedThrough: number | null,
 ];
 
@@ -25,12 +28,15 @@ export class KeyBuffer {
   /** Events up to this moment are gone before their time. */
   #droppedThrough = -Infinity;
 
-  static restore([at, ids, steps, matches, droppedThrough]: KeyState): KeyBuffer {
+  static restore(spec: PatternSpec, [at, ids, steps, matches, droppedThrough]: KeyState): KeyBuffer {
     const buffer = new KeyBuffer();
-    for (const [k, id] of ids.entries()) buffer.#events.push({ at: at[k] ?? 0, id, steps: steps[k] ?? 0 });
-    for (const [moment, indexes] of matches) {
-      const events = indexes.map((k) => buffer.#events[k]).filter((event) => event !== undefined);
-      buffer.#told.push({ at: moment, events });
+    const events = buffer.#events;
+    for (const [k, id] of ids.entries()) events.push({ at: at[k] ?? 0, id, steps: steps[k] ?? 0 });
+    for (const [moment, first, last] of matches) {
+      // A count's events are neighbours: one that came between them later made it another match.
+      const isRun = spec.kind === "count";
+      const members = events.slice(first, last + 1).filter((_, k) => isRun || k === 0 || k === last - first);
+      buffer.#told.push({ at: moment, events: members });
     }
     buffer.#droppedThrough = droppedThrough ?? -Infinity;
     return buffer;
@@ -103,10 +109,13 @@ export class KeyBuffer {
 
   toJSON(): KeyState {
     const indexOf = new Map(this.#events.map((event, k) => [event.id, k]));
-    // A match whose first events are forgotten can no longer be revised: what is left of it stands for it.
-    const matches = this.#told.map(
-      ({ at, events }) => [at, events.map(({ id }) => indexOf.get(id)).filter((k) => k !== undefined)] as const,
-    );
+    const indexes = (match: Match): number[] =>
+      match.events.map(({ id }) => indexOf.get(id)).filter((k) => k !== undefined);
+    // A match whose first events are forgotten is never looked at again: what is left of it stands for it.
+    const matches = this.#told.map((match) => {
+      const known = indexes(match);
+      return [match.at, known[0] ?? 0, known.at(-1) ?? 0] as const;
+    });
     return [
       this.#events.map(({ at }) => at),
       this.#events.map(({ id }) => id),

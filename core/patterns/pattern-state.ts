@@ -1,7 +1,7 @@
 import { finiteOrNull } from "../windows/finite.ts";
 import { type PatternSpec, specOf } from "./definition.ts";
 import { DueQueue } from "./due-queue.ts";
-import { KeyBuffer } from "./key-buffer.ts";
+import { KeyBuffer, type KeyState } from "./key-buffer.ts";
 import { type Match, nextDecision, type PatternEvent } from "./matches.ts";
 import type { StoredPattern } from "./plan.ts";
 
@@ -96,7 +96,8 @@ export class PatternState {
   }
 
   /** Puts back a key read from storage. */
-  restore(key: string, buffer: KeyBuffer): void {
+  restore(key: string, state: KeyState): void {
+    const buffer = KeyBuffer.restore(this.#spec, state);
     this.keys.set(key, buffer);
     this.#size += buffer.size;
     this.#schedule(key, buffer);

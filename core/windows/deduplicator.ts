@@ -178,6 +178,12 @@ export class Deduplicator {
     }
   }
 
+  /** Forgets everything, spans too: for a shard that takes no events any more. Whoever takes them now has been told all of it. */
+  forgetAll(): void {
+    this.memory.forget([...this.memory.groups()]);
+    for (const source of this.#sources) source.stored.clear();
+  }
+
   toJSON(): DeduplicatorState {
     return {
       newestReceived: finiteOrNull(this.#newestReceived),

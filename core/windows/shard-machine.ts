@@ -12,7 +12,7 @@ import { type ShardCursor, ShardCursors } from "./shard-cursors.ts";
 import { type SourceMark, SourceMarks } from "./source-marks.ts";
 import { type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
-import { nextIdleCheck } from "./watermark.ts";
+import { nextIdleCheck, type Waiting } from "./watermark.ts";
 import { byEnd, type Change, type WindowName, type WindowView } from "./window-set.ts";
 
 /** What a batch did to one aggregation. */
@@ -52,6 +52,8 @@ export class ShardMachine {
   readonly aggregations = new Map<string, Aggregation>();
   /** Those found here; what shards found is in `shards`. */
   duplicates: number;
+  /** What else waits for a watermark: its end is worth an idle check too. */
+  alsoWaiting: () => Iterable<Waiting> = () => [];
   /** Time of the last idle check that found nothing accepted and not yet applied. */
   idleAsOf: number;
   readonly #load: LoadWindow;
@@ -186,8 +188,8 @@ export class ShardMachine {
   /** When the next idle check could close something, epoch ms, or null. */
   nextTickAt(): number | null {
     let next: number | null = null;
-    for (const { plan, watermark, ...rest } of this.#waiting()) {
-      const at = nextIdleCheck(this.sources, plan.timing, this.idleAsOf, watermark, rest.closesAt);
+    for (const { policy, watermark, closesAt } of this.#waiting()) {
+      const at = nextIdleCheck(this.sources, policy, this.idleAsOf, watermark, closesAt);
       if (at !== null && (next === null || at < next)) next = at;
     }
     return next;
@@ -205,23 +207,22 @@ export class ShardMachine {
     };
   }
 
-  *#waiting(): IterableIterator<{ plan: Plan; watermark: number; closesAt: number | null }> {
+  *#waiting(): IterableIterator<Waiting> {
     for (const aggregation of this.aggregations.values()) {
-      yield { plan: aggregation.plan, watermark: aggregation.watermark, closesAt: aggregation.earliestOpenEnd() };
+      const { plan, watermark } = aggregation;
+      yield { policy: plan.timing, watermark, closesAt: aggregation.earliestOpenEnd() };
     }
+    yield* this.alsoWaiting();
   }
 
   #freshState(id: number, version: number): AggregationState {
-    let newest: number | null = null;
-    for (const source of this.sources)
-      if (source.newest !== -Infinity) newest = Math.max(newest ?? -Infinity, source.newest);
     return {
       id,
       version,
       watermark: null,
       lateEvents: 0,
       filterErrors: 0,
-      partialBefore: newest === null ? null : newest + 1,
+      partialBefore: finiteOrNull(this.stats.newest + 1),
       duplicatesBefore: this.allDuplicates,
     };
   }

@@ -41,6 +41,10 @@ export class StoredSpans {
     while (this.#edges.length > 2 * MAX_RANGES) this.#mergeNearest();
   }
 
+  clear(): void {
+    this.#edges.length = 0;
+  }
+
   toJSON(): readonly number[] {
     return this.#edges;
   }

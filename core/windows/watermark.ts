@@ -6,6 +6,13 @@ export interface WatermarkPolicy {
   readonly idleTimeoutMs: number;
 }
 
+/** Something that is decided once W reaches `closesAt`, epoch ms. */
+export interface Waiting {
+  readonly policy: WatermarkPolicy;
+  readonly watermark: number;
+  readonly closesAt: number | null;
+}
+
 /**
  * Advances a watermark W: no more events with timestamp < W are expected.
  *

@@ -109,8 +109,7 @@ function highest({ threshold }: Preview, lines: readonly PreviewSeries[]): numbe
   return Math.max(1, threshold ?? 0, ...values) * 1.1;
 }
 
-function describe({ series, spans, threshold }: Preview): string {
-  const firing = spans.filter(({ state }) => state === "firing").length;
+function describe({ series, fired, threshold }: Preview): string {
   const against = threshold === null ? "" : ` against the threshold ${threshold}`;
-  return `Values of ${series.length} groups${against}. The rule would have fired ${firing} times.`;
+  return `Values of ${series.length} groups${against}. The rule would have fired ${fired} times.`;
 }

@@ -1,10 +1,10 @@
-import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { full } from "../format/number.ts";
 import { duration, exact, moment } from "../format/time.ts";
 import { label } from "../format/value.ts";
 import { serverNowMs } from "../live/clock.ts";
 import { AlertActions } from "../parts/alert-actions.tsx";
+import { Fact } from "../parts/fact.tsx";
 import { Failure } from "../parts/failure.tsx";
 import { Mark } from "../parts/mark.tsx";
 import { Panel } from "../parts/panel.tsx";
@@ -85,15 +85,6 @@ function File({ file }: { file: AlertFile }) {
       <History lines={file.history} />
       <Deliveries lines={file.deliveries} />
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

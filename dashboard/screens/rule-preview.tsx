@@ -3,6 +3,7 @@ import { PreviewChart } from "../chart/preview-chart.tsx";
 import { counted } from "../format/number.ts";
 import { duration, exact, moment } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
+import { fields, instant } from "../live/decode.ts";
 import { Panel } from "../parts/panel.tsx";
 import { type ApiFailure, failureOf } from "../session/api.ts";
 import { ask } from "../session/session.ts";
@@ -60,7 +61,7 @@ function Outcome({ preview }: { preview: Preview }) {
   return (
     <>
       <p class="preview-verdict" role="status">
-        It would have fired {counted(firing.length, "time")}.
+        It would have fired {counted(preview.fired, "time")}.
       </p>
       <PreviewChart preview={preview} />
       {preview.note !== "" && <p class="note">{preview.note}</p>}
@@ -84,11 +85,22 @@ function Outcome({ preview }: { preview: Preview }) {
               ))}
             </tbody>
           </table>
-          {firing.length > MAX_ROWS && <p class="note">and {firing.length - MAX_ROWS} more</p>}
+          {preview.fired > MAX_ROWS && <p class="note">and {preview.fired - MAX_ROWS} more</p>}
         </div>
       )}
     </>
   );
+}
+
+/**
+ * Where the preview ends. The watermark of a silent tenant follows the clock; a log shipped from years ago must be seen all the same.
+ */
+function endOf(watermarkMs: number, newestMs: number, lengthMs: number): number {
+  return newestMs < watermarkMs - lengthMs ? newestMs + HOUR_MS : watermarkMs;
+}
+
+async function newestEventMs(): Promise<number> {
+  return instant(fields(await ask({ method: "GET", path: "/api/v1/stats" }))?.["newest_event"]) ?? 0;
 }
 
 /** Asks again when the rule or the time changes; while it does, what was known stays. */
@@ -106,7 +118,8 @@ function usePreview(
     let gone = false;
     const askNow = async (): Promise<void> => {
       try {
-        const body = { rule: JSON.parse(rule) as unknown, from: exact(untilMs - lengthMs), to: exact(untilMs) };
+        const endMs = endOf(untilMs, await newestEventMs(), lengthMs);
+        const body = { rule: JSON.parse(rule) as unknown, from: exact(endMs - lengthMs), to: exact(endMs) };
         const answer = decodePreview(await ask({ method: "POST", path: "/api/v1/rules/backtest", body }));
         if (gone) return;
         setPreview(answer);

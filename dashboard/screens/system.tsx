@@ -6,6 +6,7 @@ import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useApi } from "../parts/use-api.ts";
 import { Link } from "../router.tsx";
+import { FlowPanel } from "./system-flow.tsx";
 import { type AggregationStanding, decodeStanding, type ShardStanding } from "../stores/standing.ts";
 
 const REFRESH_MS = 2_000;
@@ -16,6 +17,7 @@ export function System() {
   return (
     <div class="stack">
       {failure !== null && <Failure failure={failure} onRetry={again} />}
+      <FlowPanel />
       <Panel title="Objects" note="where this tenant's events are counted" place="">
         {data === null ? <SkeletonRows count={2} /> : <Shards shards={data} />}
       </Panel>

@@ -38,18 +38,20 @@ export async function askApi(request: ApiRequest, credential: string): Promise<u
   const envelope = fields(await response.json().catch(() => null)) ?? {};
   if (response.ok) return envelope["data"];
   const message = text(envelope["message"], `The server answered ${response.status}.`);
-  throw new ApiFailure(
-    response.status,
-    message,
-    text(envelope["correlation_id"]),
-    list(envelope["details"], decodeProblem),
-  );
+  throw new ApiFailure(response.status, message, text(envelope["correlation_id"]), problemsOf(envelope["details"]));
+}
+
+/** Some answers list their problems, some have a single one. */
+function problemsOf(details: unknown): FieldProblem[] {
+  return list(Array.isArray(details) ? details : [details], decodeProblem);
 }
 
 function decodeProblem(value: unknown): FieldProblem | null {
   const found = fields(value);
   const field = text(found?.["field"]);
-  return field === "" ? null : { field, message: text(found?.["message"], "is not accepted") };
+  return field === ""
+    ? null
+    : { field, message: text(found?.["message"]) || text(found?.["reason"], "is not accepted") };
 }
 
 async function reach({ method, path, body }: ApiRequest, credential: string): Promise<Response> {

@@ -31,6 +31,9 @@ export const session = computed(() => state.value);
 /** May the viewer change rules and alerts? The server decides; this only hides what would be refused. */
 export const mayEdit = computed(() => state.value.is === "signed_in" && state.value.role !== "viewer");
 
+/** May the viewer change keys and limits? */
+export const mayAdminister = computed(() => state.value.is === "signed_in" && state.value.role === "admin");
+
 /** As whom the page acts; keys carry no person's name. */
 export const who = computed(() => (state.value.is === "signed_in" ? `dashboard (${state.value.role})` : "dashboard"));
 

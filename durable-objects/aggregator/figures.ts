@@ -23,6 +23,13 @@ export function statsOf({ machine, sealer, log }: Shard): StatsResult {
   };
 }
 
+/** Events taken from the queue so far, by object; of shards, as far as they have told. */
+export function appliedByObject({ owner, tally, machine }: Shard): Map<number, number> {
+  const applied = new Map([[owner.shard, tally.applied]]);
+  for (const told of machine.shards.toJSON()) applied.set(told.shard, (applied.get(told.shard) ?? 0) + told.applied);
+  return applied;
+}
+
 /** What `GET /metrics` and the bench read. */
 export function figuresOf({ machine, tally, log, late, sealer, tables, reader }: Shard): Record<string, number> {
   return {

@@ -10,7 +10,7 @@ import {
   stepDone,
 } from "../../core/windows/hand-over.ts";
 import type { SlotMap } from "../../core/windows/slot-map.ts";
-import type { ShardTables } from "./tables.ts";
+import type { MetaTable } from "./tables.ts";
 
 /** The alarm takes a hand-over up again that an eviction cut off. */
 const RESUME_AFTER_MS = 1000;
@@ -25,7 +25,7 @@ export interface Peer<Ids> {
   /** Looks up every late event, seals the whole log and has home merge all of it. */
   drain(): Promise<void>;
   /** What the object remembers of the ids in these slots. */
-  exportIds(slots: readonly number[]): Promise<Ids>;
+  exportIds(slots: readonly number[]): Ids | Promise<Ids>;
   /** Remembers `ids` beside its own, and then takes events of these slots. */
   adopt(epoch: number, slots: readonly number[], ids: Ids): Promise<void>;
   /** Forgets the ids of slots that it gave up. */
@@ -40,17 +40,20 @@ export interface HandOversDeps<Ids> {
 
 /** Home's part in moving slots: keeps the map and works through the steps, each noted on disk before the next begins. */
 export class HandOvers<Ids> {
-  readonly #tables: ShardTables;
+  readonly #tables: MetaTable;
   readonly #deps: HandOversDeps<Ids>;
   #state: HandOver;
+  /** Asked on every call. */
+  #isMoving: boolean;
   #running: Promise<void> | undefined;
   #failures = 0;
   #retryAt = 0;
 
-  constructor(tables: ShardTables, deps: HandOversDeps<Ids>) {
+  constructor(tables: MetaTable, deps: HandOversDeps<Ids>) {
     this.#tables = tables;
     this.#deps = deps;
     this.#state = (tables.readMeta("shards") as HandOver | undefined) ?? AT_HOME;
+    this.#isMoving = isMoving(this.#state);
   }
 
   get map(): SlotMap {
@@ -68,7 +71,7 @@ export class HandOvers<Ids> {
   }
 
   get isMoving(): boolean {
-    return isMoving(this.#state);
+    return this.#isMoving;
   }
 
   /** Objects that may hold events which are not in the store yet. */
@@ -136,5 +139,6 @@ export class HandOvers<Ids> {
     if (state === this.#state) return;
     this.#tables.writeMeta("shards", state);
     this.#state = state;
+    this.#isMoving = isMoving(state);
   }
 }

@@ -6,6 +6,10 @@ export interface IncomingMessage {
   readonly id: string;
   /** A packed chunk. */
   readonly body: Uint8Array;
+  /** Events of the whole message, as its envelope says. */
+  readonly events?: number;
+  /** Epoch ms when ingest accepted it. */
+  readonly acceptedAt?: number;
 }
 
 export interface ApplyOptions {

@@ -151,7 +151,8 @@ function rowOf({ plan }: Aggregation, { start, end, partial, group }: Step): Ran
   return { start, end, partial, group: groupJson(plan, group.key), values: valuesOf(plan, group, end - start) };
 }
 
-function keysOf(aggregation: Aggregation, tables: ShardTables): StoredKeys {
+/** Where an aggregation has windows on disk. */
+export function keysOf(aggregation: Aggregation, tables: ShardTables): StoredKeys {
   return (from, to, limit) => tables.windowKeys(aggregation.id, from, to, limit);
 }
 

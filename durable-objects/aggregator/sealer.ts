@@ -54,6 +54,8 @@ export class Sealer {
   /** Failed tries since the last that succeeded. */
   failures = 0;
   rowsWritten = 0;
+  /** How long the store took for the last write that succeeded, ms; null before the first. */
+  lastWriteMs: number | null = null;
   segments = 0;
 
   constructor(tables: ShardTables, log: ChunkLog, db: D1Database, owner: ShardOwner) {
@@ -106,6 +108,7 @@ export class Sealer {
       const segments = this.#state.inFlight.length > 0 ? await this.#rebuild() : await this.#next(all);
       if (segments.length === 0) return;
       const through = Math.max(...segments.map(({ seqTo }) => seqTo));
+      const startedAt = Date.now();
       try {
         this.rowsWritten += (await writeSegments(this.#db, segments, nowMs)).rowsWritten;
       } catch (error) {
@@ -114,6 +117,7 @@ export class Sealer {
         if (!(error instanceof SegmentConflictError && isReencoded)) throw error;
       }
       this.failures = 0;
+      this.lastWriteMs = Date.now() - startedAt;
       this.segments += segments.length;
       const bytes = segments.reduce((sum, { body }) => sum + body.length, 0);
       this.#save({ sealedThrough: through, storedBytes: this.#state.storedBytes + bytes, inFlight: [] });

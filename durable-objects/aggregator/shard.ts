@@ -35,6 +35,8 @@ export interface ShardObserver {
   readonly replayed: (effects: readonly Effect[]) => void;
   /** What must outlive the log that would bring it forth again is to be written now. */
   readonly checkpointing: () => void;
+  /** Log entries after this one are still needed. */
+  readonly heldAfter: () => number;
 }
 
 /** What a shard stands on. */
@@ -185,6 +187,11 @@ export class Shard {
     return this.machine.answer(head);
   }
 
+  /** The answer to a delta that is not merged. */
+  standing(bytes: Uint8Array): MergeAnswer {
+    return this.machine.answer(decodeDeltaHead(bytes));
+  }
+
   /** Rows of the log from a sequence number on, as they were counted. @throws Error when the log does not reach back so far */
   readonly readLog: ReadLog = (fromSeq) => rowsFrom(this.tables.logFrom(fromSeq), fromSeq, this.log.nextSeq);
 
@@ -202,6 +209,12 @@ export class Shard {
       this.machine.deduplicator.adopt(known);
       this.slots.adopt(epoch, slots);
     });
+  }
+
+  /** Forgets all ids, for there is no slot left whose events come here. */
+  forgetIds(): void {
+    this.#checkpointer.rewriteIds();
+    this.checkpoint(() => this.machine.deduplicator.forgetAll());
   }
 
   /** Makes a change that the log does not hold: a checkpoint goes with it, so that a replay begins after it. */
@@ -229,7 +242,8 @@ export class Shard {
    * see of the last minutes is read back from them after an eviction.
    */
   trim(): void {
-    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry);
+    const held = this.#observer?.heldAfter() ?? 0;
+    const through = Math.min(this.#trimmableEntry, this.log.sealedEntry, this.#confirmedEntry, held);
     if (through > 0) this.tables.trimLog(through);
   }
 

@@ -1,15 +1,15 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
 import { adopted, fenced, firstOwnership, type Ownership, ownsAll } from "../../core/windows/ownership.ts";
-import type { ShardTables } from "./tables.ts";
+import type { MetaTable } from "./tables.ts";
 
 /** The slots this object takes events of: what it was told last, on disk before it acts on it. */
 export class Slots {
-  readonly #tables: ShardTables;
+  readonly #tables: MetaTable;
   #ownership: Ownership;
   #owned: ReadonlySet<number>;
 
   /** @param shard the object's number */
-  constructor(tables: ShardTables, shard: number) {
+  constructor(tables: MetaTable, shard: number) {
     this.#tables = tables;
     this.#ownership = (tables.readMeta("slots") as Ownership | undefined) ?? firstOwnership(shard);
     this.#owned = new Set(this.#ownership.slots);

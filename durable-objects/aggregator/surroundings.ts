@@ -1,10 +1,13 @@
 import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
-import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import type { KeeperAnswer, KeeperCall, KeeperStatus, PatternNews } from "../patterns/messages.ts";
+import { patternKeeper } from "../patterns/remote.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
+import type { ShardSigns } from "../rate/downstream.ts";
 import type { Heard } from "./alert-feed.ts";
+import type { HomeAnswer } from "./patterns.ts";
 import type { EarlyWindow } from "./early-watch.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
@@ -28,6 +31,8 @@ export class Surroundings {
     setTimeout(work, delayMs);
   };
 
+  readonly sleep = (ms: number): Promise<void> => scheduler.wait(ms);
+
   /** Tells live readers. */
   readonly publish = async (frames: readonly PublishedFrame[]): Promise<void> => {
     await this.#env.LIVE_HUB.getByName(liveHubName(this.tenant)).publish(frames);
@@ -37,17 +42,25 @@ export class Surroundings {
   readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
 
+  /** Tells a keeper of events and watermarks. */
+  readonly tell = async (keeper: number, call: KeeperCall): Promise<KeeperAnswer> =>
+    await patternKeeper(this.#env, this.tenant, keeper).take(call);
+
+  /** What a keeper holds. */
+  readonly statusOf = async (keeper: number): Promise<readonly KeeperStatus[]> =>
+    await patternKeeper(this.#env, this.tenant, keeper).status();
+
   /** Tells the alerts of open windows that rules already hold for. */
   readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
 
   /** Has home merge a delta. */
-  readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
-    await windowAggregator(this.#env, this.tenant, HOME).merge(delta);
+  readonly merge = async (delta: Uint8Array, news: PatternNews): Promise<HomeAnswer> =>
+    await windowAggregator(this.#env, this.tenant, HOME).merge(delta, news);
 
   /** Tells how many events were applied in all. */
-  readonly tellApplied = async (applied: number): Promise<void> => {
-    await this.#rate().applied(applied, this.shard);
+  readonly tellApplied = async (applied: number, signs: ShardSigns): Promise<void> => {
+    await this.#rate().applied(applied, this.shard, signs);
   };
 
   /** Events accepted so far, those of open leases that may have been included. */

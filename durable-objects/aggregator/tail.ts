@@ -10,6 +10,18 @@ import type { LogChunk } from "./chunk-log.ts";
 import { LATEST_EVENTS } from "./live-feed.ts";
 import type { Shard } from "./shard.ts";
 
+/** What an object answers of its tail. */
+export interface ShardTail extends Omit<Tail, "shard"> {
+  /** Further objects to ask; home knows them. */
+  readonly others: readonly number[];
+}
+
+/** Another of the tenant's objects, whose tail can be asked for. */
+export interface TailReader {
+  readonly object: number;
+  readonly read: (query: EventQuery, after: Cursor | null, limit: number) => Promise<ShardTail>;
+}
+
 /** The unsealed events of a query, in its order, as many as one call can carry. The store has everything before `sealedThrough`. */
 export function tailOf(
   { log, sealer, owner }: Shard,
@@ -33,10 +45,20 @@ function nearestFirst(chunks: readonly LogChunk[], order: Order): LogChunk[] {
   );
 }
 
-/** The latest events, from the tail and the store: an object that woke to be asked has seen none yet. */
-export async function latestEvents(shard: Shard, db: D1Database): Promise<EventsSnapshot> {
+/**
+ * The latest events, from the tails and the store: an object that woke to be asked has seen none yet.
+ * @param others the same from the tenant's other objects, in parallel
+ */
+export async function latestEvents(
+  shard: Shard,
+  db: D1Database,
+  others: readonly TailReader[],
+): Promise<EventsSnapshot> {
   const request = { query: ALL_EVENTS, after: null, limit: LATEST_EVENTS };
-  const tail = { shard: shard.owner.shard, ...tailOf(shard, ALL_EVENTS, null, LATEST_EVENTS + 1) };
-  const page = await readPage(request, [tail], segmentSource(db, shard.owner.tenant, ALL_EVENTS, null));
+  const own = { shard: shard.owner.shard, ...tailOf(shard, ALL_EVENTS, null, LATEST_EVENTS + 1) };
+  const theirs = await Promise.all(
+    others.map(async ({ object, read }) => ({ ...(await read(ALL_EVENTS, null, LATEST_EVENTS + 1)), shard: object })),
+  );
+  const page = await readPage(request, [own, ...theirs], segmentSource(db, shard.owner.tenant, ALL_EVENTS, null));
   return { events: page.events.map(toEventJson) };
 }

@@ -91,6 +91,12 @@ export async function listTenants(db: D1Database): Promise<TenantRecord[]> {
   return (await db.prepare("select id, name, created_at from tenants order by id").all<TenantRecord>()).results;
 }
 
+/** Whether there is such a tenant, beside the operator's own. */
+export async function tenantExists(db: D1Database, id: string): Promise<boolean> {
+  const row = await db.prepare("select 1 from tenants where id = ?").bind(id).first();
+  return row !== null;
+}
+
 /** Adds a tenant and its first admin key together. @returns false, adding nothing, when the id is taken */
 export async function insertTenant(db: D1Database, tenant: TenantRecord, adminKey: KeyRecord): Promise<boolean> {
   const insertTenantSql = "insert into tenants (id, name, created_at) values (?, ?, ?) on conflict (id) do nothing";

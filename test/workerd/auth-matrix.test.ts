@@ -15,7 +15,12 @@ const OPEN = new Set(["GET /health", "GET /ready"]);
 const ANY_ROLE = new Set(["POST /auth/token", "GET /api/v1/me", "POST /api/v1/tickets"]);
 const INGEST = new Set(["POST /events", "POST /events/batch", "GET /ws"]);
 /** Questions that are too long for a query string. */
-const ASKS_BY_POST = new Set(["POST /api/v1/events/query", "POST /metrics/query"]);
+const ASKS_BY_POST = new Set([
+  "POST /api/v1/events/query",
+  "POST /metrics/query",
+  "POST /api/v1/rules/backtest",
+  "POST /api/v1/rules/:id/backtest",
+]);
 const ADMIN_PATHS = /^\/api\/v1\/(?:keys|tenants|dead-letters)(?:\/|$)/;
 
 interface Route {
@@ -38,7 +43,7 @@ function roleOf({ method, path }: Route): Role | "any" | "open" {
   if (OPEN.has(name)) return "open";
   if (ANY_ROLE.has(name)) return "any";
   if (INGEST.has(name)) return "ingest";
-  if (ADMIN_PATHS.test(path)) return "admin";
+  if (ADMIN_PATHS.test(path) || name === "PUT /api/v1/flow" || name === "PUT /api/v1/shards") return "admin";
   return method === "GET" || ASKS_BY_POST.has(name) ? "viewer" : "editor";
 }
 

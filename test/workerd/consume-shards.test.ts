@@ -59,6 +59,7 @@ class World {
         this.onWait();
       },
       memory: this.memory,
+      limited: (_tenant, _shard, ask) => ask(),
     };
   }
 

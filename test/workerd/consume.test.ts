@@ -47,6 +47,7 @@ function poisonedBy(id: string, buried: unknown[], isDown = () => false): Consum
     random: () => 0,
     wait: async () => undefined,
     memory: new ConsumerMemory(),
+    limited: (_tenant, _shard, ask) => ask(),
   };
 }
 

@@ -11,6 +11,7 @@ import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, ok, readJson } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
+import { backtestRoutes } from "./backtest.ts";
 import { channelRoutes } from "./channels.ts";
 import { ruleRoutes } from "./rules.ts";
 import { silenceRoutes } from "./silences.ts";
@@ -29,6 +30,7 @@ const resolveSchema = z.strictObject({ by: byField.optional(), comment: commentF
 /** Rules, channels, silences and alerts. */
 export const alertRoutes = new Hono<AppEnv>()
   .route("/", ruleRoutes)
+  .route("/", backtestRoutes)
   .route("/", channelRoutes)
   .route("/", silenceRoutes)
   .get("/api/v1/alerts", requireRole("viewer"), async (c) => {

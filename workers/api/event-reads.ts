@@ -5,12 +5,11 @@ import { type Page, type PageRequest, readPage, TooManySegmentsError } from "../
 import { fittingPage } from "../../core/events/page-bytes.ts";
 import type { Tail } from "../../core/events/segments.ts";
 import { uuidv7Time } from "../../core/events/uuid.ts";
+import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { segmentSource } from "../../storage/d1/segment-reader.ts";
 import { ApiError } from "../http.ts";
 
-/** A tenant's shards: one, until tenants can be split. */
-const SHARDS: readonly number[] = [0];
 /** How far the timestamp of a producer's event may reasonably be from the time in the UUIDv7 he gave it. */
 const NEAR_MS = 60 * 60_000;
 
@@ -63,12 +62,15 @@ function likelyRanges(id: string, range: Pick<EventQuery, "fromMs" | "toMs">): P
   return [{ fromMs: at, toMs: at + 1 }, { fromMs: at - NEAR_MS, toMs: at + NEAR_MS }, range];
 }
 
-/** One event more than the page holds, which tells whether the tail goes on. */
-function readTails(env: Env, tenant: string, { query, after, limit }: PageRequest): Promise<Tail[]> {
-  return Promise.all(
-    SHARDS.map(async (shard) => ({
-      shard,
-      ...(await windowAggregator(env, tenant, shard).readTail(query, after, limit + 1)),
-    })),
-  );
+/**
+ * What is not sealed yet, of every object that may hold some: home says which these are. One event more than the page holds tells
+ * whether a tail goes on.
+ */
+async function readTails(env: Env, tenant: string, { query, after, limit }: PageRequest): Promise<Tail[]> {
+  const { others, ...home } = await windowAggregator(env, tenant).readTail(query, after, limit + 1);
+  const tails = others.map(async (shard): Promise<Tail> => {
+    const { others: _, ...tail } = await windowAggregator(env, tenant, shard).readTail(query, after, limit + 1);
+    return { shard, ...tail };
+  });
+  return [{ shard: HOME, ...home }, ...(await Promise.all(tails))];
 }

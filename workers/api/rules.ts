@@ -39,8 +39,11 @@ export const ruleRoutes = new Hono<AppEnv>()
     return ok(c, { id }, "The rule is deleted and its open alerts are resolved.");
   });
 
-/** Checks a rule as far as it can be without the tenant's rules: its fields, its aggregation and its condition. */
-async function readDraft(c: AppContext, body: unknown, id: string | null): Promise<RuleDraft> {
+/**
+ * Checks a rule as far as it can be without the tenant's rules: its fields, its aggregation and its condition.
+ * @throws ApiError that names the field
+ */
+export async function readDraft(c: AppContext, body: unknown, id: string | null): Promise<RuleDraft> {
   const spec = parseBody(ruleSchema, body);
   const contradictions = contradictionsOf(spec);
   if (contradictions.length > 0) throw badFields(contradictions);

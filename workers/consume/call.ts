@@ -14,6 +14,8 @@ export interface ConsumeDeps {
   readonly random: () => number;
   readonly wait: (ms: number) => Promise<unknown>;
   readonly memory: ConsumerMemory;
+  /** Calls an object when it is its turn. @throws NotCalledError when it is not, else what `ask` throws */
+  readonly limited: <Result>(tenant: string, shard: number, ask: () => Promise<Result>) => Promise<Result>;
 }
 
 /**

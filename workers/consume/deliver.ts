@@ -3,6 +3,8 @@ import type { IncomingMessage } from "../../durable-objects/aggregator/messages.
 import { logError } from "../log.ts";
 import { isMarked } from "../object-errors.ts";
 import { call, type ConsumeDeps } from "./call.ts";
+import { NotCalledError } from "./limiter.ts";
+import { portions } from "./portions.ts";
 import { partsOf } from "./split.ts";
 
 /** What became of a message. */
@@ -16,7 +18,7 @@ export type Verdict =
   | { readonly kind: "failed"; readonly error: unknown; readonly shard: number | null };
 
 /** Why a message has to come again that is not to blame. */
-export type Trouble = "in transit" | "overloaded" | "no map";
+export type Trouble = "in transit" | "overloaded" | "no map" | NotCalledError["why"];
 
 /** Pauses before the map is asked for once more; together some 6 s, and a wave of slots mostly takes less than one. */
 const PAUSES_MS: readonly number[] = [0, 50, 100, 200, 400, 800, 1000, 1000, 1000, 1000];
@@ -85,16 +87,28 @@ class Round {
     for (const { id } of parts) if (!this.verdicts.has(id)) this.verdicts.set(id, { kind: "postponed", why });
   }
 
-  /** @returns the parts that are not the object's to take */
+  /** Portion by portion, so that others get their turn at the object. @returns the parts that are not the object's to take */
   async #sendTo(shard: number, parts: readonly IncomingMessage[]): Promise<readonly IncomingMessage[]> {
-    const { target, memory } = this.#deps;
+    const refused: IncomingMessage[] = [];
+    for (const portion of portions(parts)) refused.push(...(await this.#sendPortion(shard, portion)));
+    return refused;
+  }
+
+  async #sendPortion(shard: number, parts: readonly IncomingMessage[]): Promise<readonly IncomingMessage[]> {
+    const { target, memory, limited } = this.#deps;
     const overloads = memory.takeOverloads(this.#tenant, shard);
     try {
       const options = { careful: this.#careful, overloads };
-      const { unreadable, refused } = await call(() => target(this.#tenant, shard).apply(parts, options));
+      const ask = () => call(() => target(this.#tenant, shard).apply(parts, options));
+      const { unreadable, refused } = await limited(this.#tenant, shard, ask);
       this.#unreadable(unreadable);
       return parts.filter(({ id }) => refused.includes(id));
     } catch (error) {
+      if (error instanceof NotCalledError) {
+        memory.noteOverloads(this.#tenant, shard, overloads);
+        this.postpone(parts, error.why);
+        return [];
+      }
       logError("consume", error, { tenant: this.#tenant, shard, messages: parts.length });
       if (isMarked(error, "overloaded")) {
         memory.noteOverloads(this.#tenant, shard, overloads + 1);

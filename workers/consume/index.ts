@@ -1,10 +1,11 @@
 import { type EventMessage, isEventMessage } from "../../core/events/message.ts";
-import { TENANT_ID } from "../../core/events/names.ts";
+import { rateControllerName, TENANT_ID } from "../../core/events/names.ts";
 import { ATTEMPTS_TOGETHER, retryDelaySeconds } from "../../core/events/poison.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
-import { logError } from "../log.ts";
+import { log, logError } from "../log.ts";
 import type { ConsumeDeps } from "./call.ts";
 import { deliver, type Trouble, type Verdict } from "./deliver.ts";
+import { CallLimiter, type LimiterDeps } from "./limiter.ts";
 import { ConsumerMemory } from "./memory.ts";
 import { buryPoison, PostponedError, takeAlone } from "./poison.ts";
 
@@ -21,15 +22,31 @@ interface Delivery {
 }
 
 const memory = new ConsumerMemory();
+const limiter = new CallLimiter();
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 /** The queue handler of event messages. */
-export async function consumeEvents(batch: MessageBatch, env: Env, _ctx: ExecutionContext): Promise<void> {
+export async function consumeEvents(batch: MessageBatch, env: Env, ctx: ExecutionContext): Promise<void> {
+  const limits: LimiterDeps = {
+    random: Math.random,
+    now: Date.now,
+    wait,
+    report: (tenant, report) => {
+      const told = env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).downstream(report);
+      ctx.waitUntil(told.catch((error: unknown) => logError("downstream not told", error, { tenant })));
+    },
+    log: (fields) => log({ level: "warn", event: "circuit", ...fields }),
+  };
   await consume(batch, {
     target: (tenant, shard) => windowAggregator(env, tenant, shard),
     bury: (letter) => env.DEAD_LETTERS.send(letter, { contentType: "v8" }),
     random: Math.random,
-    wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    wait,
     memory,
+    limited: (tenant, shard, ask) => limiter.run(tenant, shard, ask, limits),
   });
 }
 
@@ -56,7 +73,12 @@ async function consumeTenant(tenant: string, deliveries: readonly Delivery[], de
   const isSuspect = ({ message }: Delivery): boolean => deps.memory.triesOf(message) > ATTEMPTS_TOGETHER;
   const together = deliveries.filter((delivery) => !isSuspect(delivery));
   if (together.length > 0) {
-    const incoming = together.map(({ message, body }) => ({ id: message.id, body: body.body }));
+    const incoming = together.map(({ message, body }) => ({
+      id: message.id,
+      body: body.body,
+      events: body.n,
+      acceptedAt: body.acceptedAt,
+    }));
     const verdicts = await deliver(tenant, incoming, false, deps);
     for (const delivery of together) await settleOne(delivery, verdicts.get(delivery.message.id), deps);
   }
@@ -112,8 +134,13 @@ function later(message: Message, why: Trouble, deps: ConsumeDeps): void {
   deps.memory.excuse(message.id);
   const tries = Math.max(OVERLOADED_TRIES, message.attempts);
   message.retry({
-    delaySeconds: why === "overloaded" ? retryDelaySeconds(tries, deps.random()) : IN_TRANSIT_DELAY_SECONDS,
+    delaySeconds: isOverload(why) ? retryDelaySeconds(tries, deps.random()) : IN_TRANSIT_DELAY_SECONDS,
   });
+}
+
+/** The object cannot take more, by its own word or as its refusals have shown. */
+function isOverload(why: Trouble): boolean {
+  return why === "overloaded" || why === "circuit open" || why === "busy";
 }
 
 function isProbe(body: unknown): boolean {

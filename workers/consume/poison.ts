@@ -52,7 +52,12 @@ async function splitAndTry(body: EventMessage, reason: string, deps: ConsumeDeps
  * @throws PostponedError when they are not to blame, and what the object throws that answers nothing at all: it is in trouble itself
  */
 async function tryApply(body: EventMessage, deps: ConsumeDeps): Promise<string | null> {
-  const verdicts = await deliver(body.tenant, [{ id: body.batch, body: body.body }], true, deps);
+  const verdicts = await deliver(
+    body.tenant,
+    [{ id: body.batch, body: body.body, events: body.n, acceptedAt: body.acceptedAt }],
+    true,
+    deps,
+  );
   const verdict = verdicts.get(body.batch);
   switch (verdict?.kind) {
     case undefined:

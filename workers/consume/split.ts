@@ -48,6 +48,9 @@ function partsOfOne(message: IncomingMessage, { owners }: SlotMap): Map<number, 
   const rows = rowsByOwner(owners, batch);
   const isWhole = rows.size === 1;
   return new Map(
-    [...rows].map(([owner, list]) => [owner, isWhole ? message : { id: message.id, body: repack(batch, list) }]),
+    [...rows].map(([owner, list]) => [
+      owner,
+      isWhole ? message : { ...message, body: repack(batch, list), events: list.length },
+    ]),
   );
 }

@@ -1,19 +1,26 @@
-import type { LeaseAnswer, LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease.ts";
+import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease.ts";
+import { Pace } from "../../core/flow/pace.ts";
+import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
 
 /** Events a tenant may send from here between two reports without a lease: single posts then never wait for the controller. */
 const UNLEASED_EVENTS = 1_000;
-/** Use is reported this long after the first request since the last report, ms. */
+/** With a small quota it is this part of the quota's bucket. */
+const UNLEASED_PART = 0.1;
+/** Use is reported this long after the first request since the last report, ms; sooner under pressure … */
 const REPORT_EVERY_MS = 1_000;
+/** … and as soon as so much was used: what an isolate lets in before it can hear that it is too much. */
+const REPORT_AT_EVENTS = 10_000;
+const REPORT_AT_BYTES = 2_000_000;
 /** Reports one request's context makes before it leaves them to a later request: contexts are cut off 30 s after their answer. */
 const REPORTS_PER_CONTEXT = 10;
-/** A series of reports silent for this long went down with its request, ms. */
+/** A series of reports, or a question, silent for this long went down with its request, ms. */
 const REPORT_TIMEOUT_MS = 5_000;
 /** What the controller last said is trusted this long without asking again, ms. */
 const TRUST_MS = 10_000;
 /** A refusal is repeated from memory at most this long, ms. */
 const REFUSAL_MS = 1_000;
-/** A lease asks for this many times what the last report used. */
-const LEASE_FACTOR = 2;
+/** A lease asks for this many times what the last report used, and for no less than one early report holds. */
+const LEASE_FACTOR = 4;
 /** Tenants remembered; the longest unused is forgotten first. */
 const MAX_TENANTS = 1_000;
 
@@ -21,7 +28,7 @@ const MAX_TENANTS = 1_000;
 export interface QuotaCall {
   readonly tenant: string;
   /** Asks the tenant's RateController. */
-  readonly ask: (request: LeaseRequest) => Promise<LeaseAnswer>;
+  readonly ask: (request: LeaseRequest) => Promise<AdmissionAnswer>;
   readonly waitUntil: (promise: Promise<unknown>) => void;
   readonly sleep: (ms: number) => Promise<void>;
   /** Epoch ms. */
@@ -29,19 +36,32 @@ export interface QuotaCall {
   readonly onError: (error: unknown) => void;
 }
 
+/** What was done since the last report. */
+interface Use {
+  events: number;
+  bytes: number;
+  admitted: number;
+  refused: number;
+  /** Of those refused, the ones because of the rate. */
+  paced: number;
+}
+
 /** What this isolate knows of one tenant. */
 interface TenantQuota {
   /** Leased and not used; below 0 by what was used without or beyond a lease since the last answer. */
   remaining: number;
+  remainingBytes: number;
   expiresAtMs: number;
-  /** Used since the last report. */
-  events: number;
-  bytes: number;
+  use: Use;
   /** What the controller last said; null before its first answer. */
   state: QuotaState | null;
   refusal: Refusal | null;
+  readonly pace: Pace;
+  reportEveryMs: number;
   /** When it last answered, or could not be reached. */
   heardAtMs: number;
+  /** When it was last asked, if it has not answered yet. */
+  askedAtMs: number | null;
   /** Last sign of life of the series of reports under way; null when there is none. */
   reportingAtMs: number | null;
 }
@@ -51,7 +71,7 @@ interface TenantQuota {
  *
  * A request is admitted from memory and pays afterwards, since only the parsed body tells how many events it holds; what was
  * used is reported in the background. The controller is asked in line only when the isolate has heard nothing recent
- * of the tenant, or has used up both lease and allowance.
+ * of the tenant, or has used up both lease and allowance. Under pressure requests are let in at the rate the controller said.
  */
 export class IsolateQuota {
   readonly #isolate: string;
@@ -69,21 +89,26 @@ export class IsolateQuota {
    */
   async refusal(call: QuotaCall): Promise<Refusal | null> {
     const quota = this.#tenant(call.tenant);
+    const isRefusalFresh = quota.refusal !== null && call.now() < quota.heardAtMs + REFUSAL_MS;
+    if (!isRefusalFresh && !isCovered(quota, call.now())) await this.#report(quota, call);
     const nowMs = call.now();
-    const isRefusalFresh = quota.refusal !== null && nowMs < quota.heardAtMs + REFUSAL_MS;
-    if (!isRefusalFresh && !isCovered(quota, nowMs)) await this.#report(quota, call);
-    return quota.refusal;
+    const refusal = quota.refusal ?? (quota.pace.enter(nowMs) ? null : congested(quota, nowMs));
+    if (refusal === null) quota.use.admitted++;
+    else quota.use.refused++;
+    if (refusal?.reason === "congested") quota.use.paced++;
+    this.#keepReporting(quota, call);
+    return refusal;
   }
 
   /** Books what a request put on the queue. */
   settle(call: QuotaCall, events: number, bytes: number): void {
     const quota = this.#tenant(call.tenant);
     quota.remaining -= events;
-    quota.events += events;
-    quota.bytes += bytes;
-    const nowMs = call.now();
-    const isReporting = quota.reportingAtMs !== null && nowMs < quota.reportingAtMs + REPORT_TIMEOUT_MS;
-    if (events > 0 && !isReporting) call.waitUntil(this.#reportWhileUsed(quota, call));
+    quota.remainingBytes -= bytes;
+    quota.use.events += events;
+    quota.use.bytes += bytes;
+    quota.pace.settle(events);
+    this.#keepReporting(quota, call);
   }
 
   /** Figures for the rate limit headers, with what was used since; null when the controller was never reached. */
@@ -91,7 +116,18 @@ export class IsolateQuota {
     const quota = this.#tenants.get(tenant);
     if (quota === undefined || quota.state === null) return null;
     const { limit, remaining, resetAtMs } = quota.state;
-    return { limit, remaining: Math.min(limit, Math.max(0, remaining + quota.remaining)), resetAtMs };
+    const left = Math.min(remaining + quota.remaining, quota.pace.available);
+    return { limit, remaining: Math.min(limit, Math.max(0, Math.floor(left))), resetAtMs };
+  }
+
+  /** Sees to it that what was done is reported: at once when it is much or the last word is old under pressure, else soon. */
+  #keepReporting(quota: TenantQuota, call: QuotaCall): void {
+    const nowMs = call.now();
+    const { events, bytes } = quota.use;
+    const isMuch = events >= REPORT_AT_EVENTS || bytes >= REPORT_AT_BYTES;
+    const isStale = quota.reportEveryMs < REPORT_EVERY_MS && nowMs >= quota.heardAtMs + quota.reportEveryMs;
+    if ((isMuch || isStale) && !isUnderWay(quota.askedAtMs, nowMs)) call.waitUntil(this.#report(quota, call));
+    if (!isUnderWay(quota.reportingAtMs, nowMs)) call.waitUntil(this.#reportWhileUsed(quota, call));
   }
 
   /** Ends by giving the lease back: until then it counts as events that may be on their way. */
@@ -99,34 +135,34 @@ export class IsolateQuota {
     for (let reports = 0; reports < REPORTS_PER_CONTEXT; reports++) {
       quota.reportingAtMs = call.now();
       await call.sleep(REPORT_EVERY_MS);
-      const want = await this.#report(quota, call);
-      if (want === 0) break;
+      // Somebody else has just reported; whether the tenant goes on sending shows next time. Who leaves reports what there is.
+      const isLast = reports === REPORTS_PER_CONTEXT - 1;
+      if (!isLast && call.now() < quota.heardAtMs + REPORT_EVERY_MS / 2) continue;
+      if ((await this.#report(quota, call)) === 0) break;
     }
     quota.reportingAtMs = null;
   }
 
   /** @returns events asked for; 0 when the allowance is enough for what the tenant sends */
   async #report(quota: TenantQuota, call: QuotaCall): Promise<number> {
-    const used = { events: quota.events, bytes: quota.bytes };
-    const want =
-      used.events < UNLEASED_EVENTS ? 0 : Math.max(1, used.events * LEASE_FACTOR - leased(quota, call.now()));
-    quota.events = 0;
-    quota.bytes = 0;
+    const { events, bytes, admitted, refused, paced } = quota.use;
+    const want = wanted(quota, call.now());
+    quota.use = noUse();
+    quota.askedAtMs = call.now();
     try {
-      const answer = await call.ask({ isolate: this.#isolate, used, want });
-      quota.state = answer;
-      quota.refusal = answer.refused ? answer : null;
-      quota.remaining = want === 0 ? 0 : leased(quota, call.now());
-      if (!answer.refused) {
-        quota.remaining += answer.granted;
-        quota.expiresAtMs = answer.expiresAtMs;
-      }
+      const request = { isolate: this.#isolate, used: { events, bytes }, requests: { admitted, refused, paced }, want };
+      hear(quota, await call.ask(request), want, call.now());
     } catch (error) {
       // Not lost, only reported later.
-      quota.events += used.events;
-      quota.bytes += used.bytes;
+      const { use } = quota;
+      use.events += events;
+      use.bytes += bytes;
+      use.admitted += admitted;
+      use.refused += refused;
+      use.paced += paced;
       call.onError(error);
     }
+    quota.askedAtMs = null;
     quota.heardAtMs = call.now();
     return want;
   }
@@ -142,25 +178,74 @@ export class IsolateQuota {
   }
 }
 
+/** Takes in what the controller said. */
+function hear(quota: TenantQuota, answer: AdmissionAnswer, want: number, nowMs: number): void {
+  quota.state = answer;
+  quota.refusal = answer.refused ? answer : null;
+  quota.remaining = want === 0 ? 0 : leased(quota, nowMs);
+  quota.pace.set(answer.rate.ratePerSecond, nowMs);
+  quota.reportEveryMs = answer.rate.reportEveryMs;
+  if (answer.refused) return;
+  quota.remaining += answer.granted;
+  quota.remainingBytes = answer.grantedBytes;
+  quota.expiresAtMs = answer.expiresAtMs;
+}
+
+/** Events to ask for. */
+function wanted(quota: TenantQuota, nowMs: number): number {
+  const { events, paced } = quota.use;
+  if (paced === 0 && events < allowance(quota)) return 0;
+  return Math.max(1, Math.max(REPORT_AT_EVENTS, events * LEASE_FACTOR) - leased(quota, nowMs));
+}
+
 function unknownQuota(): TenantQuota {
   return {
     remaining: 0,
+    remainingBytes: 0,
     expiresAtMs: 0,
-    events: 0,
-    bytes: 0,
+    use: noUse(),
     state: null,
     refusal: null,
+    pace: new Pace(),
+    reportEveryMs: REPORT_EVERY_MS,
     heardAtMs: Number.NEGATIVE_INFINITY,
+    askedAtMs: null,
     reportingAtMs: null,
   };
 }
 
+function noUse(): Use {
+  return { events: 0, bytes: 0, admitted: 0, refused: 0, paced: 0 };
+}
+
 /** Events that may be used now without asking; ≥ 0. */
 function leased(quota: TenantQuota, nowMs: number): number {
-  return nowMs < quota.expiresAtMs ? Math.max(0, quota.remaining) : 0;
+  return nowMs < quota.expiresAtMs && quota.remainingBytes > 0 ? Math.max(0, quota.remaining) : 0;
+}
+
+/** Events that may be used between two reports without a lease. */
+function allowance(quota: TenantQuota): number {
+  return Math.min(UNLEASED_EVENTS, (quota.state?.limit ?? UNLEASED_EVENTS) * UNLEASED_PART);
 }
 
 function isCovered(quota: TenantQuota, nowMs: number): boolean {
   if (quota.refusal !== null || nowMs >= quota.heardAtMs + TRUST_MS) return false;
-  return leased(quota, nowMs) > 0 || quota.events < UNLEASED_EVENTS;
+  return leased(quota, nowMs) > 0 || quota.use.events < allowance(quota);
+}
+
+function isUnderWay(sinceMs: number | null, nowMs: number): boolean {
+  return sinceMs !== null && nowMs < sinceMs + REPORT_TIMEOUT_MS;
+}
+
+/** The refusal of a request for which the rate has no room. */
+function congested({ state, pace }: TenantQuota, nowMs: number): Refusal {
+  return {
+    refused: true,
+    reason: "congested",
+    message: "more events come than are processed",
+    limit: state?.limit ?? 0,
+    remaining: 0,
+    resetAtMs: state?.resetAtMs ?? nowMs,
+    retryAfterSeconds: pace.retryAfterSeconds(),
+  };
 }

@@ -1,0 +1,258 @@
+// Problem: producers cannot be blocked, only refused, and what takes their events (queue, objects, store) says how it is doing
+// only afterwards. Rule: events in flight are those accepted and not yet applied. Without a queue nobody is limited. With one,
+// events may come at the rate at which they are applied, more while fewer are in flight than the window, fewer while more are:
+// rate = capacity · (2 − in flight / window), so that flood and drain balance when the window is full. The window is that of a
+// flow controller, within what 0.2 to 1 s of the measured capacity hold: less would leave the consumer idle between two
+// reports, more would make messages older than promised (Little's law).
+// Why not the window alone: the last word of a report is a tenth of a second old, and letting in a window at a time would make
+// every report a burst. Why not the rate alone: the smallest error of a rate becomes a queue without end.
+
+import {
+  createFlowController,
+  type FlowAlgorithm,
+  type FlowController,
+  type FlowSnapshot,
+  type FlowToken,
+  restoreFlowController,
+} from "./index.ts";
+import { RateMeter } from "./rate-meter.ts";
+
+/** Events that are one item of the flow controller. */
+export const EVENTS_PER_ITEM = 100;
+/** The age of the oldest message that admission aims to stay below while it limits, ms. */
+export const TARGET_AGE_MS = 1_000;
+/** Messages older than this on arrival mean that there is a queue, ms. */
+const BUSY_AGE_MS = 100;
+/** Messages older than this mean pressure whatever is in flight, ms. */
+const PRESSED_AGE_MS = 250;
+/** More in flight than this means pressure too, seconds of capacity: bursts that are served sooner are let through. */
+const PRESSED_S = 0.3;
+/** Without signs of pressure for this long it is over, ms. */
+const CALM_MS = 1_000;
+/** What was last heard of the age is believed this long, ms. */
+const AGE_BELIEVED_MS = 2_000;
+/** Bounds of the window, seconds of capacity. */
+const SHORTEST_WINDOW_S = 0.2;
+const LONGEST_WINDOW_S = TARGET_AGE_MS / 1_000;
+/** The window is never smaller, events. */
+const SMALLEST_WINDOW = 1_000;
+/** Taken for the capacity of a path that was never seen busy, events per second. */
+const ASSUMED_CAPACITY = 100_000;
+/** How fast a measured capacity replaces what was believed, ms. */
+const CAPACITY_MEMORY_MS = 500;
+/** Items followed at most; what is in flight beyond is counted, not followed. */
+const MAX_ITEMS = 10_000;
+/** Items in flight at the start. */
+const FIRST_WINDOW = 50;
+
+/** What may be let in. */
+export interface AdmissionLimit {
+  /** Whether there is a queue, or was within the last second. */
+  readonly isPressed: boolean;
+  /** Events per second; null while nothing need be limited. */
+  readonly ratePerSecond: number | null;
+  /** Events that should be in flight at most. */
+  readonly window: number;
+  readonly inFlight: number;
+  /** Age of the oldest message when it was last heard of, ms; 0 when that is long ago. */
+  readonly oldestAgeMs: number;
+  /** Events per second that are applied when there is a queue. */
+  readonly capacityPerSecond: number;
+}
+
+/** JSON-able. */
+export interface AdmissionSnapshot {
+  readonly controller: FlowSnapshot;
+  readonly capacityPerSecond: number;
+}
+
+interface Item {
+  readonly token: FlowToken;
+  /** It is done when so many events are. */
+  readonly upTo: number;
+}
+
+/** Decides how many events a tenant may send, from what is known of those he has sent. Times are ms of one clock. */
+export class Admission {
+  #controller: FlowController;
+  readonly #random: () => number;
+  /** Items in flight, oldest first. */
+  #items: Item[] = [];
+  /** Events accepted and applied since this began. Applied may lead: its reports are sometimes quicker. */
+  #accepted: number;
+  #applied = 0;
+  readonly #appliedMeter = new RateMeter();
+  readonly #acceptedMeter = new RateMeter();
+  #capacity: number;
+  /** Since when each report told of a queue; null without one. */
+  #busySinceMs: number | null = null;
+  #oldest = { ageMs: 0, atMs: Number.NEGATIVE_INFINITY };
+  #pressedAtMs = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param inFlight events accepted earlier and not yet applied
+   * @param snapshot what an earlier admission left; one of another algorithm or version counts for its capacity only
+   */
+  constructor(
+    algorithm: FlowAlgorithm,
+    nowMs: number,
+    random: () => number,
+    inFlight = 0,
+    snapshot?: AdmissionSnapshot,
+  ) {
+    this.#random = random;
+    this.#controller = restored(snapshot, algorithm, nowMs, random) ?? fresh(algorithm, nowMs, random);
+    this.#accepted = inFlight;
+    const capacity = snapshot?.capacityPerSecond ?? ASSUMED_CAPACITY;
+    this.#capacity = Number.isFinite(capacity) && capacity > 0 ? capacity : ASSUMED_CAPACITY;
+  }
+
+  /** Goes on with another algorithm, from a fresh window. */
+  use(algorithm: FlowAlgorithm, nowMs: number): void {
+    this.#controller = fresh(algorithm, nowMs, this.#random);
+    this.#items = [];
+  }
+
+  /** Events were put on the queue. */
+  accepted(events: number, nowMs: number): void {
+    if (events <= 0) return;
+    this.#accepted += events;
+    this.#acceptedMeter.add(events, nowMs);
+    let upTo = this.#items.at(-1)?.upTo ?? this.#accepted - events;
+    while (upTo + EVENTS_PER_ITEM <= this.#accepted && this.#items.length < MAX_ITEMS) {
+      upTo += EVENTS_PER_ITEM;
+      this.#items.push({ token: this.#controller.sent(nowMs), upTo });
+    }
+    this.#settle(nowMs);
+  }
+
+  /** Events were applied. @param oldestAgeMs how old the oldest message was when it arrived where it is applied */
+  applied(events: number, oldestAgeMs: number, nowMs: number): void {
+    this.#applied += Math.max(0, events);
+    this.#oldest = { ageMs: oldestAgeMs, atMs: nowMs };
+    this.#appliedMeter.add(Math.max(0, events), nowMs);
+    this.#settle(nowMs);
+    this.#estimate(oldestAgeMs >= BUSY_AGE_MS, nowMs);
+  }
+
+  /** Producers were refused because of the limit: they would be back at once if it were lifted. */
+  turnedAway(nowMs: number): void {
+    if (nowMs - this.#pressedAtMs < CALM_MS) this.#pressedAtMs = nowMs;
+  }
+
+  /** An object or the store refused, was overloaded or did not answer. @param times how often */
+  refused(times: number, nowMs: number): void {
+    for (const { token } of this.#items.splice(0, times)) this.#controller.rejected(token, nowMs);
+  }
+
+  /** So many are in flight, by a count that also knows of reports that were lost. */
+  sync(inFlight: number): void {
+    this.#accepted = this.#applied + inFlight;
+  }
+
+  /** What was on its way is gone. */
+  forgetQueue(nowMs: number): void {
+    for (const { token } of this.#items) this.#controller.ignored(token, nowMs);
+    this.#items = [];
+    this.#accepted = this.#applied;
+  }
+
+  /** Events per second over the last second. */
+  appliedRate(nowMs: number): number {
+    return this.#appliedMeter.perSecond(nowMs);
+  }
+
+  acceptedRate(nowMs: number): number {
+    return this.#acceptedMeter.perSecond(nowMs);
+  }
+
+  /** What may be let in now. */
+  limit(nowMs: number): AdmissionLimit {
+    const window = this.#window();
+    const inFlight = Math.max(0, this.#accepted - this.#applied);
+    const isAgeKnown = nowMs - this.#oldest.atMs <= AGE_BELIEVED_MS;
+    const oldestAgeMs = isAgeKnown ? this.#oldest.ageMs : 0;
+    const isMuch = inFlight > Math.max(window, this.#capacity * PRESSED_S);
+    if (isMuch || oldestAgeMs > PRESSED_AGE_MS) this.#pressedAtMs = nowMs;
+    const isPressed = nowMs - this.#pressedAtMs < CALM_MS;
+    const room = Math.min(2 - inFlight / window, 2 - oldestAgeMs / TARGET_AGE_MS);
+    const ratePerSecond = isPressed ? this.#capacity * Math.max(0, room) : null;
+    return { isPressed, ratePerSecond, window, inFlight, oldestAgeMs, capacityPerSecond: this.#capacity };
+  }
+
+  snapshot(): AdmissionSnapshot {
+    return { controller: this.#controller.snapshot(), capacityPerSecond: this.#capacity };
+  }
+
+  #window(): number {
+    const wanted = this.#controller.window * EVENTS_PER_ITEM;
+    const within = Math.min(this.#capacity * LONGEST_WINDOW_S, Math.max(this.#capacity * SHORTEST_WINDOW_S, wanted));
+    return Math.max(SMALLEST_WINDOW, within);
+  }
+
+  /** Items whose events are all applied are done. */
+  #settle(nowMs: number): void {
+    let done = 0;
+    for (const { token, upTo } of this.#items) {
+      if (upTo > this.#applied) break;
+      this.#controller.acked(token, nowMs);
+      done++;
+    }
+    if (done > 0) this.#items.splice(0, done);
+  }
+
+  /** Only with a queue does the rate say what the path can do; without one it says what was sent, which is at most that. */
+  #estimate(isBusy: boolean, nowMs: number): void {
+    if (!isBusy) this.#busySinceMs = null;
+    else this.#busySinceMs ??= nowMs;
+    const sinceMs = this.#busySinceMs ?? Number.NEGATIVE_INFINITY;
+    const rate = this.#appliedMeter.perSecondSince(sinceMs, nowMs);
+    if (rate === null || (!isBusy && rate.perSecond <= this.#capacity)) return;
+    this.#capacity += (rate.perSecond - this.#capacity) * Math.min(1, rate.lastMs / CAPACITY_MEMORY_MS);
+    this.#capacity = Math.max(1, this.#capacity);
+  }
+}
+
+/** A tenant's part of what tenants share, as long as there is pressure. */
+export interface CapacityShare {
+  /** Events per second that the tenant may always have. */
+  readonly guaranteed: number;
+  /** Events per second that would be taken from others; null for one who wants less than that. */
+  readonly atMost: number | null;
+}
+
+/** Seconds of it in flight beyond which not even what is guaranteed is let in: then the path is the tenant's own trouble. */
+const GUARANTEED_WITHIN_S = TARGET_AGE_MS / 1_000;
+
+/**
+ * Events per second that a tenant may send, its own path and its part of the shared capacity considered.
+ * @param share null while none is known
+ * @returns null for no limit
+ */
+export function admittedRate(limit: AdmissionLimit, share: CapacityShare | null): number | null {
+  const { ratePerSecond, inFlight } = limit;
+  if (ratePerSecond === null || share === null) return ratePerSecond;
+  const isWithin = inFlight <= Math.max(SMALLEST_WINDOW, share.guaranteed * GUARANTEED_WITHIN_S);
+  const own = isWithin ? Math.max(ratePerSecond, share.guaranteed) : ratePerSecond;
+  return share.atMost === null ? own : Math.min(own, share.atMost);
+}
+
+function fresh(algorithm: FlowAlgorithm, nowMs: number, random: () => number): FlowController {
+  return createFlowController({ algorithm, initialWindow: FIRST_WINDOW }, nowMs, random);
+}
+
+/** The snapshot's controller; undefined when there is none that fits. */
+function restored(
+  snapshot: AdmissionSnapshot | undefined,
+  algorithm: FlowAlgorithm,
+  nowMs: number,
+  random: () => number,
+): FlowController | undefined {
+  if (snapshot?.controller.algorithm !== algorithm) return undefined;
+  try {
+    return restoreFlowController(snapshot.controller, nowMs, random);
+  } catch {
+    // Of an earlier version: its window is worth less than an object that starts.
+    return undefined;
+  }
+}

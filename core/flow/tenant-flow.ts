@@ -1,0 +1,131 @@
+import {
+  Admission,
+  admittedRate,
+  type AdmissionLimit,
+  type AdmissionSnapshot,
+  type CapacityShare,
+} from "./admission.ts";
+import type { CapacityReport } from "./capacity.ts";
+import { fairShares } from "./fair-share.ts";
+import type { FlowAlgorithm } from "./index.ts";
+import type { LeaseAnswer } from "./lease.ts";
+
+/** Isolates report this often: without pressure, and under it, ms. */
+const REPORT_EVERY_MS = 1_000;
+const PRESSED_REPORT_EVERY_MS = 100;
+/** Under pressure the shared capacity is asked for this often, ms. */
+const SHARE_EVERY_MS = 500;
+/** A share is believed this long, ms. */
+const SHARE_BELIEVED_MS = 3_000;
+/** An isolate that has been silent for this long has no part of the rate, ms. */
+const ISOLATE_MS = 3_000;
+/** Isolates followed at most; further ones get what an idle one gets. */
+const MAX_ISOLATES = 1_000;
+/** An isolate that refuses nobody is taken to want this much more than it sent. */
+const HEADROOM = 1.25;
+
+/** What an isolate did since its last report. */
+export interface IsolateReport {
+  readonly isolate: string;
+  /** Events put on the queue. */
+  readonly events: number;
+  /** Requests refused because of the rate. */
+  readonly refused: number;
+}
+
+/** How fast an isolate may let events in. */
+export interface IsolateRate {
+  /** Events per second; null for no limit. */
+  readonly ratePerSecond: number | null;
+  readonly reportEveryMs: number;
+}
+
+/** What an isolate is told: what it may use, and how fast. */
+export type AdmissionAnswer = LeaseAnswer & { readonly rate: IsolateRate };
+
+interface KnownIsolate {
+  readonly atMs: number;
+  /** Events per second. */
+  readonly demand: number;
+}
+
+/** One tenant's admission: its path, its part of the shared capacity, and what each isolate may let in of both. */
+export class TenantFlow {
+  readonly admission: Admission;
+  readonly #isolates = new Map<string, KnownIsolate>();
+  #share: (CapacityShare & { readonly atMs: number }) | null = null;
+  #shareAskedAtMs = Number.NEGATIVE_INFINITY;
+  #refusedAtMs = Number.NEGATIVE_INFINITY;
+
+  /** @param rest what was in flight, and what an earlier one left */
+  constructor(
+    algorithm: FlowAlgorithm,
+    nowMs: number,
+    random: () => number,
+    rest: { readonly inFlight: number; readonly snapshot?: AdmissionSnapshot | undefined } = { inFlight: 0 },
+  ) {
+    this.admission = new Admission(algorithm, nowMs, random, rest.inFlight, rest.snapshot);
+  }
+
+  /** Takes an isolate's report. @returns its part of the rate */
+  report({ isolate, events, refused }: IsolateReport, nowMs: number): IsolateRate {
+    this.admission.accepted(events, nowMs);
+    if (refused > 0) {
+      this.#refusedAtMs = nowMs;
+      this.admission.turnedAway(nowMs);
+    }
+    this.#note(isolate, events, refused, nowMs);
+    const { isPressed } = this.admission.limit(nowMs);
+    const total = this.rate(nowMs);
+    const reportEveryMs = isPressed ? PRESSED_REPORT_EVERY_MS : REPORT_EVERY_MS;
+    return { ratePerSecond: total === null ? null : this.#partOf(total, isolate), reportEveryMs };
+  }
+
+  /** What the whole tenant may send, events per second; null for no limit. */
+  rate(nowMs: number): number | null {
+    return admittedRate(this.admission.limit(nowMs), this.share(nowMs));
+  }
+
+  /** The tenant's part of the shared capacity as last heard; null when that is long ago. */
+  share(nowMs: number): CapacityShare | null {
+    return this.#share !== null && nowMs - this.#share.atMs <= SHARE_BELIEVED_MS ? this.#share : null;
+  }
+
+  /** What to report to who divides the shared capacity; null while that is not needed. Noted as reported. */
+  takeCapacityReport(weight: number, nowMs: number): CapacityReport | null {
+    const { isPressed, oldestAgeMs } = this.admission.limit(nowMs);
+    if (!isPressed || nowMs - this.#shareAskedAtMs < SHARE_EVERY_MS) return null;
+    this.#shareAskedAtMs = nowMs;
+    const isGreedy = nowMs - this.#refusedAtMs < 2 * SHARE_EVERY_MS;
+    const demand = isGreedy ? Infinity : this.admission.acceptedRate(nowMs);
+    return { demand, applied: this.admission.appliedRate(nowMs), weight, oldestAgeMs };
+  }
+
+  /** The answer to a report. */
+  shared(share: CapacityShare | null, nowMs: number): void {
+    this.#share = share === null ? null : { ...share, atMs: nowMs };
+  }
+
+  /** What is decided now, for who looks. */
+  state(nowMs: number): AdmissionLimit {
+    return { ...this.admission.limit(nowMs), ratePerSecond: this.rate(nowMs) };
+  }
+
+  #note(isolate: string, events: number, refused: number, nowMs: number): void {
+    const known = this.#isolates.get(isolate);
+    if (known === undefined && this.#isolates.size >= MAX_ISOLATES) return;
+    const seconds = Math.max(PRESSED_REPORT_EVERY_MS, nowMs - (known?.atMs ?? nowMs - REPORT_EVERY_MS)) / 1_000;
+    const demand = refused > 0 ? Infinity : (events / seconds) * HEADROOM;
+    this.#isolates.set(isolate, { atMs: nowMs, demand });
+    for (const [name, { atMs }] of this.#isolates) if (nowMs - atMs > ISOLATE_MS) this.#isolates.delete(name);
+  }
+
+  /** What nobody asks for is divided evenly, so that each can send more before it is heard. */
+  #partOf(total: number, isolate: string): number {
+    const names = [...this.#isolates.keys()];
+    const claims = [...this.#isolates.values()].map(({ demand }) => ({ demand, weight: 1 }));
+    const shares = fairShares(total, claims);
+    const unclaimed = total - shares.reduce((sum, share) => sum + share, 0);
+    return (shares[names.indexOf(isolate)] ?? 0) + Math.max(0, unclaimed) / Math.max(1, names.length);
+  }
+}

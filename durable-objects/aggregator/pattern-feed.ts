@@ -1,0 +1,339 @@
+import type { EventBatch } from "../../core/events/event-batch.ts";
+import type { FeedCounts } from "../../core/patterns/forward.ts";
+import { finiteOrNull } from "../../core/windows/finite.ts";
+import { advanceWatermark, type Waiting } from "../../core/windows/watermark.ts";
+import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms, Wants } from "../patterns/messages.ts";
+import type { BookedPattern, PatternBook } from "./pattern-book.ts";
+import { type Chunk, countsIn, PatternQueue } from "./pattern-queue.ts";
+import type { Shard } from "./shard.ts";
+
+/** Keepers are told at most this often: a call each time would cost more than the events. */
+const TELL_EVERY_MS = 250;
+/** Pause after a failed call. */
+const RETRY_AFTER_MS = 2000;
+/** Should the object vanish with something to tell, its alarm tells it so much later. */
+const SAFETY_MS = 10_000;
+/** Log entries kept for keepers that cannot be reached; beyond that the oldest are given up, counted in `skippedEntries`. */
+const MAX_HELD_ENTRIES = 5000;
+
+export interface PatternFeedDeps {
+  readonly tell: (keeper: number, call: KeeperCall) => Promise<KeeperAnswer>;
+  readonly now: () => number;
+  readonly later: (work: () => void, delayMs: number) => void;
+  readonly background: (what: string, work: Promise<unknown>) => void;
+}
+
+interface Saved {
+  readonly forwarded: number;
+  readonly keepers: readonly number[];
+  readonly watermarks: readonly (readonly [patternId: number, at: number | null])[];
+  readonly counts: readonly (readonly [patternId: number, counts: FeedCounts])[];
+  readonly skippedEntries: number;
+  readonly shards?: readonly (readonly [shard: number, counts: PatternNews["counts"]])[];
+}
+
+/**
+ * Forwards events that patterns wait for to their keepers, from the log, and tells them the watermark.
+ *
+ * The log is the outbox: an entry stays until it is forwarded, and after a restart everything since the last checkpoint is told again,
+ * which keepers know by its number. Home alone tells watermarks, and only with, or after, everything that was counted before: a shard
+ * forwards what a delta holds before it ships it.
+ */
+export class PatternFeed {
+  readonly #shard: Shard;
+  readonly #book: PatternBook;
+  readonly #deps: PatternFeedDeps;
+  readonly #queue: PatternQueue;
+  readonly #watermarks: Map<number, number>;
+  readonly #counts: Map<number, FeedCounts>;
+  /** Keepers that may hold something. On disk before they are first told. */
+  readonly #keepers: Set<number>;
+  /** By keeper: the least watermark by pattern that would decide something. Absent: not known. */
+  readonly #wants = new Map<number, ReadonlyMap<number, number>>();
+  /** By keeper: the definitions it has heard. */
+  readonly #toldEpoch = new Map<number, number>();
+  /** At home: what shards counted, by shard. */
+  readonly #ofShards: Map<number, PatternNews["counts"]>;
+  /** At a shard: what keepers said that home has not heard. */
+  readonly #unheard = new Map<number, Wants>();
+  #skippedEntries: number;
+  #running: Promise<void> | undefined;
+  #isScheduled = false;
+  #toldAt = -Infinity;
+  #retryAt = 0;
+
+  /** @param shard as of the end of its log */
+  constructor(shard: Shard, book: PatternBook, deps: PatternFeedDeps) {
+    this.#shard = shard;
+    this.#book = book;
+    this.#deps = deps;
+    const saved = shard.tables.readMeta("pattern_feed") as Saved | undefined;
+    const { lastEntry } = shard.log;
+    this.#keepers = new Set(saved?.keepers);
+    this.#queue = new PatternQueue(shard.tables, this.isIdle ? lastEntry : (saved?.forwarded ?? lastEntry), lastEntry);
+    this.#watermarks = new Map((saved?.watermarks ?? []).map(([id, at]) => [id, at ?? -Infinity]));
+    this.#counts = new Map(saved?.counts);
+    this.#ofShards = new Map(saved?.shards);
+    this.#skippedEntries = saved?.skippedEntries ?? 0;
+  }
+
+  /** True without patterns: then nothing here costs anything. */
+  get isIdle(): boolean {
+    return this.#book.patterns.length === 0 && this.#keepers.size === 0;
+  }
+
+  /** Log entries after this one are still needed here. */
+  get heldAfter(): number {
+    return this.isIdle ? Infinity : this.#queue.forwarded;
+  }
+
+  /** Entries given up because keepers could not be reached for long. */
+  get skippedEntries(): number {
+    return this.#skippedEntries;
+  }
+
+  get keepers(): ReadonlySet<number> {
+    return this.#keepers;
+  }
+
+  /** Epoch ms by which to run, or null. */
+  get dueAt(): number | null {
+    // A shard is woken to ship, and forwards before it does.
+    if (!this.#shard.isHome || this.isIdle || !this.#isBehind()) return null;
+    const now = this.#deps.now();
+    return this.#retryAt > now ? this.#retryAt : now + SAFETY_MS;
+  }
+
+  /** Events are being counted. */
+  note(batch: EventBatch, rows: Uint32Array): void {
+    if (this.#book.patterns.length > 0 && rows.length > 0) this.#queue.note(this.#book.patterns, batch, rows);
+  }
+
+  /** What was counted is in the log. */
+  noteLogged(): void {
+    if (!this.isIdle) this.#queue.commit(this.#shard.log.lastEntry);
+  }
+
+  /** The book changes. Within the change: entries so far are nothing to a new pattern. */
+  changing(): void {
+    if (this.isIdle) this.#queue.forwardedThrough(this.#shard.log.lastEntry);
+  }
+
+  /** Part of a checkpoint. */
+  checkpoint(): void {
+    if (this.isIdle) return;
+    const tooOld = this.#shard.log.lastEntry - MAX_HELD_ENTRIES;
+    if (this.#queue.forwarded < tooOld) {
+      this.#skippedEntries += tooOld - this.#queue.forwarded;
+      this.#queue.forwardedThrough(tooOld);
+    }
+    this.#save();
+  }
+
+  watermarkOf(patternId: number): number {
+    return this.#watermarks.get(patternId) ?? -Infinity;
+  }
+
+  countsOf(patternId: number): FeedCounts {
+    const sum = { filterErrors: 0, unkeyed: 0, ...this.#counts.get(patternId) };
+    for (const counts of this.#ofShards.values()) {
+      const [, more] = counts.find(([id]) => id === patternId) ?? [];
+      sum.filterErrors += more?.filterErrors ?? 0;
+      sum.unkeyed += more?.unkeyed ?? 0;
+    }
+    return sum;
+  }
+
+  /** Patterns that an idle check could bring to a decision. */
+  *waiting(): IterableIterator<Waiting> {
+    if (!this.#shard.isHome) return;
+    for (const pattern of this.#book.patterns) {
+      const closesAt = this.#wantedBy(pattern.id);
+      const watermark = this.#advanced(pattern);
+      if (closesAt !== Infinity && watermark < closesAt) yield { policy: pattern.timing, watermark, closesAt };
+    }
+  }
+
+  /** Arranges for a run if there may be something to tell. */
+  schedule(): void {
+    if (!this.#shard.isHome || this.#isScheduled || this.isIdle || !this.#isBehind()) return;
+    this.#isScheduled = true;
+    const wait = Math.max(0, this.#toldAt + TELL_EVERY_MS - this.#deps.now());
+    this.#deps.later(() => {
+      this.#isScheduled = false;
+      this.#deps.background("patterns", this.run());
+    }, wait);
+  }
+
+  /** Tells everything, unless the last try failed just now. One run at a time. @throws when a keeper cannot be told */
+  async run(): Promise<void> {
+    if (this.isIdle || this.#deps.now() < this.#retryAt || !this.#isBehind()) return;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      this.#toldAt = this.#deps.now();
+      this.schedule();
+    });
+    await this.#running;
+  }
+
+  /** A shard's, before it ships: forwards everything that was counted by now. @throws when a keeper cannot be told */
+  async forward(): Promise<void> {
+    const target = this.#shard.log.lastEntry;
+    while (!this.isIdle && this.#queue.isBehind && this.#queue.forwarded < target) {
+      if (this.#deps.now() < this.#retryAt) throw new Error("keepers could not be told just now");
+      await this.run();
+    }
+  }
+
+  /** A shard's, to be shipped with what was forwarded. */
+  news(): PatternNews {
+    const { epoch, patterns } = this.#book;
+    const counts = patterns.map(({ id }) => [id, { ...countsIn(this.#counts, id) }] as const);
+    return { shard: this.#shard.owner.shard, epoch, wants: [...this.#unheard], counts };
+  }
+
+  /** Home has heard these. */
+  heard({ wants }: PatternNews): void {
+    for (const [keeper, told] of wants) if (this.#unheard.get(keeper) === told) this.#unheard.delete(keeper);
+  }
+
+  /** Home has other definitions. A shard's, as part of a change. @param mergedEntry the newest entry that home has merged all of */
+  learn(terms: PatternTerms, mergedEntry: number): void {
+    this.#book.learn(terms, mergedEntry);
+    this.#queue.rewind(mergedEntry, this.#shard.log.lastEntry);
+  }
+
+  /** Home's, before it merges. @returns the definitions, when the shard has others: then it must not be merged */
+  hear(news: PatternNews | undefined): PatternTerms | null {
+    const { epoch, stored } = this.#book;
+    if (news !== undefined && news.wants.length > 0) {
+      this.#enlist(news.wants.map(([keeper]) => keeper));
+      for (const [keeper, wants] of news.wants) this.#noteWants(keeper, wants);
+    }
+    if (news !== undefined && news.counts.length > 0) this.#ofShards.set(news.shard, news.counts);
+    return (news?.epoch ?? 0) === epoch ? null : { epoch, patterns: stored };
+  }
+
+  async #run(): Promise<void> {
+    // What comes meanwhile is left to the next run, so that it is not one call for each commit.
+    const target = this.#shard.log.lastEntry;
+    do {
+      const { lastEntry } = this.#shard.log;
+      const chunk = this.#queue.next(this.#book.patterns, lastEntry);
+      // Nothing was awaited since the end of the log was looked at: these watermarks are of just that moment.
+      const isWhole = this.#shard.isHome && chunk.through >= lastEntry;
+      const watermarks = isWhole ? this.#advance() : [];
+      try {
+        await this.#tellAll(chunk, watermarks);
+      } catch (error) {
+        this.#retryAt = this.#deps.now() + RETRY_AFTER_MS;
+        throw error;
+      }
+      this.#settle(chunk);
+    } while (this.#queue.forwarded < target);
+  }
+
+  #settle({ through, counts }: Chunk): void {
+    this.#queue.forwardedThrough(through);
+    for (const run of counts) {
+      for (const [id, { filterErrors, unkeyed }] of run) {
+        const sum = countsIn(this.#counts, id);
+        sum.filterErrors += filterErrors;
+        sum.unkeyed += unkeyed;
+      }
+    }
+    const hasHeard = [...this.#keepers].every((keeper) => this.#toldEpoch.get(keeper) === this.#book.epoch);
+    if (this.#book.patterns.length > 0 || !hasHeard || this.#keepers.size === 0) return;
+    // The last pattern is gone, and every keeper knows.
+    this.#keepers.clear();
+    this.#save();
+  }
+
+  async #tellAll({ byKeeper, through }: Chunk, watermarks: readonly (readonly [number, number])[]): Promise<void> {
+    if (this.#shard.isHome) this.#enlist(byKeeper.keys());
+    const calls = [...(this.#shard.isHome ? this.#keepers : byKeeper.keys())].map(async (keeper) => {
+      const runs = byKeeper.get(keeper) ?? [];
+      if (runs.length > 0 || this.#mustHear(keeper, watermarks)) await this.#tell(keeper, runs, watermarks);
+    });
+    const failed = (await Promise.allSettled(calls)).find((result) => result.status === "rejected");
+    if (failed !== undefined)
+      throw new Error(`keepers could not be told of entries up to ${through}`, { cause: failed.reason });
+  }
+
+  async #tell(
+    keeper: number,
+    runs: KeeperCall["runs"],
+    watermarks: readonly (readonly [number, number])[],
+  ): Promise<void> {
+    const { epoch, stored } = this.#book;
+    const { shard, incarnation } = this.#shard.owner;
+    const isNews = this.#toldEpoch.get(keeper) !== epoch;
+    const call: KeeperCall = { shard, incarnation, runs, watermarks, epoch, ...(isNews ? { patterns: stored } : {}) };
+    const answer = await this.#deps.tell(keeper, call);
+    if (!answer.ok) {
+      this.#toldEpoch.delete(keeper);
+      throw new Error(`keeper ${keeper}: ${answer.reason}`);
+    }
+    this.#toldEpoch.set(keeper, epoch);
+    this.#wants.set(keeper, new Map(answer.wants));
+    if (!this.#shard.isHome) this.#unheard.set(keeper, answer.wants);
+  }
+
+  /** What a shard heard may be older than what is known here: the earlier of the two is never wrong, only asked for too early. */
+  #noteWants(keeper: number, wants: Wants): void {
+    const known = this.#wants.get(keeper);
+    if (known === undefined) return;
+    const least = new Map(known);
+    for (const [id, at] of wants) least.set(id, Math.min(at, known.get(id) ?? Infinity));
+    this.#wants.set(keeper, least);
+  }
+
+  #isBehind(): boolean {
+    if (this.#queue.isBehind || !this.#shard.isHome) return this.#queue.isBehind;
+    const watermarks = this.#book.patterns.map((pattern) => [pattern.id, this.#advanced(pattern)] as const);
+    return [...this.#keepers].some((keeper) => this.#mustHear(keeper, watermarks));
+  }
+
+  /** Whether a keeper to which nothing is forwarded is to be told. */
+  #mustHear(keeper: number, watermarks: readonly (readonly [number, number])[]): boolean {
+    const wants = this.#wants.get(keeper);
+    if (wants === undefined || this.#toldEpoch.get(keeper) !== this.#book.epoch) return true;
+    return watermarks.some(([id, at]) => at >= (wants.get(id) ?? Infinity));
+  }
+
+  #wantedBy(patternId: number): number {
+    let least = Infinity;
+    for (const wants of this.#wants.values()) least = Math.min(least, wants.get(patternId) ?? Infinity);
+    return least;
+  }
+
+  #advance(): [number, number][] {
+    for (const pattern of this.#book.patterns) this.#watermarks.set(pattern.id, this.#advanced(pattern));
+    const told = this.#book.patterns.map(({ id }): [number, number] => [id, this.watermarkOf(id)]);
+    return told.filter(([, at]) => at !== -Infinity);
+  }
+
+  #advanced({ id, timing }: BookedPattern): number {
+    const { sources, idleAsOf } = this.#shard.machine;
+    return advanceWatermark(this.watermarkOf(id), sources, timing, idleAsOf);
+  }
+
+  #enlist(keepers: Iterable<number>): void {
+    const before = this.#keepers.size;
+    for (const keeper of keepers) this.#keepers.add(keeper);
+    if (this.#keepers.size > before) this.#save();
+  }
+
+  #save(): void {
+    const ids = new Set(this.#book.patterns.map(({ id }) => id));
+    const saved: Saved = {
+      forwarded: this.#queue.forwarded,
+      keepers: [...this.#keepers],
+      watermarks: [...this.#watermarks].filter(([id]) => ids.has(id)).map(([id, at]) => [id, finiteOrNull(at)]),
+      counts: [...this.#counts].filter(([id]) => ids.has(id)),
+      skippedEntries: this.#skippedEntries,
+      shards: [...this.#ofShards],
+    };
+    this.#shard.tables.writeMeta("pattern_feed", saved);
+  }
+}

@@ -1,0 +1,85 @@
+/** One thing a keeper was told, as its log holds it. */
+export interface KeeperLogRow {
+  readonly entry: number;
+  readonly body: Uint8Array;
+}
+
+const SCHEMA = [
+  `create table if not exists meta (key text primary key, value text not null) without rowid`,
+  `create table if not exists log (entry integer primary key, body blob not null)`,
+  `create table if not exists pages (page integer not null, part integer not null, body blob not null, primary key (page, part)) without rowid`,
+  `create table if not exists outbox (seq integer primary key autoincrement, body blob not null)`,
+];
+
+/** The SQL of a PatternKeeper: every statement it runs. */
+export class KeeperTables {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    for (const statement of SCHEMA) sql.exec(statement);
+  }
+
+  readMeta(key: string): unknown {
+    const row = this.#sql.exec<{ value: string }>("select value from meta where key = ?", key).toArray()[0];
+    return row === undefined ? undefined : JSON.parse(row.value);
+  }
+
+  writeMeta(key: string, value: unknown): void {
+    this.#sql.exec(
+      "insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
+      key,
+      JSON.stringify(value),
+    );
+  }
+
+  appendLog(entry: number, body: Uint8Array): void {
+    this.#sql.exec("insert into log (entry, body) values (?, ?)", entry, body);
+  }
+
+  *log(): IterableIterator<KeeperLogRow> {
+    for (const { entry, body } of this.#sql.exec<{ entry: number; body: ArrayBuffer }>(
+      "select entry, body from log order by entry",
+    ))
+      yield { entry, body: new Uint8Array(body) };
+  }
+
+  clearLog(): void {
+    this.#sql.exec("delete from log");
+  }
+
+  *pages(): IterableIterator<Uint8Array> {
+    for (const { body } of this.#sql.exec<{ body: ArrayBuffer }>("select body from pages")) yield new Uint8Array(body);
+  }
+
+  writePage(page: number, parts: readonly Uint8Array[]): void {
+    for (const [part, body] of parts.entries())
+      this.#sql.exec(
+        "insert into pages (page, part, body) values (?, ?, ?) on conflict (page, part) do update set body = excluded.body",
+        page,
+        part,
+        body,
+      );
+    this.#sql.exec("delete from pages where page = ? and part >= ?", page, parts.length);
+  }
+
+  addOutgoing(body: Uint8Array): void {
+    this.#sql.exec("insert into outbox (body) values (?)", body);
+  }
+
+  get outgoing(): number {
+    return this.#sql.exec<{ waiting: number }>("select count(*) as waiting from outbox").one().waiting;
+  }
+
+  /** The oldest that waits. */
+  firstOutgoing(): { seq: number; body: Uint8Array } | undefined {
+    const row = this.#sql
+      .exec<{ seq: number; body: ArrayBuffer }>("select seq, body from outbox order by seq limit 1")
+      .toArray()[0];
+    return row === undefined ? undefined : { seq: row.seq, body: new Uint8Array(row.body) };
+  }
+
+  dropOutgoing(seq: number): void {
+    this.#sql.exec("delete from outbox where seq = ?", seq);
+  }
+}
