@@ -2,20 +2,26 @@ import { DurableObject } from "cloudflare:workers";
 import type { RuleWatch } from "../core/alerts/watch.ts";
 import type { Cursor, EventQuery } from "../core/events/query.ts";
 import type { Topic, TopicSnapshot } from "../core/live/protocol.ts";
-import type { MergeAnswer } from "../core/windows/delta-terms.ts";
+import type { Stretch } from "../core/windows/recount.ts";
 import { HOME, type SlotMap } from "../core/windows/slot-map.ts";
 import type { PatternDefinition } from "../core/patterns/definition.ts";
 import type { Definition } from "../core/windows/definition.ts";
 import { Alarm } from "./aggregator/alarm.ts";
 import { AlertFeed } from "./aggregator/alert-feed.ts";
-import { type AggregationInfo, Definitions, type DeleteResult, type PutResult } from "./aggregator/definitions.ts";
+import {
+  type AggregationInfo,
+  Definitions,
+  type DeleteResult,
+  type PutOptions,
+  type PutResult,
+} from "./aggregator/definitions.ts";
 import { appliedByObject, figuresOf, statsOf, type StatsResult } from "./aggregator/figures.ts";
 import { type ShardStanding, standingOf } from "./aggregator/introspection.ts";
 import { LateLookups } from "./aggregator/late-lookups.ts";
 import { LiveFeed, type Watch } from "./aggregator/live-feed.ts";
 import type { ApplyOptions, ApplyOutcome, IncomingMessage } from "./aggregator/messages.ts";
 import { type PastPage, type PastQuery, pastWindows } from "./aggregator/past-windows.ts";
-import { type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
+import { type HomeAnswer, type PatternInfo, Patterns, type PutPatternResult } from "./aggregator/patterns.ts";
 import { Progress } from "./aggregator/progress.ts";
 import {
   listWindows,
@@ -26,11 +32,15 @@ import {
   type WindowsQuery,
 } from "./aggregator/read-windows.ts";
 import { Sealing } from "./aggregator/sealing.ts";
+import { type RebuildAnswer, Rebuilds } from "./aggregator/rebuilds.ts";
+import type { RebuildJob } from "./aggregator/rebuild-jobs.ts";
 import { Sharding, type ShardsInfo } from "./aggregator/sharding.ts";
 import { Shard } from "./aggregator/shard.ts";
 import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
+import { cutOf, type LogPlace, type ShardCut } from "./aggregator/store-cut.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
+import type { PatternNews } from "./patterns/messages.ts";
 import { windowAggregator } from "./remote.ts";
 import { latestEvents, type ShardTail, type TailReader, tailOf } from "./aggregator/tail.ts";
 
@@ -50,6 +60,7 @@ export class WindowAggregator extends DurableObject<Env> {
   readonly #silence: Silence;
   readonly #late: LateLookups;
   readonly #sealing: Sealing;
+  readonly #rebuilds: Rebuilds;
   readonly #patterns: Patterns;
   readonly #shipping: Shipping;
   readonly #sharding: Sharding<Uint8Array>;
@@ -77,6 +88,20 @@ export class WindowAggregator extends DurableObject<Env> {
         this.#alerts.forget(aggregation.plan.definition.name);
       },
       onPlanned: () => this.#alerts.keepTime(),
+      onMade: (aggregation, isBackfill) => this.#rebuilds.fill(aggregation, isBackfill),
+      isFilling: (aggregation) => this.#rebuilds.isFilling(aggregation),
+    });
+    this.#rebuilds = new Rebuilds(shard, {
+      ...around,
+      db: env.DB,
+      sealAll: () => this.#sealing.sealAll(),
+      shards: () => this.#sharding.others,
+      cutShard: (object, places) => windowAggregator(env, around.tenant, object).cutAt(places),
+      onBackfilled: (name) => this.#definitions.past.dropAll(name),
+      onReplaced: (effect) => {
+        this.#live.noteEffects([effect]);
+        this.#live.schedule();
+      },
     });
     this.#progress = new Progress(shard.tally, {
       ...around,
@@ -85,7 +110,7 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());
     this.#sealing = new Sealing(shard, { ...around, background });
-    this.#shipping = new Shipping(shard, { ...around, background });
+    this.#shipping = new Shipping(shard, { ...around, background, merge: (delta) => this.#patterns.ship(delta) });
     this.#sharding = new Sharding<Uint8Array>(shard.tables, {
       peer: (object) => (object === around.shard ? this : windowAggregator(env, around.tenant, object)),
       applied: () => appliedByObject(shard),
@@ -158,12 +183,13 @@ export class WindowAggregator extends DurableObject<Env> {
   }
 
   /** Merges what a shard counted, if it is what comes next of that shard. Home's to do. */
-  async merge(delta: Uint8Array): Promise<MergeAnswer> {
+  async merge(delta: Uint8Array, news?: PatternNews): Promise<HomeAnswer> {
     if (!this.#shard.isHome) throw new Error("only home merges");
-    const answer = this.#shard.merge(delta, Date.now());
+    const patterns = this.#patterns.feed.hear(news);
+    const answer = patterns === null ? this.#shard.merge(delta, Date.now()) : this.#shard.standing(delta);
     this.#tellReaders();
     await this.#alarm.arm(0);
-    return answer;
+    return { ...answer, patterns };
   }
 
   /** Looks up every late event, seals the whole log and has home merge all that was counted. @throws when one of them fails */
@@ -171,6 +197,11 @@ export class WindowAggregator extends DurableObject<Env> {
     await this.#late.run();
     await this.#sealing.sealAll();
     await this.#shipping.run();
+  }
+
+  /** What of this shard's log lies before home's place in it. @throws Error when that can no longer be told */
+  cutAt(places: readonly LogPlace[]): ShardCut {
+    return cutOf(this.#shard, places);
   }
 
   /** What is remembered of the ids in these slots, for the object that takes them over. */
@@ -203,6 +234,7 @@ export class WindowAggregator extends DurableObject<Env> {
       if (this.#sharding.look()) this.#moveSlots();
     });
     await attempt("checkpoint", () => this.#shard.checkpointIfDue(now));
+    this.#rebuildNow();
     await this.#alarm.arm(MIN_ALARM_PAUSE_MS);
   }
 
@@ -217,7 +249,8 @@ export class WindowAggregator extends DurableObject<Env> {
 
   /** What an operator may want to know. */
   introspect(): ShardStanding {
-    return standingOf(this.#shard, Date.now());
+    const disabled = this.#definitions.disabled.map(({ name }) => name);
+    return standingOf(this.#shard, { disabled, rebuilds: this.#rebuilds.jobs.open }, Date.now());
   }
 
   /** What `GET /metrics` and the bench read. */
@@ -234,10 +267,24 @@ export class WindowAggregator extends DurableObject<Env> {
   }
 
   /** Makes an aggregation, or replaces one. */
-  async putAggregation(definition: Definition, mode: "create" | "replace"): Promise<PutResult> {
-    const result = this.#definitions.put(definition, mode, Date.now());
+  async putAggregation(definition: Definition, options: PutOptions): Promise<PutResult> {
+    const result = this.#definitions.put(definition, options, Date.now());
+    this.#rebuildNow();
     await this.#alarm.arm(0);
     return result;
+  }
+
+  /** Has windows be counted again from the store: those of one aggregation, or all. */
+  async requestRebuild(stretch: Stretch, aggregation: string | null): Promise<RebuildAnswer> {
+    const answer = this.#rebuilds.request(stretch, aggregation);
+    this.#rebuildNow();
+    await this.#alarm.arm(0);
+    return answer;
+  }
+
+  /** Newest first. */
+  listRebuilds(): RebuildJob[] {
+    return this.#rebuilds.jobs.list();
   }
 
   deleteAggregation(name: string): DeleteResult {
@@ -266,13 +313,15 @@ export class WindowAggregator extends DurableObject<Env> {
     return isDeleted;
   }
 
-  windows(name: string, query: WindowsQuery): WindowPage | null {
-    const aggregation = this.#shard.machine.aggregations.get(name);
+  /** @param version one that was replaced, or null for the newest */
+  windows(name: string, query: WindowsQuery, version: number | null = null): WindowPage | null {
+    const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : listWindows(aggregation, this.#shard.tables, query);
   }
 
-  queryRange(name: string, query: RangeQuery): RangeResult | null {
-    const aggregation = this.#shard.machine.aggregations.get(name);
+  /** @param version one that was replaced, or null for the newest */
+  queryRange(name: string, query: RangeQuery, version: number | null = null): RangeResult | null {
+    const aggregation = this.#definitions.find(name, version);
     return aggregation === undefined ? null : queryRange(aggregation, this.#shard.tables, query);
   }
 
@@ -366,6 +415,11 @@ export class WindowAggregator extends DurableObject<Env> {
     this.#inBackground("alerts", this.#alerts.tell());
   }
 
+  /** The alarm does not wait for it either: idle checks must go on meanwhile. */
+  #rebuildNow(): void {
+    if (this.#rebuilds.dueAt !== null) this.#inBackground("rebuild", this.#rebuilds.runIfDue());
+  }
+
   /** When each kind of work is due next. */
   #due(): (number | null)[] {
     const { checkpointDueAt } = this.#shard;
@@ -377,6 +431,7 @@ export class WindowAggregator extends DurableObject<Env> {
       this.#shipping.dueAt,
       this.#alerts.retryAt,
       this.#patterns.feed.dueAt,
+      this.#rebuilds.dueAt,
       ...this.#sharding.dueAt,
     ];
   }

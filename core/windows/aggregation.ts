@@ -5,6 +5,7 @@ import { finiteOrNull } from "./finite.ts";
 import type { Fragment } from "./fragment.ts";
 import { HoppingWindows } from "./hopping-windows.ts";
 import type { Plan, PlannedMeasure } from "./plan.ts";
+import type { Recount } from "./recount.ts";
 import { SessionWindows } from "./session-windows.ts";
 import { frameOf } from "./shape.ts";
 import type { Source } from "./sources.ts";
@@ -50,11 +51,12 @@ export class Aggregation {
   readonly id: number;
   readonly version: number;
   readonly plan: Plan;
-  readonly partialBefore: number;
   readonly duplicatesBefore: number;
   readonly windows: WindowSet;
   lateEvents: number;
   filterErrors: number;
+  /** What counts its events again, and must have those too that come meanwhile. */
+  recount: Recount | undefined;
   /** True while somebody waits to hear that a window passed without events: then its end is worth an idle check too. */
   keepsTime = false;
 
@@ -63,7 +65,6 @@ export class Aggregation {
     this.id = state.id;
     this.version = state.version;
     this.plan = plan;
-    this.partialBefore = state.partialBefore ?? -Infinity;
     this.duplicatesBefore = state.duplicatesBefore;
     this.lateEvents = state.lateEvents;
     this.filterErrors = state.filterErrors;
@@ -72,10 +73,15 @@ export class Aggregation {
       windowsOf({
         plan,
         watermark: state.watermark ?? -Infinity,
-        partialBefore: this.partialBefore,
+        partialBefore: state.partialBefore ?? -Infinity,
         load: (key) => load(state.id, key),
         state: state.windows,
       });
+  }
+
+  /** Windows that start before this may lack events from before the aggregation existed. */
+  get partialBefore(): number {
+    return this.windows.partialBefore;
   }
 
   /** W: no more events with timestamp < W are expected. −Infinity before the first event. */
@@ -85,6 +91,7 @@ export class Aggregation {
 
   /** Folds the view's rows in. Windows already closed before have their revision raised, once per call. */
   apply(view: BatchView): Change {
+    this.recount?.fold(view.batch, view.rows);
     const grouping = view.group(this.plan.filter, this.plan.groupPaths);
     const { rows, errors } = grouping.selection;
     this.filterErrors += errors;
@@ -100,7 +107,10 @@ export class Aggregation {
   absorb({ fragments, lateEvents, filterErrors }: Part): Change {
     this.lateEvents += lateEvents;
     this.filterErrors += filterErrors;
-    for (const fragment of fragments) this.windows.absorb(fragment);
+    for (const fragment of fragments) {
+      this.recount?.absorb(fragment);
+      this.windows.absorb(fragment);
+    }
     return this.windows.settle();
   }
 

@@ -40,6 +40,11 @@ export class BatchView {
     this.#all = { rows, errors: 0 };
   }
 
+  /** All rows that are looked at. */
+  get rows(): Uint32Array {
+    return this.#all.rows;
+  }
+
   select(filter: Expression | undefined): Selection {
     if (filter === undefined) return this.#all;
     let selection = this.#selections.get(filter.source);

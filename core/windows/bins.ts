@@ -1,6 +1,7 @@
 import type { Grouping } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
+import type { Plan } from "./plan.ts";
 import { type DirtyRecord, keysBetween, type StoredKeys, type WindowContext } from "./window-set.ts";
 import {
   decodeWindow,
@@ -8,8 +9,10 @@ import {
   type GroupState,
   groupBytes,
   groupOf,
+  isSameGroup,
   mergeGroup,
   OVERFLOW_KEY,
+  showsSame,
   type WindowState,
 } from "./window-state.ts";
 
@@ -18,6 +21,14 @@ const MAX_READ_BINS = 1000;
 /** … and up to this many encoded bytes; in memory they take a few times that. */
 const MAX_READ_BYTES = 4_000_000;
 
+/** What a recount found of a bin. */
+export interface ReplacedBin {
+  readonly bin: WindowState;
+  /** Before. */
+  readonly hadEvents: boolean;
+  readonly showsSame: boolean;
+}
+
 /** Stretches of time that tile the time line, each with its groups: tumbling windows, or slices of hopping ones. */
 export class Bins {
   /** In memory, by start. */
@@ -25,6 +36,7 @@ export class Bins {
   readonly #context: WindowContext;
   readonly #frame: Frame;
   readonly #isCounted: (start: number) => boolean;
+  partialBefore: number;
   /** Lately read from storage and not held; null when there was none. */
   readonly #read = new Map<number, WindowState | null>();
   #readBytes = 0;
@@ -35,6 +47,7 @@ export class Bins {
     this.#context = context;
     this.#frame = frame;
     this.#isCounted = isCounted;
+    this.partialBefore = context.partialBefore;
     for (const key of context.state?.open ?? []) this.hold(key);
   }
 
@@ -66,6 +79,43 @@ export class Bins {
   absorb({ first, group }: Fragment): void {
     const bin = this.#touch(this.#frame.startOf(first));
     if (bin !== undefined) mergeGroup(groupOf(bin.groups, group.key, this.#context.plan), group);
+  }
+
+  /** Has bins that start in [from, to) hold what the fragments say. @returns those that are not as before */
+  replace(from: number, to: number, fragments: Iterable<Fragment>, stored: StoredKeys): ReplacedBin[] {
+    const fresh = new Map<number, GroupState[]>();
+    for (const { first, group } of fragments) {
+      const groups = fresh.get(first);
+      if (groups === undefined) fresh.set(first, [group]);
+      else groups.push(group);
+    }
+    const replaced: ReplacedBin[] = [];
+    for (const start of keysBetween(from, to, stored, [...this.resident.keys(), ...fresh.keys()])) {
+      const known = this.get(start);
+      const old = known?.groups ?? new Map<string, GroupState>();
+      const groups = limited(fresh.get(start) ?? [], old, this.#context.plan);
+      const isSame = isAlike(old, groups, isSameGroup);
+      if (isSame && known?.partial !== true) continue;
+      const bin = this.hold(start);
+      const spanMs = bin.end - bin.start;
+      replaced.push({
+        bin,
+        hadEvents: old.size > 0,
+        showsSame: isSame || isAlike(old, groups, (a, b) => showsSame(a, b, spanMs)),
+      });
+      if (!isSame) bin.groups = groups;
+      bin.partial = false;
+      bin.dirty = true;
+    }
+    return replaced;
+  }
+
+  /** Bins that start at or after `at` lack nothing from now on. */
+  completeFrom(at: number): void {
+    this.partialBefore = Math.min(this.partialBefore, at);
+    for (const bin of this.resident.values()) bin.partial &&= bin.start < this.partialBefore;
+    this.#read.clear();
+    this.#readBytes = 0;
   }
 
   /** Bins that `cellsOf` or `absorb` changed since the last call, and whether they had events before it. */
@@ -102,7 +152,7 @@ export class Bins {
         session: null,
         closed: false,
         revision: 0,
-        partial: start < this.#context.partialBefore,
+        partial: start < this.partialBefore,
         groups: new Map(),
         dirty: true,
         storedBytes: 0,
@@ -154,6 +204,34 @@ export class Bins {
   #load(start: number): WindowState | undefined {
     const parts = this.#context.load(start);
     if (parts === undefined) return undefined;
-    return decodeWindow(start, this.#frame.endOf(start), parts, this.#context.plan.measures);
+    const bin = decodeWindow(start, this.#frame.endOf(start), parts, this.#context.plan.measures);
+    bin.partial &&= start < this.partialBefore;
+    return bin;
   }
+}
+
+/** Groups as a bin may hold them: if they are too many, those that had their place keep it. */
+function limited(
+  fresh: readonly GroupState[],
+  old: ReadonlyMap<string, GroupState>,
+  plan: Plan,
+): Map<string, GroupState> {
+  const groups = new Map<string, GroupState>();
+  const isOverfull = fresh.length > plan.maxGroups;
+  const ordered = isOverfull ? [...fresh].sort((a, b) => Number(old.has(b.key)) - Number(old.has(a.key))) : fresh;
+  for (const group of ordered) mergeGroup(groupOf(groups, group.key, plan), group);
+  return groups;
+}
+
+function isAlike(
+  a: ReadonlyMap<string, GroupState>,
+  b: ReadonlyMap<string, GroupState>,
+  isEqual: (a: GroupState, b: GroupState) => boolean,
+): boolean {
+  if (a.size !== b.size) return false;
+  for (const group of a.values()) {
+    const other = b.get(group.key);
+    if (other === undefined || !isEqual(group, other)) return false;
+  }
+  return true;
 }

@@ -70,6 +70,27 @@ export class HoppingWindows implements WindowSet {
     return { touched: [...starts].sort((a, b) => a - b).map((start) => this.#view(start)), gone: [] };
   }
 
+  replace(from: number, to: number, fragments: Iterable<Fragment>, stored: StoredKeys): Change {
+    const replaced = this.#slices.replace(from, to, fragments, stored);
+    const changed = replaced.filter(({ showsSame }) => !showsSame);
+    const starts = new Set<number>();
+    for (const { bin } of changed) {
+      this.#noteOpen(bin.start);
+      for (const start of this.#windowsOver(bin.start)) starts.add(start);
+    }
+    this.#revise(starts, new Map(changed.map(({ bin, hadEvents }) => [bin, hadEvents])));
+    return { touched: [...starts].sort((a, b) => a - b).map((start) => this.#view(start)), gone: [] };
+  }
+
+  get partialBefore(): number {
+    return this.#slices.partialBefore;
+  }
+
+  completeFrom(at: number): void {
+    this.#slices.completeFrom(at);
+    for (const start of this.#open.keys()) this.#open.set(start, this.#newView(start));
+  }
+
   advance(watermark: number): WindowView[] {
     this.watermark = watermark;
     const closing = [...this.#open.values()].filter(({ end }) => end <= watermark).sort(byEnd);
@@ -158,7 +179,7 @@ export class HoppingWindows implements WindowSet {
 
   /** Raises the revision of closed windows that had events before; the others are closed for the first time. */
   #revise(starts: Iterable<number>, touched: ReadonlyMap<WindowState, boolean>): void {
-    const before = new Map([...touched].map(([slice, hadEvents]) => [slice.start, hadEvents]));
+    const before = new Map(Array.from(touched, ([slice, hadEvents]) => [slice.start, hadEvents]));
     const hadEvents = (slice: number): boolean => {
       let known = before.get(slice);
       if (known === undefined) {
@@ -206,7 +227,11 @@ export class HoppingWindows implements WindowSet {
   }
 
   #view(start: number): WindowView {
-    return this.#open.get(start) ?? new HoppingWindow(start, this.#shape.sizeMs, this, this.#context.partialBefore);
+    return this.#open.get(start) ?? this.#newView(start);
+  }
+
+  #newView(start: number): WindowView {
+    return new HoppingWindow(start, this.#shape.sizeMs, this, this.partialBefore);
   }
 
   /** What a window that begins at `start` holds now, merged. */

@@ -35,12 +35,14 @@ export class SessionPages {
   levels: number;
   readonly #context: WindowContext;
   readonly #gapMs: number;
+  #partialBefore: number;
   #watermark: number;
 
   constructor(context: WindowContext, gapMs: number) {
     this.#context = context;
     this.#gapMs = gapMs;
     this.#watermark = context.watermark;
+    this.#partialBefore = context.partialBefore;
     this.levels = context.state?.levels ?? 1;
     for (const key of context.state?.open ?? []) this.#hold(Math.floor(key / LEVEL_KEYS), key % LEVEL_KEYS);
   }
@@ -133,6 +135,11 @@ export class SessionPages {
     }
   }
 
+  completeFrom(at: number): void {
+    this.#partialBefore = at;
+    for (const session of this.inMemory()) session.partial = session.start < at;
+  }
+
   *inMemory(): IterableIterator<Session> {
     for (const page of this.resident.values()) yield* sessionsOn(page);
   }
@@ -217,7 +224,7 @@ export class SessionPages {
     const page = this.#emptyPage(level, start);
     for (const session of decodeSessions(parts, start, this.#gapMs, this.plan)) {
       session.closed = session.end <= this.#watermark;
-      session.partial = session.start < this.#context.partialBefore;
+      session.partial = session.start < this.#partialBefore;
       const ofGroup = page.sessions.get(session.session);
       if (ofGroup === undefined) page.sessions.set(session.session, [session]);
       else ofGroup.push(session);

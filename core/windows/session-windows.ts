@@ -14,7 +14,15 @@ import {
   type WindowSetState,
   type WindowSizes,
 } from "./window-set.ts";
-import { emptyGroup, groupBytes, type GroupState, mergeGroup, OVERFLOW_KEY } from "./window-state.ts";
+import {
+  copyGroup,
+  emptyGroup,
+  groupBytes,
+  type GroupState,
+  isSameGroup,
+  mergeGroup,
+  OVERFLOW_KEY,
+} from "./window-state.ts";
 
 /**
  * Runs of a group's events, each less than a gap from the next.
@@ -27,13 +35,13 @@ export class SessionWindows implements WindowSet {
   watermark: number;
   readonly #pages: SessionPages;
   readonly #gapMs: number;
-  readonly #partialBefore: number;
+  partialBefore: number;
   readonly #touched = new Set<Session>();
 
   constructor(context: WindowContext, gapMs: number) {
     this.watermark = context.watermark;
     this.#gapMs = gapMs;
-    this.#partialBefore = context.partialBefore;
+    this.partialBefore = context.partialBefore;
     this.#pages = new SessionPages(context, gapMs);
   }
 
@@ -66,7 +74,7 @@ export class SessionWindows implements WindowSet {
       const { starts, wasClosed } = session.before ?? { starts: [], wasClosed: false };
       if (wasClosed) session.revision++;
       session.closed = session.end <= this.watermark;
-      session.partial = session.start < this.#partialBefore;
+      session.partial = session.start < this.partialBefore;
       session.before = undefined;
       const page = this.#pages.pageOf(session);
       page.dirty = true;
@@ -75,6 +83,30 @@ export class SessionWindows implements WindowSet {
     }
     this.#touched.clear();
     return { touched, gone };
+  }
+
+  replace(from: number, to: number, fragments: Iterable<Fragment>, stored: StoredKeys): Change {
+    const named = [...this.list(from, to, stored)].map(({ session, first, last }) => ({ session, first, last }));
+    const known = ({ session, first, last }: (typeof named)[number]): Session[] =>
+      this.#pages.near(session, first, last);
+    const left = new Set(named.flatMap((session) => known(session).filter(({ first }) => first === session.first)));
+    const touched: Session[] = [];
+    const gone: WindowName[] = [];
+    for (const { first, last, group } of fragments) {
+      const old = this.#pages.near(group.key, first, last);
+      for (const session of old) left.delete(session);
+      if (this.#isAsBefore(old, first, last, group)) continue;
+      touched.push(this.#put(first, last, group, old));
+      gone.push(...namesOf(old.filter((session) => session.first !== first)));
+    }
+    for (const session of left) this.#pages.remove(session);
+    gone.push(...namesOf(left));
+    return { touched, gone };
+  }
+
+  completeFrom(at: number): void {
+    this.partialBefore = Math.min(this.partialBefore, at);
+    this.#pages.completeFrom(this.partialBefore);
   }
 
   advance(watermark: number): Session[] {
@@ -175,6 +207,24 @@ export class SessionWindows implements WindowSet {
     return session;
   }
 
+  #isAsBefore(old: readonly Session[], first: number, last: number, group: GroupState): boolean {
+    const [session] = old;
+    if (session === undefined || old.length > 1 || session.first !== first || session.last !== last) return false;
+    return isSameGroup(session.group, group);
+  }
+
+  /** A session in place of others of its group. */
+  #put(first: number, last: number, group: GroupState, old: readonly Session[]): Session {
+    const isRevised = old.some(({ closed }) => closed);
+    const revision = Math.max(0, ...old.map((session) => session.revision)) + (isRevised ? 1 : 0);
+    for (const session of old) this.#pages.remove(session);
+    const session = new Session(copyGroup(group, this.#pages.plan), this.#gapMs, first, last, revision);
+    session.closed = session.end <= this.watermark;
+    session.partial = session.start < this.partialBefore;
+    this.#pages.add(session);
+    return session;
+  }
+
   #create(key: string, first: number, last: number): Session {
     const { plan } = this.#pages;
     const page = this.#pages.pageOf({ first, last });
@@ -205,6 +255,10 @@ export class SessionWindows implements WindowSet {
     session.before ??= { starts: [session.start], wasClosed: session.closed };
     this.#touched.add(session);
   }
+}
+
+function namesOf(sessions: Iterable<Session>): WindowName[] {
+  return Array.from(sessions, ({ start, session }) => ({ start, session }));
 }
 
 /** The session that this one is part of by now. */

@@ -44,6 +44,32 @@ export function frameOf(shape: Extract<WindowShape, { type: "tumbling" | "calend
     : new FixedFrame(shape.sizeMs, shape.offsetMs);
 }
 
+/** The stretches that states are kept by: windows, or slices of hopping ones; null for sessions. */
+export function binsOf(shape: WindowShape): Frame | null {
+  switch (shape.type) {
+    case "tumbling":
+    case "calendar":
+      return frameOf(shape);
+    case "hopping":
+      return new FixedFrame(shape.sliceMs, shape.offsetMs % shape.sliceMs);
+    case "session":
+      return null;
+  }
+}
+
+/** No window that ends after `watermark` holds an event from before this. */
+export function earliestOfOpen(shape: WindowShape, watermark: number): number {
+  switch (shape.type) {
+    case "tumbling":
+    case "calendar":
+      return frameOf(shape).startOf(watermark);
+    case "hopping":
+      return new FixedFrame(shape.slideMs, shape.offsetMs).startOf(watermark - shape.sizeMs) + shape.slideMs;
+    case "session":
+      return watermark - shape.gapMs;
+  }
+}
+
 export function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }

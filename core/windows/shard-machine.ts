@@ -216,16 +216,13 @@ export class ShardMachine {
   }
 
   #freshState(id: number, version: number): AggregationState {
-    let newest: number | null = null;
-    for (const source of this.sources)
-      if (source.newest !== -Infinity) newest = Math.max(newest ?? -Infinity, source.newest);
     return {
       id,
       version,
       watermark: null,
       lateEvents: 0,
       filterErrors: 0,
-      partialBefore: newest === null ? null : newest + 1,
+      partialBefore: finiteOrNull(this.stats.newest + 1),
       duplicatesBefore: this.allDuplicates,
     };
   }

@@ -33,6 +33,16 @@ export class StoreStats {
     this.#newest = state.newest ?? -Infinity;
   }
 
+  /** Epoch ms; Infinity when there is no event. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+
+  /** Epoch ms; −Infinity when there is no event. */
+  get newest(): number {
+    return this.#newest;
+  }
+
   get total(): number {
     return this.#total;
   }

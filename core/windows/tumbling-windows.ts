@@ -47,6 +47,23 @@ export class TumblingWindows implements WindowSet {
     return { touched, gone: [] };
   }
 
+  replace(from: number, to: number, fragments: Iterable<Fragment>, stored: StoredKeys): Change {
+    const replaced = this.#bins.replace(from, to, fragments, stored);
+    for (const { bin, showsSame } of replaced) {
+      if (bin.closed && !showsSame) bin.revision++;
+      bin.closed ||= bin.end <= this.watermark;
+    }
+    return { touched: replaced.map(({ bin }) => bin), gone: [] };
+  }
+
+  get partialBefore(): number {
+    return this.#bins.partialBefore;
+  }
+
+  completeFrom(at: number): void {
+    this.#bins.completeFrom(at);
+  }
+
   advance(watermark: number): WindowState[] {
     this.watermark = watermark;
     const closing: WindowState[] = [];

@@ -96,6 +96,8 @@ export interface WindowContext {
 /** The windows of one aggregation: where events go, when windows close, what is kept of them. Three kinds: tumbling, hopping, sessions. */
 export interface WindowSet {
   readonly watermark: number;
+  /** Windows that start before this may lack events from before the aggregation existed. */
+  readonly partialBefore: number;
 
   /** The state that each selected row adds to, undefined where it lies in no window. Follow it by `settle` once the rows are added. */
   cellsOf(timestamps: Float64Array, grouping: Grouping): readonly (GroupState | undefined)[];
@@ -103,6 +105,14 @@ export interface WindowSet {
   absorb(fragment: Fragment): void;
   /** Ends a call: revisions are raised, once per window. */
   settle(): Change;
+  /**
+   * Has what lies in [from, to) be what the fragments say: bins that start there, sessions that start there or that a fragment meets.
+   * Windows whose values differ from before are revised if they had closed; what is the same as before is left alone.
+   * @param fragments bins in [from, to), or sessions that start there or reach over `from`, each whole. Their states stay the giver's
+   */
+  replace(from: number, to: number, fragments: Iterable<Fragment>, stored: StoredKeys): Change;
+  /** Windows that start at or after this are complete from now on, because what they lacked was filled in. */
+  completeFrom(at: number): void;
   /** Moves the watermark. @returns windows that closed, by end and start */
   advance(watermark: number): readonly WindowView[];
 

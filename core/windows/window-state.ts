@@ -29,6 +29,26 @@ export function mergeGroup(into: GroupState, from: GroupState): void {
   for (const [m, accumulator] of from.accumulators.entries()) into.accumulators[m]?.merge(accumulator);
 }
 
+/** A group of its own with the same state. */
+export function copyGroup(group: GroupState, plan: Plan): GroupState {
+  const copy = emptyGroup(group.key, plan);
+  mergeGroup(copy, group);
+  return copy;
+}
+
+/** True when both hold the same, bit by bit. */
+export function isSameGroup(a: GroupState, b: GroupState): boolean {
+  const [ours, theirs] = [encodeGroup(a), encodeGroup(b)];
+  return ours.length === theirs.length && ours.every((byte, k) => byte === theirs[k]);
+}
+
+/** True when both show the same values. @param spanMs what rates are over */
+export function showsSame(a: GroupState, b: GroupState, spanMs: number): boolean {
+  return a.accumulators.every(
+    (state, m) => JSON.stringify(state.result(spanMs)) === JSON.stringify(b.accumulators[m]?.result(spanMs)),
+  );
+}
+
 /** A map's entry, the group's object and its list. */
 const GROUP_BYTES = 120;
 
@@ -46,8 +66,8 @@ export interface WindowState {
   /** 0 until the first close and at it; one more each time late events changed it afterwards. */
   revision: number;
   /** True while events from before the aggregation existed may be missing. */
-  readonly partial: boolean;
-  readonly groups: Map<string, GroupState>;
+  partial: boolean;
+  groups: Map<string, GroupState>;
   /** True when it differs from its checkpoint. */
   dirty: boolean;
   /** Encoded size at the last checkpoint or load; 0 before. */
@@ -78,16 +98,20 @@ export function encodeWindow(window: WindowState): Uint8Array[] {
     bytes = 0;
   };
   for (const group of window.groups.values()) {
-    const writer = new ByteWriter();
-    writer.string(group.key);
-    for (const accumulator of group.accumulators) accumulator.encode(writer);
-    const encoded = writer.toUint8Array();
+    const encoded = encodeGroup(group);
     if (bytes + encoded.length > MAX_PART_BYTES && groups.length > 0) flush();
     groups.push(encoded);
     bytes += encoded.length;
   }
   flush();
   return parts;
+}
+
+function encodeGroup({ key, accumulators }: GroupState): Uint8Array {
+  const writer = new ByteWriter();
+  writer.string(key);
+  for (const accumulator of accumulators) accumulator.encode(writer);
+  return writer.toUint8Array();
 }
 
 /** @throws CorruptStateError when a part was not written by `encodeWindow` for these measures */

@@ -38,10 +38,18 @@ export interface ShardStanding {
   /** In memory. */
   readonly stateBytes: { readonly windows: number; readonly ids: number; readonly log: number };
   readonly databaseBytes: number;
+  /** Aggregations that do not count, because their stored definitions no longer compile. */
+  readonly disabled: readonly string[];
+  /** Rebuilds that wait or run. */
+  readonly rebuilds: number;
 }
 
 /** Everything an operator may want to know of a shard at this moment. */
-export function standingOf(shard: Shard, now: number): ShardStanding {
+export function standingOf(
+  shard: Shard,
+  { disabled, rebuilds }: Pick<ShardStanding, "disabled" | "rebuilds">,
+  now: number,
+): ShardStanding {
   const { owner, machine, log, late, tables } = shard;
   const aggregations = [...machine.aggregations.values()].map((aggregation) => standing(shard, aggregation, now));
   const { memory } = machine.deduplicator;
@@ -67,6 +75,8 @@ export function standingOf(shard: Shard, now: number): ShardStanding {
       log: log.cachedBytes,
     },
     databaseBytes: tables.databaseBytes,
+    disabled,
+    rebuilds,
   };
 }
 

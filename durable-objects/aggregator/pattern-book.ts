@@ -1,6 +1,7 @@
 import { matchesAlike, MAX_PATTERNS, type PatternDefinition, patternSchema } from "../../core/patterns/definition.ts";
 import { type PatternPlan, planPattern, type StoredPattern } from "../../core/patterns/plan.ts";
 import type { PlanProblem } from "../../core/windows/plan.ts";
+import type { PatternTerms } from "../patterns/messages.ts";
 import type { ShardTables } from "./tables.ts";
 
 export type PatternRefusal =
@@ -82,6 +83,13 @@ export class PatternBook {
     this.#change(
       known === undefined ? [...this.#patterns, pattern] : this.#patterns.with(this.#patterns.indexOf(known), pattern),
     );
+  }
+
+  /** Takes over home's definitions; a shard's to do, as part of a change. @param lastEntry what is new here sees what comes after it */
+  learn({ epoch, patterns }: PatternTerms, lastEntry: number): void {
+    const sinceOf = (id: number): number => this.#patterns.find((known) => known.id === id)?.since ?? lastEntry;
+    this.#epoch = epoch - 1;
+    this.#change(patterns.map((pattern) => bookedOrThrow({ ...pattern, since: sinceOf(pattern.id) })));
   }
 
   /** Part of a change. */

@@ -2,7 +2,7 @@ import type { EventBatch } from "../../core/events/event-batch.ts";
 import type { FeedCounts } from "../../core/patterns/forward.ts";
 import { finiteOrNull } from "../../core/windows/finite.ts";
 import { advanceWatermark, type Waiting } from "../../core/windows/watermark.ts";
-import type { KeeperAnswer, KeeperCall } from "../patterns/messages.ts";
+import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms, Wants } from "../patterns/messages.ts";
 import type { BookedPattern, PatternBook } from "./pattern-book.ts";
 import { type Chunk, countsIn, PatternQueue } from "./pattern-queue.ts";
 import type { Shard } from "./shard.ts";
@@ -29,13 +29,15 @@ interface Saved {
   readonly watermarks: readonly (readonly [patternId: number, at: number | null])[];
   readonly counts: readonly (readonly [patternId: number, counts: FeedCounts])[];
   readonly skippedEntries: number;
+  readonly shards?: readonly (readonly [shard: number, counts: PatternNews["counts"]])[];
 }
 
 /**
  * Forwards events that patterns wait for to their keepers, from the log, and tells them the watermark.
  *
  * The log is the outbox: an entry stays until it is forwarded, and after a restart everything since the last checkpoint is told again,
- * which keepers know by its number. A watermark is told only with, or after, everything that was counted before it was computed.
+ * which keepers know by its number. Home alone tells watermarks, and only with, or after, everything that was counted before: a shard
+ * forwards what a delta holds before it ships it.
  */
 export class PatternFeed {
   readonly #shard: Shard;
@@ -50,6 +52,10 @@ export class PatternFeed {
   readonly #wants = new Map<number, ReadonlyMap<number, number>>();
   /** By keeper: the definitions it has heard. */
   readonly #toldEpoch = new Map<number, number>();
+  /** At home: what shards counted, by shard. */
+  readonly #ofShards: Map<number, PatternNews["counts"]>;
+  /** At a shard: what keepers said that home has not heard. */
+  readonly #unheard = new Map<number, Wants>();
   #skippedEntries: number;
   #running: Promise<void> | undefined;
   #isScheduled = false;
@@ -67,6 +73,7 @@ export class PatternFeed {
     this.#queue = new PatternQueue(shard.tables, this.isIdle ? lastEntry : (saved?.forwarded ?? lastEntry), lastEntry);
     this.#watermarks = new Map((saved?.watermarks ?? []).map(([id, at]) => [id, at ?? -Infinity]));
     this.#counts = new Map(saved?.counts);
+    this.#ofShards = new Map(saved?.shards);
     this.#skippedEntries = saved?.skippedEntries ?? 0;
   }
 
@@ -91,7 +98,8 @@ export class PatternFeed {
 
   /** Epoch ms by which to run, or null. */
   get dueAt(): number | null {
-    if (this.isIdle || !this.#isBehind()) return null;
+    // A shard is woken to ship, and forwards before it does.
+    if (!this.#shard.isHome || this.isIdle || !this.#isBehind()) return null;
     const now = this.#deps.now();
     return this.#retryAt > now ? this.#retryAt : now + SAFETY_MS;
   }
@@ -127,11 +135,18 @@ export class PatternFeed {
   }
 
   countsOf(patternId: number): FeedCounts {
-    return this.#counts.get(patternId) ?? { filterErrors: 0, unkeyed: 0 };
+    const sum = { filterErrors: 0, unkeyed: 0, ...this.#counts.get(patternId) };
+    for (const counts of this.#ofShards.values()) {
+      const [, more] = counts.find(([id]) => id === patternId) ?? [];
+      sum.filterErrors += more?.filterErrors ?? 0;
+      sum.unkeyed += more?.unkeyed ?? 0;
+    }
+    return sum;
   }
 
   /** Patterns that an idle check could bring to a decision. */
   *waiting(): IterableIterator<Waiting> {
+    if (!this.#shard.isHome) return;
     for (const pattern of this.#book.patterns) {
       const closesAt = this.#wantedBy(pattern.id);
       const watermark = this.#advanced(pattern);
@@ -141,7 +156,7 @@ export class PatternFeed {
 
   /** Arranges for a run if there may be something to tell. */
   schedule(): void {
-    if (this.#isScheduled || this.isIdle || !this.#isBehind()) return;
+    if (!this.#shard.isHome || this.#isScheduled || this.isIdle || !this.#isBehind()) return;
     this.#isScheduled = true;
     const wait = Math.max(0, this.#toldAt + TELL_EVERY_MS - this.#deps.now());
     this.#deps.later(() => {
@@ -161,6 +176,44 @@ export class PatternFeed {
     await this.#running;
   }
 
+  /** A shard's, before it ships: forwards everything that was counted by now. @throws when a keeper cannot be told */
+  async forward(): Promise<void> {
+    const target = this.#shard.log.lastEntry;
+    while (!this.isIdle && this.#queue.isBehind && this.#queue.forwarded < target) {
+      if (this.#deps.now() < this.#retryAt) throw new Error("keepers could not be told just now");
+      await this.run();
+    }
+  }
+
+  /** A shard's, to be shipped with what was forwarded. */
+  news(): PatternNews {
+    const { epoch, patterns } = this.#book;
+    const counts = patterns.map(({ id }) => [id, { ...countsIn(this.#counts, id) }] as const);
+    return { shard: this.#shard.owner.shard, epoch, wants: [...this.#unheard], counts };
+  }
+
+  /** Home has heard these. */
+  heard({ wants }: PatternNews): void {
+    for (const [keeper, told] of wants) if (this.#unheard.get(keeper) === told) this.#unheard.delete(keeper);
+  }
+
+  /** Home has other definitions. A shard's, as part of a change. @param mergedEntry the newest entry that home has merged all of */
+  learn(terms: PatternTerms, mergedEntry: number): void {
+    this.#book.learn(terms, mergedEntry);
+    this.#queue.rewind(mergedEntry, this.#shard.log.lastEntry);
+  }
+
+  /** Home's, before it merges. @returns the definitions, when the shard has others: then it must not be merged */
+  hear(news: PatternNews | undefined): PatternTerms | null {
+    const { epoch, stored } = this.#book;
+    if (news !== undefined && news.wants.length > 0) {
+      this.#enlist(news.wants.map(([keeper]) => keeper));
+      for (const [keeper, wants] of news.wants) this.#noteWants(keeper, wants);
+    }
+    if (news !== undefined && news.counts.length > 0) this.#ofShards.set(news.shard, news.counts);
+    return (news?.epoch ?? 0) === epoch ? null : { epoch, patterns: stored };
+  }
+
   async #run(): Promise<void> {
     // What comes meanwhile is left to the next run, so that it is not one call for each commit.
     const target = this.#shard.log.lastEntry;
@@ -168,7 +221,8 @@ export class PatternFeed {
       const { lastEntry } = this.#shard.log;
       const chunk = this.#queue.next(this.#book.patterns, lastEntry);
       // Nothing was awaited since the end of the log was looked at: these watermarks are of just that moment.
-      const watermarks = chunk.through >= lastEntry ? this.#advance() : [];
+      const isWhole = this.#shard.isHome && chunk.through >= lastEntry;
+      const watermarks = isWhole ? this.#advance() : [];
       try {
         await this.#tellAll(chunk, watermarks);
       } catch (error) {
@@ -196,8 +250,8 @@ export class PatternFeed {
   }
 
   async #tellAll({ byKeeper, through }: Chunk, watermarks: readonly (readonly [number, number])[]): Promise<void> {
-    this.#enlist(byKeeper.keys());
-    const calls = [...this.#keepers].map(async (keeper) => {
+    if (this.#shard.isHome) this.#enlist(byKeeper.keys());
+    const calls = [...(this.#shard.isHome ? this.#keepers : byKeeper.keys())].map(async (keeper) => {
       const runs = byKeeper.get(keeper) ?? [];
       if (runs.length > 0 || this.#mustHear(keeper, watermarks)) await this.#tell(keeper, runs, watermarks);
     });
@@ -222,10 +276,20 @@ export class PatternFeed {
     }
     this.#toldEpoch.set(keeper, epoch);
     this.#wants.set(keeper, new Map(answer.wants));
+    if (!this.#shard.isHome) this.#unheard.set(keeper, answer.wants);
+  }
+
+  /** What a shard heard may be older than what is known here: the earlier of the two is never wrong, only asked for too early. */
+  #noteWants(keeper: number, wants: Wants): void {
+    const known = this.#wants.get(keeper);
+    if (known === undefined) return;
+    const least = new Map(known);
+    for (const [id, at] of wants) least.set(id, Math.min(at, known.get(id) ?? Infinity));
+    this.#wants.set(keeper, least);
   }
 
   #isBehind(): boolean {
-    if (this.#queue.isBehind) return true;
+    if (this.#queue.isBehind || !this.#shard.isHome) return this.#queue.isBehind;
     const watermarks = this.#book.patterns.map((pattern) => [pattern.id, this.#advanced(pattern)] as const);
     return [...this.#keepers].some((keeper) => this.#mustHear(keeper, watermarks));
   }
@@ -268,6 +332,7 @@ export class PatternFeed {
       watermarks: [...this.#watermarks].filter(([id]) => ids.has(id)).map(([id, at]) => [id, finiteOrNull(at)]),
       counts: [...this.#counts].filter(([id]) => ids.has(id)),
       skippedEntries: this.#skippedEntries,
+      shards: [...this.#ofShards],
     };
     this.#shard.tables.writeMeta("pattern_feed", saved);
   }

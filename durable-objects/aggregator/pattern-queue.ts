@@ -74,6 +74,12 @@ export class PatternQueue {
     if (this.#rows > MAX_QUEUED_ROWS) this.#leaveToLog(lastEntry);
   }
 
+  /** Everything after this entry is to be forwarded anew, though some of it was. @param lastEntry of the log */
+  rewind(entry: number, lastEntry: number): void {
+    this.#forwarded = Math.min(this.#forwarded, entry);
+    this.#leaveToLog(lastEntry);
+  }
+
   /** What comes first of what waits. It stays until `forwardedThrough`. @param lastEntry of the log */
   next(patterns: readonly BookedPattern[], lastEntry: number): Chunk {
     return this.#unreadThrough > this.#forwarded ? this.#read(patterns) : this.#take(lastEntry);

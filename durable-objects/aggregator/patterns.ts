@@ -1,10 +1,14 @@
 import type { PatternDefinition } from "../../core/patterns/definition.ts";
 import type { FeedCounts } from "../../core/patterns/forward.ts";
 import { finiteOrNull } from "../../core/windows/finite.ts";
-import type { KeeperStatus } from "../patterns/messages.ts";
+import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import type { KeeperStatus, PatternNews, PatternTerms } from "../patterns/messages.ts";
 import { type BookedPattern, PatternBook, type PatternRefusal } from "./pattern-book.ts";
 import { PatternFeed, type PatternFeedDeps } from "./pattern-feed.ts";
 import type { Shard } from "./shard.ts";
+
+/** Times that home's patterns may be others than a shard's, one time after the other. */
+const MAX_TRIES = 4;
 
 /** A pattern and how it stands, over all its keepers. */
 export interface PatternInfo extends FeedCounts {
@@ -20,7 +24,15 @@ export interface PatternInfo extends FeedCounts {
 
 export type PutPatternResult = { readonly ok: true; readonly pattern: PatternInfo } | PatternRefusal;
 
+/** What home answers a shard. */
+export interface HomeAnswer extends MergeAnswer {
+  /** Null when the shard has home's patterns. */
+  readonly patterns: PatternTerms | null;
+}
+
 export interface PatternsDeps extends PatternFeedDeps {
+  /** Has home merge a delta. */
+  readonly merge: (delta: Uint8Array, news: PatternNews) => Promise<HomeAnswer>;
   readonly statusOf: (keeper: number) => Promise<readonly KeeperStatus[]>;
   readonly report: (what: string, error: unknown) => void;
 }
@@ -71,6 +83,28 @@ export class Patterns {
       change();
     });
     this.feed.schedule();
+  }
+
+  /**
+   * Has home merge a delta, once everything in it is forwarded. A shard's to do.
+   * @throws when a keeper cannot be told, what home threw, or Error when its patterns change faster than they are told
+   */
+  async ship(delta: Uint8Array): Promise<MergeAnswer> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      await this.feed.forward();
+      const news = this.feed.news();
+      const { patterns, ...answer } = await this.#deps.merge(delta, news);
+      this.feed.heard(news);
+      if (patterns === null) return answer;
+      this.#shard.checkpoint(() => this.feed.learn(patterns, this.#mergedEntry(answer.cursor)));
+    }
+    throw new Error("home has other patterns each time");
+  }
+
+  /** The newest entry of the log all of whose events are before this sequence number. */
+  #mergedEntry(cursor: number): number {
+    const { tables, log } = this.#shard;
+    return (tables.entryOf(cursor) ?? log.lastEntry + 1) - 1;
   }
 
   /** All keepers', or null when one did not answer. */

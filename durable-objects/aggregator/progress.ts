@@ -15,6 +15,8 @@ export interface ProgressDeps {
   /** How the store is doing. */
   readonly store: () => Pick<ShardSigns, "storeMs" | "storeFailures">;
   readonly now: () => number;
+  readonly later: (work: () => void, delayMs: number) => void;
+  readonly report: (what: string, error: unknown) => void;
 }
 
 /** Keeps the rate controller told of how many events the shard has taken from the queue, and of how long they waited there. */
@@ -24,6 +26,7 @@ export class Progress {
   #toldAt = 0;
   #toldApplied: number;
   #oldestAgeMs = 0;
+  #isScheduled = false;
 
   constructor(tally: Tally, deps: ProgressDeps) {
     this.#tally = tally;
@@ -39,9 +42,25 @@ export class Progress {
     }
   }
 
+  /** Tells now if it is time, else a little later, so that who counts what is in flight comes to zero when all is done. */
   async tellNowAndThen(): Promise<void> {
     const isSoon = this.#tally.applied - this.#toldApplied >= TELL_AT_EVENTS || this.#oldestAgeMs >= TELL_AT_AGE_MS;
     if (this.#deps.now() >= this.#toldAt + (isSoon ? TELL_SOON_MS : TELL_EVERY_MS)) await this.tell();
+    else this.#tellLater();
+  }
+
+  /** Only a convenience: should the object vanish meanwhile, the next idle check tells. */
+  #tellLater(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#deps.later(
+      () => {
+        this.#isScheduled = false;
+        if (this.#tally.applied === this.#toldApplied) return;
+        this.tell().catch((error: unknown) => this.#deps.report("progress", error));
+      },
+      this.#toldAt + TELL_EVERY_MS - this.#deps.now(),
+    );
   }
 
   async tell(): Promise<void> {

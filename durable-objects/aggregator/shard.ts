@@ -187,6 +187,11 @@ export class Shard {
     return this.machine.answer(head);
   }
 
+  /** The answer to a delta that is not merged. */
+  standing(bytes: Uint8Array): MergeAnswer {
+    return this.machine.answer(decodeDeltaHead(bytes));
+  }
+
   /** Rows of the log from a sequence number on, as they were counted. @throws Error when the log does not reach back so far */
   readonly readLog: ReadLog = (fromSeq) => rowsFrom(this.tables.logFrom(fromSeq), fromSeq, this.log.nextSeq);
 

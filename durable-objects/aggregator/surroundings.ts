@@ -1,13 +1,13 @@
 import { alertManagerName, liveHubName, rateControllerName, shardOf, tenantOf } from "../../core/events/names.ts";
 import type { PublishedFrame } from "../../core/live/protocol.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
-import type { KeeperAnswer, KeeperCall, KeeperStatus } from "../patterns/messages.ts";
+import type { KeeperAnswer, KeeperCall, KeeperStatus, PatternNews } from "../patterns/messages.ts";
 import { patternKeeper } from "../patterns/remote.ts";
-import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
 import type { ShardSigns } from "../rate/downstream.ts";
 import type { Heard } from "./alert-feed.ts";
+import type { HomeAnswer } from "./patterns.ts";
 import type { EarlyWindow } from "./early-watch.ts";
 
 /** What the parts of a WindowAggregator need of the world: the tenant's other objects, time, and a place for errors. */
@@ -31,6 +31,8 @@ export class Surroundings {
     setTimeout(work, delayMs);
   };
 
+  readonly sleep = (ms: number): Promise<void> => scheduler.wait(ms);
+
   /** Tells live readers. */
   readonly publish = async (frames: readonly PublishedFrame[]): Promise<void> => {
     await this.#env.LIVE_HUB.getByName(liveHubName(this.tenant)).publish(frames);
@@ -53,8 +55,8 @@ export class Surroundings {
     await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
 
   /** Has home merge a delta. */
-  readonly merge = async (delta: Uint8Array): Promise<MergeAnswer> =>
-    await windowAggregator(this.#env, this.tenant, HOME).merge(delta);
+  readonly merge = async (delta: Uint8Array, news: PatternNews): Promise<HomeAnswer> =>
+    await windowAggregator(this.#env, this.tenant, HOME).merge(delta, news);
 
   /** Tells how many events were applied in all. */
   readonly tellApplied = async (applied: number, signs: ShardSigns): Promise<void> => {

@@ -40,6 +40,8 @@ const SCHEMA = [
   `create table if not exists windows (aggregation integer not null, start integer not null, part integer not null, body blob not null, primary key (aggregation, start, part)) without rowid`,
   `create table if not exists ids (page integer primary key, body blob not null)`,
   `create table if not exists definitions (id integer primary key, version integer not null, body text not null, created_at integer not null)`,
+  `create table if not exists past_versions (id integer primary key, name text not null, version integer not null, body text not null, state text not null, retired_at integer not null)`,
+  `create table if not exists rebuilds (id integer primary key, body text not null)`,
 ];
 
 /** Small facts about the object, one row each. */
@@ -207,6 +209,10 @@ export class ShardTables {
       );
   }
 
+  dropWindow(aggregation: number, key: number): void {
+    this.#run("delete from windows where aggregation = ? and start = ?", aggregation, key);
+  }
+
   dropWindows(aggregation: number): void {
     this.#run("delete from windows where aggregation = ?", aggregation);
   }
@@ -222,6 +228,58 @@ export class ShardTables {
 
   dropIdPages(): void {
     this.#run("delete from ids");
+  }
+
+  /** Versions that a newer one has replaced, newest first. */
+  pastVersions(name: string): PastVersionRow[] {
+    return this.#sql
+      .exec<{ id: number; version: number; body: string; state: string; retired_at: number }>(
+        "select id, version, body, state, retired_at from past_versions where name = ? order by version desc",
+        name,
+      )
+      .toArray()
+      .map(({ id, version, body, state, retired_at }) => ({
+        id,
+        version,
+        body: JSON.parse(body) as unknown,
+        state: JSON.parse(state) as unknown,
+        retiredAt: retired_at,
+      }));
+  }
+
+  addPastVersion(name: string, { id, version, body, state, retiredAt }: PastVersionRow): void {
+    this.#run(
+      "insert into past_versions (id, name, version, body, state, retired_at) values (?, ?, ?, ?, ?, ?)",
+      id,
+      name,
+      version,
+      JSON.stringify(body),
+      JSON.stringify(state),
+      retiredAt,
+    );
+  }
+
+  dropPastVersion(id: number): void {
+    this.#run("delete from past_versions where id = ?", id);
+  }
+
+  rebuilds(): { id: number; body: unknown }[] {
+    return this.#sql
+      .exec<{ id: number; body: string }>("select id, body from rebuilds order by id")
+      .toArray()
+      .map(({ id, body }) => ({ id, body: JSON.parse(body) as unknown }));
+  }
+
+  writeRebuild(id: number, body: unknown): void {
+    this.#run(
+      "insert into rebuilds (id, body) values (?, ?) on conflict (id) do update set body = excluded.body",
+      id,
+      JSON.stringify(body),
+    );
+  }
+
+  dropRebuild(id: number): void {
+    this.#run("delete from rebuilds where id = ?", id);
   }
 
   definitions(): { id: number; version: number; body: unknown }[] {
@@ -248,6 +306,16 @@ export class ShardTables {
   #run(statement: string, ...bindings: (string | number | Uint8Array)[]): void {
     this.rowsWritten += this.#sql.exec(statement, ...bindings).rowsWritten;
   }
+}
+
+/** A definition that another has replaced, and what its windows need to be read. */
+export interface PastVersionRow {
+  readonly id: number;
+  readonly version: number;
+  readonly body: unknown;
+  readonly state: unknown;
+  /** Epoch ms. */
+  readonly retiredAt: number;
 }
 
 interface HeadRow extends Record<string, SqlStorageValue> {

@@ -96,7 +96,8 @@ export class Keeper {
 
   /** A call as log rows, without what is known already. Empty when it changes nothing. */
   #inputsOf({ shard, incarnation, runs, watermarks, epoch, patterns }: KeeperCall): LoggedInput[] {
-    const name = `${shard}:${incarnation}`;
+    // By epoch: a shard that learns of a new pattern forwards anew what home has not merged. Keys know events they have had.
+    const name = `${shard}:${incarnation}:${epoch}`;
     const known = this.#cursors.get(name) ?? -1;
     const parts = partsOf(runs.filter(({ through }) => through > known));
     const through = runs.at(-1)?.through ?? -1;
@@ -129,8 +130,16 @@ export class Keeper {
   #apply({ input, epoch, cursor }: LoggedInput): Outcome[] {
     const outcomes = this.machine.take(input);
     this.#epoch = epoch;
-    if (cursor !== undefined) this.#cursors.set(cursor[0], cursor[1]);
+    if (cursor !== undefined) this.#advance(...cursor);
     return outcomes;
+  }
+
+  /** Cursors of the same shard with older definitions are not asked for again. */
+  #advance(name: string, through: number): void {
+    const shard = name.slice(0, name.lastIndexOf(":") + 1);
+    for (const known of this.#cursors.keys())
+      if (known !== name && known.startsWith(shard)) this.#cursors.delete(known);
+    this.#cursors.set(name, through);
   }
 
   /** What followed from it is in the outbox, or sent. */

@@ -1,3 +1,4 @@
+import type { FeedCounts } from "../../core/patterns/forward.ts";
 import type { PatternCounts } from "../../core/patterns/pattern-state.ts";
 import type { ForwardedRows } from "../../core/patterns/keeper-machine.ts";
 import type { StoredPattern } from "../../core/patterns/plan.ts";
@@ -25,8 +26,7 @@ export interface KeeperCall {
 export type KeeperAnswer =
   | {
       readonly ok: true;
-      /** [pattern id, the least watermark at which there is something to decide], for the patterns that wait for one. */
-      readonly wants: readonly (readonly [number, number])[];
+      readonly wants: Wants;
     }
   | { readonly ok: false; readonly reason: "needs_patterns" | "busy" };
 
@@ -35,4 +35,24 @@ export interface KeeperStatus extends PatternCounts {
   readonly id: number;
   readonly keys: number;
   readonly buffered: number;
+}
+
+/** What a keeper waits for: [pattern id, the least watermark at which there is something to decide]. */
+export type Wants = readonly (readonly [patternId: number, at: number])[];
+
+/** What a shard says of patterns with a delta. Everything in the delta was forwarded before. */
+export interface PatternNews {
+  readonly shard: number;
+  /** The definitions that it was forwarded with. */
+  readonly epoch: number;
+  /** Keepers it told since home last heard of it, and what they said. */
+  readonly wants: readonly (readonly [keeper: number, wants: Wants])[];
+  /** Its counts so far, by pattern id. */
+  readonly counts: readonly (readonly [patternId: number, counts: FeedCounts])[];
+}
+
+/** The definitions, for a shard that has others. Nothing of it was merged: it must be forwarded anew first. */
+export interface PatternTerms {
+  readonly epoch: number;
+  readonly patterns: readonly StoredPattern[];
 }

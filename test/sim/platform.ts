@@ -56,7 +56,8 @@ export function runPlatform(experiment: PlatformExperiment): SimOutcome[] {
   const slices = Math.ceil(experiment.durationMs / SLICE_MS);
   const tenants = experiment.tenants.map((settings, index) => new Tenant(settings, index, experiment, random, slices));
   let busyUntilMs = 0;
-  let [batch, chunk]: Message[][] = [[], []];
+  let batch: Message[] = [];
+  let chunk: Message[] = [];
   for (let nowMs = 0; nowMs < experiment.durationMs; nowMs += STEP_MS) {
     for (const tenant of tenants) {
       tenant.send(nowMs, queue);

@@ -67,6 +67,48 @@ describe("a tenant that must wait", () => {
     expect(sent.queued).toEqual([]);
   });
 
+  test("has not one byte of its body read", async () => {
+    const { id, adminKey } = await makeTenant();
+    await exhaust(id);
+    let pulls = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull: (controller) => {
+          pulls++;
+          controller.enqueue(new Uint8Array(1_000));
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const sent = await send("/events/batch", body, { key: adminKey });
+    expect([sent.status, pulls]).toEqual([429, 0]);
+  });
+
+  test("gets 429 for a rate of its own path as well, and is let in again when the queue has gone", async () => {
+    const { id, adminKey } = await makeTenant();
+    const controller = env.RATE_CONTROLLER.getByName(rateControllerName(id));
+    await controller.lease({ isolate: "elsewhere", used: { events: 200_000, bytes: 0 }, want: 0 });
+    const old = { oldestAgeMs: 5_000, storeMs: null, storeFailures: 0 };
+    await controller.applied(100, 0, old);
+    const sent = await send("/events", event(), { key: adminKey });
+    expect([sent.status, sent.body.details]).toEqual([429, { reason: "congested" }]);
+    expect(integer(sent.headers, "Retry-After")).toBeGreaterThanOrEqual(1);
+    expect(integer(sent.headers, "X-RateLimit-Remaining")).toBe(0);
+    await controller.applied(200_000, 0, { ...old, oldestAgeMs: 1 });
+    await expect
+      .poll(async () => (await send("/events", event(), { key: adminKey })).status, { timeout: 10_000 })
+      .toBe(200);
+  });
+
+  test("over its bytes is told so", async () => {
+    const { id, adminKey } = await makeTenant();
+    const used = { events: 1, bytes: 50_000_000_000 };
+    await env.RATE_CONTROLLER.getByName(rateControllerName(id)).lease({ isolate: "elsewhere", used, want: 0 });
+    const sent = await send("/events", event(), { key: adminKey });
+    expect(sent.status).toBe(429);
+    expect(sent.body.message).toContain("bytes per second");
+  });
+
   test("holds up no other", async () => {
     const [busy, calm] = [await makeTenant(), await makeTenant()];
     await exhaust(busy.id);

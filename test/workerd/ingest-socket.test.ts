@@ -1,5 +1,7 @@
 import { createExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { rateControllerName } from "../../core/events/names.ts";
 import worker from "../../workers/index.ts";
 import { setDraining } from "../../workers/ingest/draining.ts";
 import { call, makeKey, makeTenant } from "./http-client.ts";
@@ -61,6 +63,22 @@ async function connect(
 }
 
 describe("a producer's socket", () => {
+  test("is told to wait, and for how long, when its tenant sends too much", async () => {
+    const queue = new FakeQueue();
+    const { producer, tenant } = await connect(queue);
+    const used = { events: 4_000_000, bytes: 0 };
+    await env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).lease({ isolate: "elsewhere", used, want: 0 });
+    await vi.waitFor(
+      async () => {
+        const before = producer.answers.length;
+        producer.send({ type: "event", event: event() });
+        const answer = (await producer.receives(before + 1)).at(-1);
+        expect(answer).toMatchObject({ type: "error", error: "too_many_requests", retry_after: expect.any(Number) });
+      },
+      { timeout: 15_000, interval: 200 },
+    );
+  });
+
   test("answers an event, a batch and a ping, one answer each, in order", async () => {
     const queue = new FakeQueue();
     const { producer, tenant } = await connect(queue);

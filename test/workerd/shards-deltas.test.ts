@@ -74,7 +74,7 @@ describe("two shards and home", () => {
     expect(await hourlyCounts(home)).toEqual([300, 300, 300, 300, 300]);
   });
 
-  test("an aggregation made meanwhile counts every event merged after it, and marks what came before", async () => {
+  test("an aggregation made meanwhile counts every event merged after it, and is filled in with what came before", async () => {
     const { home, send, shards, object } = await newShards(2);
     await send(events(50, "before", T0));
     for (const shard of shards) await shard.drain();
@@ -85,13 +85,15 @@ describe("two shards and home", () => {
       window: { type: "tumbling" as const, size: "1h" },
       measures: { n: { fn: "count" as const } },
     };
-    await home.putAggregation(definition, "create");
+    await home.putAggregation(definition, { mode: "create" });
     away.mockRestore();
     await send(events(20, "after", T0 + 2 * HOUR));
     await evictDurableObject(object(1));
     for (const shard of shards) await shard.drain();
+    await expect.poll(async () => (await home.getAggregation("mine"))?.filling).toBe(false);
     const page = await home.windows("mine", everyWindow);
     expect(page?.windows.map(({ values, partial }) => [values["n"], partial])).toEqual([
+      [50, false],
       [30, false],
       [20, false],
     ]);

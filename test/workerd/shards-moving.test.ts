@@ -80,7 +80,7 @@ async function ship(tenant: string, list: readonly StreamEvent[], perMessage = 5
 
 async function define(tenant: string): Promise<void> {
   for (const definition of [SESSIONS, HOPPING])
-    await windowAggregator(env, tenant).putAggregation(definition, "create");
+    await windowAggregator(env, tenant).putAggregation(definition, { mode: "create" });
 }
 
 /** Every value that readers get of the windows, but the parts of it that depend on when what came. */

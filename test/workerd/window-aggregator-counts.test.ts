@@ -34,7 +34,7 @@ describe("what was counted, over a restart", () => {
     // Writes a checkpoint while the event waits.
     await stub.putAggregation(
       { name: "mine", window: { type: "tumbling", size: "1h" }, measures: { n: { fn: "count" } } },
-      "create",
+      { mode: "create" },
     );
     away.mockRestore();
     await expect.poll(async () => (await stub.metrics())["events_late_pending"], { timeout: 5000 }).toBe(0);

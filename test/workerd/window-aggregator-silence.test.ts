@@ -69,14 +69,14 @@ describe("silence", () => {
     const { stub, object } = newAggregator();
     const clock = takeClock();
     const { told } = listenToWindows(["mine"]);
-    await stub.putAggregation(minutely, "create");
+    await stub.putAggregation(minutely, { mode: "create" });
     await stub.watchRules([{ aggregation: "mine", lookBacks: [], early: [] }]);
     await stub.apply([message([event("last", Date.now())])]);
     clock.pass(3 * MINUTE);
     await runDurableObjectAlarm(object);
     expect(told[0]).toMatchObject({ aggregation: "mine", groups: [{ values: { n: 1 } }] });
     const heard = told.at(-1);
-    await stub.putAggregation({ ...minutely, idle_timeout: "10s" }, "replace");
+    await stub.putAggregation({ ...minutely, idle_timeout: "10s" }, { mode: "replace" });
     clock.pass(3 * MINUTE);
     await runDurableObjectAlarm(object);
     expect(told.at(-1)).toMatchObject({ aggregation: "mine", start: heard?.end, groups: [] });
@@ -150,12 +150,12 @@ describe("closed windows that wait for the alerts", () => {
       ...minutely,
       window: { type: "tumbling" as const, size, offset: `${start % sizeMs}ms` },
     });
-    await stub.putAggregation(window("1m", MINUTE), "create");
+    await stub.putAggregation(window("1m", MINUTE), { mode: "create" });
     await stub.watchRules([{ aggregation: "mine", lookBacks: [], early: [] }]);
     await stub.apply([message(events(120, "first", start))]);
     await expect.poll(() => spy.mock.calls.length).toBe(1);
     // Begins with the minute that waits to be told, and is not over yet.
-    await stub.putAggregation(window("1h", 60 * MINUTE), "replace");
+    await stub.putAggregation(window("1h", 60 * MINUTE), { mode: "replace" });
     await stub.apply([message([event("same-hour", start + MINUTE)])]);
     clock.pass(2001);
     await runDurableObjectAlarm(object);

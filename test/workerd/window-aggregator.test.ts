@@ -110,7 +110,7 @@ describe("WindowAggregator", () => {
     await stub.apply([message(events(10, "before", T0))]);
     const made = await stub.putAggregation(
       { name: "mine", window: { type: "tumbling", size: "1h" }, measures: { n: { fn: "count" } } },
-      "create",
+      { mode: "create" },
     );
     expect(made).toMatchObject({ ok: true, created: true });
     await stub.apply([message([event("same-hour", T0 + 60_000), event("next-hour", T0 + 3_600_000)])]);
@@ -128,11 +128,11 @@ describe("WindowAggregator", () => {
       window: { type: "tumbling" as const, size: "1h" },
       measures: { n: { fn: "count" as const } },
     };
-    await stub.putAggregation(definition, "create");
+    await stub.putAggregation(definition, { mode: "create" });
     await stub.apply([message(events(10))]);
     expect(await stub.deleteAggregation("mine")).toBe("deleted");
     expect(await stub.windows("mine", everyWindow)).toBeNull();
-    await stub.putAggregation(definition, "create");
+    await stub.putAggregation(definition, { mode: "create" });
     await evictDurableObject(object);
     expect((await stub.windows("mine", everyWindow))?.windows).toEqual([]);
   });

@@ -1,11 +1,12 @@
 import { Hono } from "hono";
 import type { z } from "zod";
 import { type Definition, definitionSchema } from "../../core/windows/definition.ts";
+import { shapeOf, stepUnitOf, type StepUnit } from "../../core/windows/shape.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import type { AggregationInfo, PutResult } from "../../durable-objects/window-aggregator.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts";
-import { encodePlace, rangeQuery, windowsQuery } from "./window-parameters.ts";
+import { badParameter, encodePlace, rangeQuery, windowsQuery } from "./window-parameters.ts";
 
 const rfc3339 = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
 
@@ -15,20 +16,20 @@ export const aggregationRoutes = new Hono<AppEnv>()
     return ok(c, { aggregations: aggregations.map(infoJson) });
   })
   .post("/api/v1/aggregations", requireRole("editor"), async (c) => {
-    const definition = parseDefinition(await readJson(c));
-    const result = await aggregator(c).putAggregation(definition, "create");
+    const { definition, backfill } = parsePut(await readJson(c));
+    const result = await aggregator(c).putAggregation(definition, { mode: "create", backfill });
     return ok(c, putJson(result, definition.name), "The aggregation counts from now on.", 201);
   })
   .get("/api/v1/aggregations/:name", requireRole("viewer"), async (c) => ok(c, infoJson(await info(c))))
   .put("/api/v1/aggregations/:name", requireRole("editor"), async (c) => {
     const name = c.req.param("name");
     const body = await readJson(c);
-    const definition = parseDefinition(typeof body === "object" && body !== null ? { name, ...body } : body);
+    const { definition, backfill } = parsePut(typeof body === "object" && body !== null ? { name, ...body } : body);
     if (definition.name !== name)
       throw new ApiError("bad_request", `name: must be ${name}, as in the path`, [
         { field: "name", message: `must be ${name}` },
       ]);
-    return ok(c, putJson(await aggregator(c).putAggregation(definition, "replace"), name));
+    return ok(c, putJson(await aggregator(c).putAggregation(definition, { mode: "replace", backfill }), name));
   })
   .delete("/api/v1/aggregations/:name", requireRole("editor"), async (c) => {
     const name = c.req.param("name");
@@ -40,10 +41,10 @@ export const aggregationRoutes = new Hono<AppEnv>()
   })
   .get("/api/v1/aggregations/:name/windows", requireRole("viewer"), (c) => windowsAnswer(c))
   .get("/api/v1/aggregations/:name/query", requireRole("viewer"), async (c) => {
-    const { definition, steps } = await info(c);
-    const query = rangeQuery(parametersOf(c), definition.group_by ?? [], steps);
-    const result = await aggregator(c).queryRange(definition.name, query);
-    if (result === null) throw notFound(definition.name);
+    const { name, definition, steps, version, pairs } = await asked(c);
+    const query = rangeQuery(pairs, definition.group_by ?? [], steps);
+    const result = await aggregator(c).queryRange(name, query, version);
+    if (result === null) throw notFound(name);
     if (!result.ok)
       throw new ApiError(
         "bad_request",
@@ -62,12 +63,12 @@ export const aggregationRoutes = new Hono<AppEnv>()
 
 /** Answers the list of windows of an aggregation: the one named in the path, unless another is given. */
 export async function windowsAnswer(c: AppContext, name = c.req.param("name") ?? ""): Promise<Response> {
-  const { definition } = await info(c, name);
-  const query = windowsQuery(parametersOf(c), definition.group_by ?? []);
-  const page = await aggregator(c).windows(definition.name, query);
+  const { definition, version, pairs } = await asked(c, name);
+  const query = windowsQuery(pairs, definition.group_by ?? []);
+  const page = await aggregator(c).windows(name, query, version);
   // Read after the page, so that the counters are not behind the windows.
-  const counters = await aggregator(c).getAggregation(definition.name);
-  if (page === null || counters === null) throw notFound(definition.name);
+  const counters = await aggregator(c).getAggregation(name);
+  if (page === null || counters === null) throw notFound(name);
   return ok(c, {
     watermark: rfc3339(page.watermark),
     windows: page.windows,
@@ -88,8 +89,44 @@ async function info(c: AppContext, name = c.req.param("name") ?? ""): Promise<Ag
   return found;
 }
 
-function parametersOf(c: AppContext): Iterable<[string, string]> {
-  return new URL(c.req.url).searchParams;
+/** What a reader asks for: the aggregation or, with `version`, one that it has replaced; and the other parameters. */
+interface Asked {
+  readonly name: string;
+  readonly definition: Definition;
+  readonly steps: StepUnit;
+  /** null for the newest. */
+  readonly version: number | null;
+  readonly pairs: Iterable<[string, string]>;
+}
+
+async function asked(c: AppContext, of?: string): Promise<Asked> {
+  const found = await info(c, of);
+  const { name } = found.definition;
+  if (found.disabled !== null) throw new ApiError("conflict", `${name} does not count: ${found.disabled}.`);
+  const pairs = new URL(c.req.url).searchParams;
+  const version = pairs.get("version");
+  pairs.delete("version");
+  if (version === null || Number(version) === found.version) return { ...found, name, version: null, pairs };
+  const past = found.pastVersions.find((one) => String(one.version) === version);
+  if (past === undefined) {
+    const known = [found, ...found.pastVersions].map((one) => one.version).join(", ");
+    throw badParameter("version", `must be one that is kept: ${known}`);
+  }
+  return {
+    name,
+    definition: past.definition,
+    steps: stepUnitOf(shapeOf(past.definition.window)),
+    version: past.version,
+    pairs,
+  };
+}
+
+function parsePut(body: unknown): { definition: Definition; backfill: boolean } {
+  if (typeof body !== "object" || body === null || !("backfill" in body))
+    return { definition: parseDefinition(body), backfill: false };
+  const { backfill, ...definition } = body;
+  if (typeof backfill !== "boolean") throw badParameter("backfill", "must be true or false");
+  return { definition: parseDefinition(definition), backfill };
 }
 
 function parseDefinition(body: unknown): Definition {
@@ -134,6 +171,8 @@ function notFound(name: string): ApiError {
 }
 
 function infoJson(found: AggregationInfo): unknown {
+  if (found.disabled !== null)
+    return { name: found.definition.name, version: found.version, built_in: false, disabled: found.disabled };
   return {
     ...found.definition,
     version: found.version,
@@ -143,5 +182,11 @@ function infoJson(found: AggregationInfo): unknown {
     duplicate_events: found.duplicateEvents,
     filter_errors: found.filterErrors,
     open_windows: found.openWindows,
+    filling: found.filling,
+    past_versions: found.pastVersions.map(({ version, definition, retiredAt }) => ({
+      ...definition,
+      version,
+      retired_at: rfc3339(retiredAt),
+    })),
   };
 }

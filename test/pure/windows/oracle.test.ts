@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
 import { valuesOf } from "../../../core/windows/aggregation.ts";
-import { BatchRecount, type Recounted } from "./batch-recount.ts";
 import { EVERY_TYPE, MINUTE, T0, toldForMs } from "./every-window-type.ts";
-import { allRows, type Logged, SimulatedShard } from "./simulated-shard.ts";
+import { byAggregation, eventOf, expectedWindows, replay, specs, type Specs, windowsOf } from "./recounted.ts";
+import { SimulatedShard } from "./simulated-shard.ts";
 
 const picks = fc.array(fc.nat(39), { minLength: 1, maxLength: 12 });
 const step = fc.oneof(
@@ -17,20 +16,8 @@ const step = fc.oneof(
     }),
   },
 );
-const specs = fc.array(
-  fc.record({
-    minutes: fc.oneof(fc.integer({ min: -600, max: 60 }), fc.integer({ min: -12, max: 2 })),
-    // Ties, and distances of exactly a gap, have to happen.
-    second: fc.oneof(fc.constantFrom(0, 20, 40), fc.nat(59)),
-    source: fc.constantFrom("a", "b", "c"),
-    kind: fc.constantFrom("x", "y"),
-    n: fc.nat(10),
-  }),
-  { minLength: 40, maxLength: 40 },
-);
 const idleGap = fc.constantFrom(20_000, 20_000, 20_000, 10 * MINUTE);
 
-type Specs = typeof specs extends fc.Arbitrary<infer T> ? T : never;
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 /** Runs the steps on a shard that crashes and forgets. @returns it with everything resolved */
@@ -52,69 +39,6 @@ function run(all: Specs, steps: readonly (readonly [Step, number])[]): { shard: 
   return { shard, sent: [...sent.values()] };
 }
 
-function eventOf(pick: number, all: Specs, receivedAt: number): StreamEvent {
-  const spec = all[pick];
-  if (spec === undefined) throw new Error("no such event");
-  const timestamp = T0 + spec.minutes * MINUTE + spec.second * 1000;
-  const data = { kind: spec.kind, n: spec.n };
-  return { id: `e${pick}`, type: "t", source: spec.source, timestamp, receivedAt, severity: "low", data, metadata: {} };
-}
-
-/** Replays a log on a shard that never stops, beside a recount of everything after each entry. */
-function replay(history: readonly Logged[]) {
-  const twin = new SimulatedShard(EVERY_TYPE.map(({ definition }) => definition));
-  const recounts = new Map(EVERY_TYPE.map(({ definition, recount }) => [definition.name, new BatchRecount(recount)]));
-  const told: { aggregation: string; start: number; end: number; revision: number }[] = [];
-  for (const logged of history) {
-    const watermarks = watermarksOf(twin);
-    const expected = new Map<string, Recounted[]>();
-    for (const [name, recount] of recounts)
-      expected.set(
-        name,
-        logged.kind === "events" ? recount.take(logged.events, watermarks.get(name) ?? Number.NaN) : [],
-      );
-    if (logged.kind === "tick") twin.machine.tick(logged.at);
-    else {
-      const batch = EventBatch.fromEvents(logged.events);
-      twin.machine.fold(batch, allRows(batch));
-    }
-    for (const [name, recount] of recounts) {
-      const [from, to] = [watermarks.get(name) ?? Number.NaN, watermarksOf(twin).get(name) ?? Number.NaN];
-      const revised = (expected.get(name) ?? []).filter(
-        ({ end, revision }) => revision === 0 || end + toldForMs(name) > from,
-      );
-      for (const window of [...revised, ...recount.advance(from, to)])
-        told.push({ aggregation: name, start: window.start, end: window.end, revision: window.revision });
-    }
-  }
-  return { twin, recounts, told };
-}
-
-const watermarksOf = ({ machine }: SimulatedShard): Map<string, number> =>
-  new Map([...machine.aggregations].map(([name, { watermark }]) => [name, watermark]));
-
-const countOf = (events: readonly StreamEvent[]) => ({
-  events: events.length,
-  total: events.reduce((sum, { data }) => sum + Number(data["n"]), 0),
-});
-
-/** Each window with its state and its groups' values, as the shard has them. */
-function windowsOf(shard: SimulatedShard, name: string): unknown[] {
-  const aggregation = shard.machine.aggregations.get(name);
-  if (aggregation === undefined) return [];
-  return shard.list(aggregation).map(({ start, end, closed, revision, groups }) => ({
-    start,
-    end,
-    closed,
-    revision,
-    groups: new Map([...groups].map(([key, group]) => [key, valuesOf(aggregation.plan, group, end - start)])),
-  }));
-}
-
-/** Aggregations tell in no order among themselves. */
-const byAggregation = (list: readonly { readonly aggregation: string }[]) =>
-  EVERY_TYPE.map(({ definition: { name } }) => list.filter(({ aggregation }) => aggregation === name));
-
 describe("one shard with windows of every type", () => {
   test("equals a batch recount after any disorder, duplicates, ties, idle gaps and crashes", () => {
     fc.assert(
@@ -123,23 +47,8 @@ describe("one shard with windows of every type", () => {
         expect(new Set(shard.stored.map(({ id }) => id))).toEqual(new Set(sent.map(({ id }) => id)));
         expect(shard.stored).toHaveLength(sent.length);
         const { recounts, told } = replay(shard.history);
-        for (const { definition, recount } of EVERY_TYPE) {
-          const watermark = watermarksOf(shard).get(definition.name) ?? Number.NaN;
-          const windows = recounts.get(definition.name)?.windows ?? [];
-          expect(windowsOf(shard, definition.name)).toEqual(
-            [...windows]
-              .sort((a, b) => a.start - b.start || ((a.session ?? "") < (b.session ?? "") ? -1 : 1))
-              .map((window) => ({
-                start: window.start,
-                end: window.end,
-                closed: window.end <= watermark,
-                revision: window.revision,
-                groups: new Map(
-                  [...Map.groupBy(window.events, recount.groupOf)].map(([key, events]) => [key, countOf(events)]),
-                ),
-              })),
-          );
-        }
+        for (const { definition } of EVERY_TYPE)
+          expect(windowsOf(shard, definition.name)).toEqual(expectedWindows(shard, definition.name, recounts));
         expect(byAggregation(shard.closings)).toEqual(byAggregation(told));
       }),
       { numRuns: 1000 },

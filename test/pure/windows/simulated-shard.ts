@@ -2,6 +2,9 @@ import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
 import { groupJson, valuesOf } from "../../../core/windows/aggregation.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
+import { decodeDelta, decodeDeltaHead, type Delta, type DeltaHead } from "../../../core/windows/delta.ts";
+import type { MergeAnswer } from "../../../core/windows/delta-terms.ts";
+import { decodeKnownIds, encodeKnownIds } from "../../../core/windows/id-handover.ts";
 import { IdMemory } from "../../../core/windows/id-memory.ts";
 import { allPages, IdJournal, restorePage } from "../../../core/windows/id-page.ts";
 import { type Plan, planOf } from "../../../core/windows/plan.ts";
@@ -20,6 +23,8 @@ export const allRows = (batch: EventBatch): Uint32Array => Uint32Array.from({ le
 export type Logged =
   | { readonly kind: "events"; readonly events: readonly StreamEvent[] }
   | { readonly kind: "tick"; readonly at: number };
+
+type Entry = Logged | { readonly kind: "delta"; readonly bytes: Uint8Array };
 
 /** A shard with its disk in memory: the machine, a checkpoint, a log behind it and an event store that look-ups read. */
 export class SimulatedShard {
@@ -44,10 +49,16 @@ export class SimulatedShard {
   #journal = new IdJournal();
   #pages: Uint8Array[] = [];
   #state: MachineState | undefined;
-  #log: Logged[] = [];
+  #log: Entry[] = [];
+  /** Kept beside the log, which does not hold them. */
+  #duplicates = 0;
+  /** The event store, which the tenant's objects share: what they have sealed of what they stored. */
+  readonly #sealed: StreamEvent[];
+  #sealedThrough = 0;
   readonly #pending = new Map<string, StreamEvent>();
 
-  constructor(definitions: readonly Definition[]) {
+  constructor(definitions: readonly Definition[], sealed: StreamEvent[] = []) {
+    this.#sealed = sealed;
     this.#plans = definitions.map((definition, k) => ({ id: k + 1, plan: plan(definition) }));
     this.machine = this.#boot();
   }
@@ -57,6 +68,7 @@ export class SimulatedShard {
     this.offered += events.length;
     const batch = EventBatch.fromEvents(events);
     const { fresh, unknown } = this.machine.offer(batch, (id) => this.#pending.has(id));
+    this.#duplicates = this.machine.duplicates;
     for (const row of unknown) this.#pending.set(batch.ids[row] ?? "", batch.event(row));
     this.#keep(
       [...fresh].map((row) => batch.event(row)),
@@ -66,9 +78,10 @@ export class SimulatedShard {
 
   /** Looks the pending events up in the store, as the slow path does. */
   resolve(): void {
-    const known = new Set(this.stored.map(({ id }) => id));
+    const known = new Set([...this.stored, ...this.#sealed].map(({ id }) => id));
     const fresh = [...this.#pending.values()].filter(({ id }) => !known.has(id));
     this.machine.duplicates += this.#pending.size - fresh.length;
+    this.#duplicates = this.machine.duplicates;
     this.#pending.clear();
     this.#keep(fresh, (kept) => {
       this.machine.remember(kept);
@@ -76,12 +89,38 @@ export class SimulatedShard {
     });
   }
 
+  seal(): void {
+    this.#sealed.push(...this.stored.slice(this.#sealedThrough));
+    this.#sealedThrough = this.stored.length;
+  }
+
+  /** Merges a shard's delta if it is the one awaited. @param eventsOf what it was counted from, for the history */
+  merge(bytes: Uint8Array, eventsOf: (head: DeltaHead) => readonly StreamEvent[]): MergeAnswer {
+    const head = decodeDeltaHead(bytes);
+    if (this.machine.awaits(head) && this.machine.brings(head)) {
+      this.#log.push({ kind: "delta", bytes });
+      if (head.to > head.from) this.history.push({ kind: "events", events: eventsOf(head) });
+      this.#note(this.machine.merge(this.#decode(bytes)));
+    }
+    return this.machine.answer(head);
+  }
+
+  exportIds(slots: readonly number[]): Uint8Array {
+    return encodeKnownIds(this.machine.deduplicator.known(new Set(slots)));
+  }
+
+  adopt(ids: Uint8Array): void {
+    this.machine.deduplicator.adopt(decodeKnownIds(ids));
+    this.checkpoint(true);
+  }
+
   tick(at: number): void {
     this.#append({ kind: "tick", at });
     this.#note(this.machine.tick(at));
   }
 
-  checkpoint(): void {
+  /** @param rewrite replaces all stored ids */
+  checkpoint(rewrite = false): void {
     for (const { id, windows } of this.machine.aggregations.values()) {
       for (const { key, parts, storedParts } of windows.takeDirty()) {
         const known = this.#windows.get(id)?.get(key)?.length ?? 0;
@@ -94,7 +133,7 @@ export class SimulatedShard {
       for (const { key } of windows.resting()) windows.forget(key);
     }
     this.#pages.push(...this.#journal.takePages());
-    if (this.#pages.length > 3) this.#pages = allPages(this.machine.deduplicator);
+    if (rewrite || this.#pages.length > 3) this.#pages = allPages(this.machine.deduplicator);
     this.#state = JSON.parse(JSON.stringify(this.machine)) as MachineState;
     this.#log = [];
   }
@@ -105,12 +144,14 @@ export class SimulatedShard {
     this.machine = this.#boot();
     for (const logged of this.#log) {
       if (logged.kind === "tick") this.machine.tick(logged.at);
+      else if (logged.kind === "delta") this.machine.merge(this.#decode(logged.bytes));
       else {
         const batch = EventBatch.fromEvents(logged.events);
         this.machine.remember(batch);
         this.machine.fold(batch, allRows(batch));
       }
     }
+    this.machine.duplicates = this.#duplicates;
   }
 
   /** Values of every window by aggregation, start, end and group. */
@@ -145,6 +186,10 @@ export class SimulatedShard {
     this.#append({ kind: "events", events });
     this.stored.push(...events);
     this.#note(fold(EventBatch.fromEvents(events)));
+  }
+
+  #decode(bytes: Uint8Array): Delta {
+    return decodeDelta(bytes, (id) => this.#plans.find((known) => known.id === id)?.plan);
   }
 
   #append(logged: Logged): void {

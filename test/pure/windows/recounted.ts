@@ -1,0 +1,103 @@
+import fc from "fast-check";
+import { EventBatch } from "../../../core/events/event-batch.ts";
+import type { StreamEvent } from "../../../core/events/event.ts";
+import { valuesOf } from "../../../core/windows/aggregation.ts";
+import { BatchRecount, type Recounted } from "./batch-recount.ts";
+import { EVERY_TYPE, MINUTE, T0, toldForMs } from "./every-window-type.ts";
+import { allRows, type Logged, SimulatedShard } from "./simulated-shard.ts";
+
+/** Forty events that a run may pick, any number of times. */
+export const specs = fc.array(
+  fc.record({
+    minutes: fc.oneof(fc.integer({ min: -600, max: 60 }), fc.integer({ min: -12, max: 2 })),
+    // Ties, and distances of exactly a gap, have to happen.
+    second: fc.oneof(fc.constantFrom(0, 20, 40), fc.nat(59)),
+    source: fc.constantFrom("a", "b", "c"),
+    kind: fc.constantFrom("x", "y"),
+    n: fc.nat(10),
+  }),
+  { minLength: 40, maxLength: 40 },
+);
+export type Specs = typeof specs extends fc.Arbitrary<infer T> ? T : never;
+
+export function eventOf(pick: number, all: Specs, receivedAt: number): StreamEvent {
+  const spec = all[pick];
+  if (spec === undefined) throw new Error("no such event");
+  const timestamp = T0 + spec.minutes * MINUTE + spec.second * 1000;
+  const data = { kind: spec.kind, n: spec.n };
+  return { id: `e${pick}`, type: "t", source: spec.source, timestamp, receivedAt, severity: "low", data, metadata: {} };
+}
+
+/** Replays a log on a shard that never stops, beside a recount of everything after each entry. */
+export function replay(history: readonly Logged[]) {
+  const twin = new SimulatedShard(EVERY_TYPE.map(({ definition }) => definition));
+  const recounts = new Map(EVERY_TYPE.map(({ definition, recount }) => [definition.name, new BatchRecount(recount)]));
+  const told: { aggregation: string; start: number; end: number; revision: number }[] = [];
+  for (const logged of history) {
+    const watermarks = watermarksOf(twin);
+    const expected = new Map<string, Recounted[]>();
+    for (const [name, recount] of recounts)
+      expected.set(
+        name,
+        logged.kind === "events" ? recount.take(logged.events, watermarks.get(name) ?? Number.NaN) : [],
+      );
+    if (logged.kind === "tick") twin.machine.tick(logged.at);
+    else {
+      const batch = EventBatch.fromEvents(logged.events);
+      twin.machine.fold(batch, allRows(batch));
+    }
+    for (const [name, recount] of recounts) {
+      const [from, to] = [watermarks.get(name) ?? Number.NaN, watermarksOf(twin).get(name) ?? Number.NaN];
+      const revised = (expected.get(name) ?? []).filter(
+        ({ end, revision }) => revision === 0 || end + toldForMs(name) > from,
+      );
+      for (const window of [...revised, ...recount.advance(from, to)])
+        told.push({ aggregation: name, start: window.start, end: window.end, revision: window.revision });
+    }
+  }
+  return { twin, recounts, told };
+}
+
+const watermarksOf = ({ machine }: SimulatedShard): Map<string, number> =>
+  new Map([...machine.aggregations].map(([name, { watermark }]) => [name, watermark]));
+
+const countOf = (events: readonly StreamEvent[]) => ({
+  events: events.length,
+  total: events.reduce((sum, { data }) => sum + Number(data["n"]), 0),
+});
+
+/** Each window with its state and its groups' values, as the shard has them. */
+export function windowsOf(shard: SimulatedShard, name: string): unknown[] {
+  const aggregation = shard.machine.aggregations.get(name);
+  if (aggregation === undefined) return [];
+  return shard.list(aggregation).map(({ start, end, closed, revision, groups }) => ({
+    start,
+    end,
+    closed,
+    revision,
+    groups: new Map([...groups].map(([key, group]) => [key, valuesOf(aggregation.plan, group, end - start)])),
+  }));
+}
+
+/** Aggregations tell in no order among themselves. */
+export const byAggregation = (list: readonly { readonly aggregation: string }[]) =>
+  EVERY_TYPE.map(({ definition: { name } }) => list.filter(({ aggregation }) => aggregation === name));
+
+/** The same of a recount: what the windows must be. */
+export function expectedWindows(
+  shard: SimulatedShard,
+  name: string,
+  recounts: ReadonlyMap<string, BatchRecount>,
+): unknown[] {
+  const watermark = watermarksOf(shard).get(name) ?? Number.NaN;
+  const groupOf = EVERY_TYPE.find(({ definition }) => definition.name === name)?.recount.groupOf ?? (() => "");
+  return [...(recounts.get(name)?.windows ?? [])]
+    .sort((a, b) => a.start - b.start || ((a.session ?? "") < (b.session ?? "") ? -1 : 1))
+    .map((window) => ({
+      start: window.start,
+      end: window.end,
+      closed: window.end <= watermark,
+      revision: window.revision,
+      groups: new Map([...Map.groupBy(window.events, groupOf)].map(([key, events]) => [key, countOf(events)])),
+    }));
+}

@@ -1,0 +1,122 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
+import { byAggregation, eventOf, expectedWindows, replay, specs, type Specs, windowsOf } from "./recounted.ts";
+import { type Accident, SimulatedTenant } from "./simulated-shards.ts";
+
+const accident = fc.constantFrom<Accident>("none", "none", "none", "before", "after");
+const action = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant("offer" as const),
+      picks: fc.array(fc.nat(39), { minLength: 1, maxLength: 12 }),
+      isStale: fc.boolean(),
+    }),
+  },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("ship" as const), which: fc.nat(7), accident }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("redeliver" as const), which: fc.nat(100) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant("step" as const), accident, times: fc.integer({ min: 1, max: 12 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("aim" as const), count: fc.constantFrom(1, 2, 3, 8) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom("checkpoint" as const, "crash" as const, "resolve" as const, "seal" as const),
+      which: fc.nat(8),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("tick" as const) }) },
+);
+type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;
+const pause = fc.constantFrom(20_000, 20_000, 20_000, 10 * MINUTE);
+
+const definitions = EVERY_TYPE.map(({ definition }) => definition);
+
+function act(tenant: SimulatedTenant, one: Action, all: Specs, now: number): void {
+  const { objects, home } = tenant;
+  switch (one.do) {
+    case "offer":
+      // A number picked before is the same event again.
+      for (const pick of one.picks)
+        if (!tenant.sent.has(`e${pick}`)) tenant.sent.set(`e${pick}`, eventOf(pick, all, now));
+      return tenant.offer(
+        one.picks.flatMap((pick) => tenant.sent.get(`e${pick}`) ?? []),
+        one.isStale,
+      );
+    case "ship": {
+      const intake = objects[one.which % Math.max(1, objects.length)];
+      if (intake?.outbox.hasNews === true) tenant.ship(intake, one.accident);
+      return;
+    }
+    case "redeliver":
+      return tenant.redeliver(one.which);
+    case "step":
+      for (let k = 0; k < one.times; k++) tenant.step(k === 0 ? one.accident : "none");
+      return;
+    case "aim":
+      return tenant.aim(one.count);
+    case "tick":
+      return home.tick(now);
+    default: {
+      const object = one.which === 0 ? home : (objects[(one.which - 1) % Math.max(1, objects.length)] ?? home);
+      object[one.do]();
+    }
+  }
+}
+
+function run(count: number, all: Specs, actions: readonly (readonly [Action, number])[]): SimulatedTenant {
+  const tenant = new SimulatedTenant(definitions);
+  tenant.aim(count);
+  while (tenant.isMoving) tenant.step("none");
+  let now = T0;
+  for (const [one, pauseMs] of actions) {
+    now += pauseMs;
+    act(tenant, one, all, now);
+  }
+  tenant.finish();
+  return tenant;
+}
+
+/** What the windows count, whatever was told of them on the way. */
+const countsOf = (tenant: SimulatedTenant) =>
+  definitions.map(({ name }) =>
+    windowsOf(tenant.home, name).map((window) => ({ ...(window as object), revision: undefined, closed: undefined })),
+  );
+
+describe("shards, their hand-overs and home", () => {
+  test("equal a batch recount after any disorder, redelivery, loss, crash and change of their number", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(1, 2, 8),
+        specs,
+        fc.array(fc.tuple(action, pause), { maxLength: 60, size: "max" }),
+        (count, all, actions) => {
+          const tenant = run(count, all, actions);
+          const { home, sent } = tenant;
+          const { total } = home.machine.stats;
+          expect(total).toBe(sent.size);
+          expect(total + home.machine.allDuplicates).toBe(tenant.offered);
+          const { recounts, told } = replay(home.history);
+          for (const { name } of definitions)
+            expect(windowsOf(home, name)).toEqual(expectedWindows(home, name, recounts));
+          expect(byAggregation(home.closings)).toEqual(byAggregation(told));
+        },
+      ),
+      { numRuns: 500 },
+    );
+  }, 120_000);
+
+  test("count the same, be they 1, 2 or 8", () => {
+    fc.assert(
+      fc.property(specs, fc.array(fc.tuple(action, pause), { maxLength: 50, size: "max" }), (all, actions) => {
+        const offered = actions.filter(([one]) => one.do !== "aim");
+        const [one, ...others] = [1, 2, 8].map((count) => countsOf(run(count, all, offered)));
+        for (const other of others) expect(other).toEqual(one);
+      }),
+      { numRuns: 150 },
+    );
+  }, 120_000);
+});

@@ -1,0 +1,89 @@
+import { env } from "cloudflare:workers";
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { patternKeeperName } from "../../core/events/names.ts";
+import { KEEPERS } from "../../core/patterns/forward.ts";
+import { PatternKeeper } from "../../durable-objects/pattern-keeper.ts";
+import { event } from "./event-messages.ts";
+import { cart, cartLeft, cartPaid, later, paid, SECOND, T0, told } from "./patterns-bench.ts";
+import { newShards } from "./shards-bench.ts";
+import { takeClock } from "./window-aggregator-bench.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const users = Array.from({ length: 12 }, (_, k) => `user${k}`);
+const paying = users.filter((_, k) => k % 3 !== 0);
+
+/** What stands once all is said. */
+const expected = [
+  ...users.filter((user) => !paying.includes(user)).map((user) => `pattern.matched left: cart-${user}`),
+  ...paying.map((user) => `pattern.matched paid: cart-${user},paid-${user}`),
+].toSorted();
+
+async function standing(stub: Parameters<typeof told>[0]["stub"]): Promise<string[]> {
+  const all = await told({ stub });
+  const retracted = all.filter((one) => one.startsWith("pattern.retracted"));
+  const gone = new Set(retracted.map((one) => one.replace("retracted", "matched")));
+  return all.filter((one) => one.startsWith("pattern.matched") && !gone.has(one)).toSorted();
+}
+
+describe("patterns of a tenant with two shards", () => {
+  test("are matched by events of different shards, whoever is evicted after whichever step", async () => {
+    const { home, send, shards, object, tenant } = await newShards(2);
+    for (const definition of [cartPaid, cartLeft]) await home.putPattern(definition, "create");
+    const steps = [
+      users.map((user) => cart(user, T0)),
+      paying.map((user) => paid(user, T0 + SECOND)),
+      Array.from({ length: 8 }, (_, k) => later(T0 + 61 * SECOND + k)),
+    ];
+    for (const [k, list] of steps.entries()) {
+      await send(list);
+      await evictDurableObject(object(k));
+      await send(list);
+      for (const shard of shards) await shard.drain();
+      await evictDurableObject(object((k + 1) % 3));
+      for (let keeper = 0; keeper < KEEPERS; keeper++) {
+        const stub = env.PATTERN_KEEPER.getByName(patternKeeperName(tenant, keeper));
+        await stub.status();
+        await evictDurableObject(stub);
+      }
+    }
+    await vi.waitFor(async () => {
+      await runDurableObjectAlarm(object(0));
+      expect(await standing(home)).toEqual(expected);
+    });
+  });
+
+  test("are matched when all traffic stops, though home itself has forwarded nothing", async () => {
+    const { home, send, shards, object } = await newShards(2);
+    await home.putPattern(cartLeft, "create");
+    const clock = takeClock();
+    await send([cart("ann", Date.now())]);
+    for (const shard of shards) await shard.drain();
+    clock.pass(61 * SECOND);
+    await vi.waitFor(async () => {
+      for (const k of [1, 2, 0]) await runDurableObjectAlarm(object(k));
+      expect(await told({ stub: home })).toEqual(["pattern.matched left: cart-ann"]);
+    });
+  });
+
+  test("see what shards had not shipped when the pattern was made, and nothing from before", async () => {
+    const { home, send, shards } = await newShards(2);
+    await send(users.map((user) => cart(user, T0)));
+    for (const shard of shards) await shard.drain();
+    const ship = vi.spyOn(PatternKeeper.prototype, "take");
+    await home.putPattern(cartPaid, "create");
+    await send(users.map((user) => event(`second-${user}`, T0 + 1, { type: "cart", user_id: user })));
+    await send(users.map((user) => paid(user, T0 + SECOND)));
+    await send(Array.from({ length: 8 }, (_, k) => later(T0 + 61 * SECOND + k)));
+    for (const shard of shards) await shard.drain();
+    await expect
+      .poll(() => told({ stub: home }))
+      .toEqual(expect.arrayContaining(users.map((user) => `pattern.matched paid: second-${user},paid-${user}`)));
+    expect(await told({ stub: home })).toHaveLength(users.length);
+    expect(ship).toHaveBeenCalled();
+  });
+});
