@@ -167,6 +167,24 @@ describe("patterns and failures", () => {
     });
   });
 
+  test("more events than are held in memory are read back from the log once keepers answer again", async () => {
+    const bench = await withPatterns(cartLeft);
+    const away = vi.spyOn(PatternKeeper.prototype, "take").mockRejectedValue(new Error("away"));
+    for (let call = 0; call < 55; call++)
+      await bench.stub.apply([message(Array.from({ length: 1000 }, (_, k) => cart(`${call}-${k}`, T0 + call)))]);
+    await expect.poll(() => away.mock.calls.length).toBeGreaterThan(0);
+    away.mockRestore();
+    await bench.stub.apply([message([cart("last", T0)])]);
+    await vi.waitFor(
+      async () => {
+        await ring(bench);
+        const found = await bench.stub.getPattern("left");
+        expect([found?.kept?.buffered, found?.kept?.keys]).toEqual([55_001, 55_001]);
+      },
+      { timeout: 20_000, interval: 300 },
+    );
+  }, 40_000);
+
   test("an answer of a keeper that was lost makes nothing twice", async () => {
     const bench = await withPatterns(cartPaid);
     const { take } = PatternKeeper.prototype;
