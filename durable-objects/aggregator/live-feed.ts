@@ -195,7 +195,6 @@ export class LiveFeed {
 
   /** Shards tell one after another what they took at the same time. */
   #newestReceived(): EventJson[] {
-    const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
     this.#latest.sort((a, b) => receivedAt(a) - receivedAt(b));
     return this.#newest(LATEST_EVENTS);
   }
@@ -227,6 +226,8 @@ function newestFirst(aggregation: Aggregation, windows: Set<WindowView>): Window
   }
   return shown.slice(0, WINDOWS_PER_FRAME);
 }
+
+const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
 
 const textOf = ({ start, session }: WindowName): string => `${start} ${session ?? ""}`;
 
