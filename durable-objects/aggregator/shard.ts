@@ -204,9 +204,8 @@ export class Shard {
   adopt(epoch: number, slots: readonly number[], ids: Uint8Array): void {
     if (!this.slots.heeds(epoch)) return;
     const known = decodeKnownIds(ids);
-    this.#checkpointer.rewriteIds();
     this.checkpoint(() => {
-      this.machine.deduplicator.adopt(known);
+      if (this.machine.adopt(known)) this.#checkpointer.rewriteIds();
       this.slots.adopt(epoch, slots);
     });
   }
