@@ -31,7 +31,13 @@ export async function reconcile(
   const strange = results.flatMap(({ other }) => Object.entries(other));
   const stored = async (): Promise<number> => Number(field(await tenant.json("GET", "/api/v1/stats"), "total_events"));
   const ledger = async (): Promise<unknown> => field(await tenant.json("GET", "/api/v1/flow"), "ledger");
-  await until(async () => (await stored()) === accepted && inFlight(await ledger()) === 0).catch(() => undefined);
+  const isSettled = async (): Promise<boolean> => {
+    const book = await ledger();
+    const admitted = Number(field(field(book, "requests"), "admitted"));
+    return (await stored()) === accepted && inFlight(book) === 0 && admitted === okay;
+  };
+  // What does not settle fails below, by name.
+  await until(isSettled).catch(() => undefined);
   const counted = await countInWindows(enveloped(tenant), "bench_by_status", "requests", sinceMs);
   const [total, book] = [await stored(), await ledger()];
   const equal = (what: string, is: number, expected: number): Check => ({
