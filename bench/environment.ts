@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, loadavg, totalmem } from "node:os";
 
-/** Where a benchmark ran, for who compares figures. @param command how it was started */
-export function environment(command: string): Record<string, unknown> {
+/** Where a benchmark ran, with versions and the command. @param script of package.json */
+export function environment(script: string): Record<string, unknown> {
   return {
-    command: command.trim(),
+    command: `npm run ${script} -- ${process.argv.slice(2).join(" ")}`.trim(),
     date: new Date().toISOString(),
     cpu: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
     memory_gb: Math.round(totalmem() / 1e9),

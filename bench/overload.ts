@@ -46,7 +46,7 @@ async function main(seconds: number, part: number, jsonPath: string | undefined)
 }
 
 async function measure(platform: BenchPlatform, seconds: number, part: number) {
-  const about = environment(`npm run bench:overload -- ${process.argv.slice(2).join(" ")}`);
+  const about = environment("bench:overload");
   print(JSON.stringify(about, null, 2));
   const [flood, modest] = [await makeTenant(platform, "flood"), await makeTenant(platform, "modest")];
   for (const tenant of [flood, modest]) {

@@ -3,8 +3,8 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { measureAccepted } from "./accepted.ts";
 import { measureCost } from "./cost.ts";
-import { environment } from "./environment.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
+import { environment } from "./environment.ts";
 import { measureLive } from "./live.ts";
 import { formatAccepted, formatCost, formatEndToEnd, formatLive } from "./report.ts";
 
@@ -40,9 +40,7 @@ if (values.help === true) process.stdout.write(HELP);
 else await main(new Set((values.only ?? "a,b,c,e").split(",")), Number(values.events ?? 1_000_000), values.json);
 
 async function main(only: ReadonlySet<string>, events: number, jsonPath: string | undefined): Promise<void> {
-  const figures: Record<string, unknown> = {
-    environment: environment(`npm run bench -- ${process.argv.slice(2).join(" ")}`),
-  };
+  const figures: Record<string, unknown> = { environment: environment("bench") };
   const print = (name: string, figure: unknown, text: string): void => {
     figures[name] = figure;
     process.stdout.write(`\n${text}`);

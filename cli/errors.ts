@@ -1,5 +1,12 @@
-/** Something the user can act on: printed as one line, exit code 1. */
-export class CliError extends Error {}
+/** Something the user can act on: printed without a stack trace. */
+export class CliError extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
 
 /** The command line itself is wrong: exit code 2. */
 export class UsageError extends Error {}

@@ -1,9 +1,11 @@
 import type { Command } from "./command.ts";
+import { backtest } from "./backtest.ts";
 import { CliError, UsageError } from "./errors.ts";
 import { deadLetters } from "./dead-letters.ts";
 import { keys } from "./keys.ts";
 import { parseOptions } from "./options.ts";
 import { load } from "./load/command.ts";
+import { rules } from "./rules/command.ts";
 import { send } from "./send.ts";
 import { shards } from "./shards.ts";
 import { ship } from "./ship/command.ts";
@@ -20,6 +22,8 @@ Usage: streamflow <command> [options]
   shards [count]        over how many objects the events are spread
   keys                  create, list and revoke API keys
   dead-letters          list and replay what could not be processed
+  rules test <file>     run alert rules against written series
+  backtest <rule>       when a rule would have fired over stored windows
 
 Every command takes
   --url URL    the platform (default: STREAMFLOW_URL, or the one that "npm start" runs here)
@@ -35,6 +39,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   shards,
   keys,
   "dead-letters": deadLetters,
+  rules,
+  backtest,
 };
 
 // A reader that has enough (`| head`) closes the pipe; that is no failure.
@@ -56,7 +62,7 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof UsageError) return complain(`${error.message}\nSee: streamflow ${name} --help`, 2);
-    if (error instanceof CliError) return complain(error.message, 1);
+    if (error instanceof CliError) return complain(error.message, error.exitCode);
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import { resolveTarget } from "./target.ts";
 /** Pause between two looks at a move under way. */
 const LOOK_EVERY_MS = 250;
 
-const HELP = `streamflow shards [count]: over how many objects the tenant's events are spread. Needs an admin's key.
+const HELP = `streamflow shards [count]: over how many objects the tenant's events are spread. To change it needs an admin's key.
 
   without a count   shows how they are spread and how busy each object is
   1, 2, 4, 8 or 16  spreads them over so many from now on; nothing is lost or counted twice while they move

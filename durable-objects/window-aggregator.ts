@@ -38,6 +38,7 @@ import { Sharding, type ShardsInfo } from "./aggregator/sharding.ts";
 import { Shard } from "./aggregator/shard.ts";
 import { Shipping } from "./aggregator/shipping.ts";
 import { Silence } from "./aggregator/silence.ts";
+import { cutOf, type LogPlace, type ShardCut } from "./aggregator/store-cut.ts";
 import { Surroundings } from "./aggregator/surroundings.ts";
 import type { PatternNews } from "./patterns/messages.ts";
 import { windowAggregator } from "./remote.ts";
@@ -94,6 +95,8 @@ export class WindowAggregator extends DurableObject<Env> {
       ...around,
       db: env.DB,
       sealAll: () => this.#sealing.sealAll(),
+      shards: () => this.#sharding.others,
+      cutShard: (object, places) => windowAggregator(env, around.tenant, object).cutAt(places),
       onBackfilled: (name) => this.#definitions.past.dropAll(name),
       onReplaced: (effect) => {
         this.#live.noteEffects([effect]);
@@ -198,6 +201,11 @@ export class WindowAggregator extends DurableObject<Env> {
     await this.#late.run();
     await this.#sealing.sealAll();
     await this.#shipping.run();
+  }
+
+  /** What of this shard's log lies before home's place in it. @throws Error when that can no longer be told */
+  cutAt(places: readonly LogPlace[]): ShardCut {
+    return cutOf(this.#shard, places);
   }
 
   /** What is remembered of the ids in these slots, for the object that takes them over. */

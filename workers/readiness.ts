@@ -1,4 +1,6 @@
 import { liveHubName } from "../core/events/names.ts";
+import { HOME, ownersIn } from "../core/windows/slot-map.ts";
+import { windowAggregator } from "../durable-objects/remote.ts";
 import { DEFAULT_TENANT } from "./auth/index.ts";
 import { isDraining } from "./ingest/draining.ts";
 import { logError } from "./log.ts";
@@ -18,10 +20,18 @@ export async function checkReadiness(env: Env, nowMs = Date.now()): Promise<Read
   const [store, queue, objects] = await Promise.all([
     check("store", () => env.DB.prepare("select 1").first()),
     checkQueue(env, nowMs),
-    // One object of a fixed name: a caller without a credential must not be able to make new ones.
-    check("objects", () => env.LIVE_HUB.getByName(liveHubName(DEFAULT_TENANT)).ready()),
+    // Objects of fixed names: a caller without a credential must not be able to make new ones.
+    check("objects", () => Promise.all([env.LIVE_HUB.getByName(liveHubName(DEFAULT_TENANT)).ready(), pingShards(env)])),
   ]);
   return { store, queue, objects, ingest: isDraining() ? "stopping" : "ok" };
+}
+
+/** The operator's own objects that take events. */
+async function pingShards(env: Env): Promise<void> {
+  const home = windowAggregator(env, DEFAULT_TENANT, HOME);
+  const [, { owners, epoch }] = await Promise.all([home.ping(), home.slotMap()]);
+  const others = ownersIn({ owners, epoch }).filter((object) => object !== HOME);
+  await Promise.all(others.map((object) => windowAggregator(env, DEFAULT_TENANT, object).ping()));
 }
 
 /** The consumer acks probes unread. */

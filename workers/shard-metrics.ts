@@ -1,12 +1,14 @@
 import type { AggregationStanding, ShardStanding } from "../durable-objects/aggregator/introspection.ts";
+import type { ShardsInfo } from "../durable-objects/aggregator/sharding.ts";
 import type { MetricFamily } from "./metrics.ts";
 
 /** What each figure of a shard says; those that only grow are counters. Counters of rows and failures begin anew when the object restarts. */
 const SHARD_FIGURES: Readonly<Record<string, readonly [type: MetricFamily["type"], help: string]>> = {
-  events_stored: ["counter", "Distinct events stored and counted."],
-  events_duplicate: ["counter", "Events that were copies of a stored one."],
+  events_stored: ["counter", "Distinct events stored and counted; of shard 0, which is home, those of every shard."],
+  events_duplicate: ["counter", "Events that were copies of a stored one; of home, those of every shard."],
   events_applied: ["counter", "Events taken from the queue, copies included."],
   unsealed_events: ["gauge", "Stored events not yet in a segment of the event store."],
+  unmerged_events: ["gauge", "Events a shard has counted and home has not merged yet."],
   events_late_pending: ["gauge", "Events waiting for their id to be looked up in the event store."],
   log_bytes: ["gauge", "Packed bytes of the unsealed log."],
   remembered_ids: ["gauge", "Event ids held in memory."],
@@ -19,19 +21,52 @@ const SHARD_FIGURES: Readonly<Record<string, readonly [type: MetricFamily["type"
   database_bytes: ["gauge", "Size of the object's storage, bytes."],
 };
 
-/** Figures of one shard by name, as metric families. */
-export function shardMetrics(figures: Readonly<Record<string, number>>): MetricFamily[] {
-  return Object.entries(SHARD_FIGURES).flatMap(([name, [type, help]]) => {
-    const value = figures[name];
-    const suffix = type === "counter" ? "_total" : "";
-    return value === undefined
-      ? []
-      : [{ name: `streamflow_${name}${suffix}`, help, type, samples: [{ labels: { shard: "0" }, value }] }];
-  });
+/** Figures by name, as metric families. @param shards each with its number */
+export function shardMetrics(
+  shards: readonly { readonly shard: number; readonly figures: Readonly<Record<string, number>> }[],
+): MetricFamily[] {
+  return Object.entries(SHARD_FIGURES).map(([name, [type, help]]) => ({
+    name: `streamflow_${name}${type === "counter" ? "_total" : ""}`,
+    help,
+    type,
+    samples: shards.flatMap(({ shard, figures }) => {
+      const value = figures[name];
+      return value === undefined ? [] : [{ labels: { shard: String(shard) }, value }];
+    }),
+  }));
 }
 
-/** What a shard holds at the moment, and how each aggregation stands. */
-export function standingMetrics({ shard, aggregations, ...standing }: ShardStanding): MetricFamily[] {
+/** How the tenant's events are spread over its objects. */
+export function spreadMetrics({ count, inTransit, objects }: ShardsInfo): MetricFamily[] {
+  const each = (value: (one: ShardsInfo["objects"][number]) => number): MetricFamily["samples"] =>
+    objects.map((one) => ({ labels: { shard: String(one.object) }, value: value(one) }));
+  return [
+    gauge("shards", "Shards wanted.", [{ labels: {}, value: count }]),
+    gauge("slots_in_transit", "Slots being handed over, whose events wait.", [{ labels: {}, value: inTransit }]),
+    gauge(
+      "shard_slots",
+      "Slots, of 256, whose events the object takes.",
+      each(({ slots }) => slots),
+    ),
+    gauge(
+      "shard_events_per_second",
+      "Events taken, between the last two readings of the load.",
+      each(({ eventsPerSecond }) => eventsPerSecond),
+    ),
+    gauge(
+      "shard_overloads",
+      "Calls turned away as overloaded since home started.",
+      each(({ overloads }) => overloads),
+    ),
+  ];
+}
+
+/** What shards hold at the moment, and how each aggregation stands. */
+export function standingMetrics(shards: readonly ShardStanding[]): MetricFamily[] {
+  return shards.flatMap(oneStanding).reduce(mergeFamilies, []);
+}
+
+function oneStanding({ shard, aggregations, ...standing }: ShardStanding): MetricFamily[] {
   const labels = { shard: String(shard) };
   return [
     gauge("log_entries", "Entries in the shard's log, sealed ones that still await a checkpoint included.", [
@@ -56,7 +91,7 @@ export function standingMetrics({ shard, aggregations, ...standing }: ShardStand
       "1 for an aggregation whose stored definition no longer compiles.",
       standing.disabled.map((aggregation) => ({ labels: { aggregation }, value: 1 })),
     ),
-    ...aggregations.flatMap((one) => aggregationMetrics(one)).reduce(mergeFamilies, []),
+    ...aggregations.flatMap((one) => aggregationMetrics(one)),
   ];
 }
 

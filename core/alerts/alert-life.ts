@@ -5,10 +5,10 @@ import type { Transition } from "./evaluate.ts";
 import type { Values, WindowTime } from "./group.ts";
 import type { RuleSpec } from "./rule.ts";
 
-/** One line of an alert's history: at most one of each kind, so that a history needs no limit. */
+/** One line of an alert's history. `suppressed` and `unsuppressed` say what kept it quiet, `escalated` whom it went to. */
 export interface HistoryEntry {
   readonly at: number;
-  readonly kind: "pending" | "firing" | "acknowledged" | "resolved";
+  readonly kind: "pending" | "firing" | "suppressed" | "unsuppressed" | "escalated" | "acknowledged" | "resolved";
   /** Who did it; null when the rule did. */
   readonly by: string | null;
   readonly comment: string | null;
@@ -16,6 +16,8 @@ export interface HistoryEntry {
   /** The window that was evaluated and its values; null when none was. */
   readonly window: WindowTime | null;
   readonly values: Values | null;
+  /** What keeps it quiet, of `suppressed`; the channel's id, of `escalated`. */
+  readonly details?: readonly string[];
 }
 
 /** Somebody acting on an alert. */

@@ -9,8 +9,9 @@ import type {
   TopicSnapshot,
   WindowJson,
 } from "../../core/live/protocol.ts";
+import { MAX_SHARDS } from "../../core/windows/slot-map.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
-import type { Delta } from "../../core/windows/delta.ts";
+import type { DeltaNews } from "../../core/windows/delta.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { goneJson, windowJson } from "../../core/windows/window-json.ts";
 import type { WindowName, WindowView } from "../../core/windows/window-set.ts";
@@ -37,6 +38,11 @@ export interface LiveFeedDeps {
   readonly report: (what: string, error: unknown) => void;
 }
 
+interface EventRow {
+  readonly batch: EventBatch;
+  readonly row: number;
+}
+
 /** What readers of one aggregation have not been told yet, by window. */
 interface Untold {
   readonly windows: Map<string, WindowView>;
@@ -48,7 +54,7 @@ export class LiveFeed {
   readonly #machine: ShardMachine;
   readonly #deps: LiveFeedDeps;
   readonly #meter = new OverviewMeter();
-  #latest: { batch: EventBatch; row: number }[] = [];
+  #latest: EventRow[] = [];
   #unsentEvents = 0;
   readonly #changed = new Map<Aggregation, Untold>();
   #topics = new Set<string>();
@@ -86,18 +92,19 @@ export class LiveFeed {
   }
 
   /** Notes what a shard counted, merged just now. */
-  noteDelta(delta: Delta): void {
+  noteDelta(delta: DeltaNews): void {
     this.recallDelta(delta);
     this.#unsentEvents += delta.to - delta.from;
   }
 
   /** Takes up what a shard counted before a restart. */
-  recallDelta({ overview, latest }: Delta): void {
+  recallDelta({ overview, latest }: DeltaNews): void {
     this.#meter.absorb(overview);
     if (latest === "") return;
     const batch = EventBatch.fromText(latest);
     const added = Array.from({ length: batch.length }, (_, row) => ({ batch, row }));
-    this.#latest = [...this.#latest, ...added].slice(-LATEST_EVENTS);
+    // The last of each shard, or one shard's would push out the others'.
+    this.#latest = [...this.#latest, ...added].slice(-LATEST_EVENTS * MAX_SHARDS);
   }
 
   noteEffects(effects: readonly Effect[]): void {
@@ -135,7 +142,7 @@ export class LiveFeed {
 
   /** The state a new reader starts from, or null when there is no such topic here. */
   snapshot(topic: Topic): TopicSnapshot | null {
-    if (topic === "events") return { events: this.#newest(LATEST_EVENTS) };
+    if (topic === "events") return { events: this.#newestReceived() };
     if (topic === "dashboard:overview") return this.#overview(this.#meter.seconds(this.#deps.now()));
     const aggregation = [...this.#machine.aggregations.values()].find((candidate) => topicOf(candidate) === topic);
     if (aggregation === undefined) return null;
@@ -186,6 +193,12 @@ export class LiveFeed {
     };
   }
 
+  /** Shards tell one after another what they took at the same time. */
+  #newestReceived(): EventJson[] {
+    this.#latest.sort((a, b) => receivedAt(a) - receivedAt(b));
+    return this.#newest(LATEST_EVENTS);
+  }
+
   #newest(count: number): EventJson[] {
     return this.#latest
       .slice(-count)
@@ -213,6 +226,8 @@ function newestFirst(aggregation: Aggregation, windows: Set<WindowView>): Window
   }
   return shown.slice(0, WINDOWS_PER_FRAME);
 }
+
+const receivedAt = ({ batch, row }: EventRow): number => batch.receivedAt[row] ?? 0;
 
 const textOf = ({ start, session }: WindowName): string => `${start} ${session ?? ""}`;
 

@@ -1,11 +1,13 @@
+import type { EventBatch } from "../../core/events/event-batch.ts";
+import type { ShardCursor } from "../../core/windows/shard-cursors.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
 import { Recount, type Stretch, wholeStretch } from "../../core/windows/recount.ts";
 import type { Effect } from "../../core/windows/shard-machine.ts";
 import { earliestOfOpen } from "../../core/windows/shape.ts";
-import type { StoredSegment } from "../../storage/d1/segment-search.ts";
-import { allRows } from "./messages.ts";
+import { allRows, readJoined } from "./messages.ts";
 import { isOpen, MAX_WAITING_REBUILDS, type RebuildJob, RebuildJobs, type RebuildTarget } from "./rebuild-jobs.ts";
 import type { Shard } from "./shard.ts";
+import { type LogPlace, type ShardCut, StoreCut } from "./store-cut.ts";
 import { StoredEvents } from "./stored-events.ts";
 
 /** Groups held at most by a recount before it puts in place what is final: each takes a few hundred bytes. */
@@ -29,6 +31,10 @@ export interface RebuildDeps {
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
   readonly sealAll: () => Promise<void>;
+  /** Objects other than home that may hold events. */
+  readonly shards: () => readonly number[];
+  /** Asks one of them what lies before home's place in its log. */
+  readonly cutShard: (object: number, places: readonly LogPlace[]) => Promise<ShardCut>;
   /** All windows of an aggregation have been counted by its newest version. */
   readonly onBackfilled: (aggregation: string) => void;
   /** Within the change: live readers hear of it, rules never. */
@@ -47,6 +53,7 @@ interface Pass {
   readonly aggregation: Aggregation;
   readonly recount: Recount;
   readonly stored: StoredEvents;
+  readonly cut: StoreCut;
   /** Events read since something was last put in place. */
   events: number;
 }
@@ -139,9 +146,10 @@ export class Rebuilds {
   async #work(job: RebuildJob, target: RebuildTarget, aggregation: Aggregation): Promise<void> {
     const pass = this.#passOf(job, target, aggregation) ?? (await this.#begin(job, target, aggregation));
     const { segments, frontier } = await pass.stored.next();
-    for (const batches of segments) {
+    for (const { segment, batches } of segments) {
+      const after = pass.cut.after(segment);
       for (const batch of batches) {
-        pass.recount.fold(batch, allRows(batch));
+        pass.recount.fold(batch, rowsWithout(batch, after));
         pass.events += batch.length;
         this.#noteRead(job.id, batch.length);
       }
@@ -175,7 +183,7 @@ export class Rebuilds {
 
   async #begin(job: RebuildJob, target: RebuildTarget, aggregation: Aggregation): Promise<Pass> {
     await this.#deps.sealAll();
-    const { log, sealer, owner } = this.#shard;
+    const { log, sealer, owner, machine } = this.#shard;
     if (log.unsealedEvents > MAX_UNSEALED_EVENTS) throw new Error(`${log.unsealedEvents} events are not sealed yet`);
     const reach = this.#reach?.position === target.position ? this.#reach.ms : undefined;
     const recount = new Recount(aggregation, { from: target.position, to: target.to }, reach);
@@ -187,14 +195,34 @@ export class Rebuilds {
       recount.fold(batch, allRows(batch));
     }
     aggregation.recount = recount;
-    const { sealedThrough } = sealer;
-    const isBefore = ({ shard, incarnation, seqFrom }: StoredSegment): boolean =>
-      shard !== owner.shard || incarnation !== owner.incarnation || seqFrom < sealedThrough;
-    const stored = new StoredEvents(this.#deps.db, owner.tenant, recount.wanted, isBefore);
-    const pass = { job: job.id, target, aggregation, recount, stored, events: 0 };
-    this.#pass = pass;
-    if (job.state === "waiting") this.jobs.save({ ...job, state: "running" });
-    return pass;
+    const own = { ...owner, sealedThrough: sealer.sealedThrough, after: [] };
+    const places = machine.shards.toJSON();
+    try {
+      const others = await this.#askShards(places);
+      for (const { unsealed } of others) for (const batch of readJoined(unsealed)) recount.fold(batch, allRows(batch));
+      const cut = new StoreCut([own, ...others], places);
+      const stored = new StoredEvents(this.#deps.db, owner.tenant, recount.wanted, (segment) => cut.includes(segment));
+      const pass = { job: job.id, target, aggregation, recount, stored, cut, events: 0 };
+      this.#pass = pass;
+      if (job.state === "waiting") this.jobs.save({ ...job, state: "running" });
+      return pass;
+    } catch (error) {
+      aggregation.recount = undefined;
+      throw error;
+    }
+  }
+
+  /** What of their logs lies before home's place in them. */
+  async #askShards(places: readonly ShardCursor[]): Promise<ShardCut[]> {
+    const ask = (object: number): Promise<ShardCut> => {
+      const own = places.filter(({ shard }) => shard === object);
+      return this.#deps.cutShard(
+        object,
+        own.map(({ incarnation, cursor }) => ({ incarnation, seq: cursor })),
+      );
+    };
+    const objects = new Set([...this.#deps.shards(), ...places.map(({ shard }) => shard)]);
+    return await Promise.all([...objects].map(ask));
   }
 
   #passOf(job: RebuildJob, target: RebuildTarget, aggregation: Aggregation): Pass | undefined {
@@ -277,6 +305,10 @@ export class Rebuilds {
     const known = { from: Math.max(from, oldest), to: Math.min(to, newest + 1) };
     return known.from < known.to ? known : { from: Math.min(to, newest + 1), to: Math.min(to, newest + 1) };
   }
+}
+
+function rowsWithout(batch: EventBatch, ids: ReadonlySet<string>): Uint32Array {
+  return ids.size === 0 ? allRows(batch) : allRows(batch).filter((row) => !ids.has(batch.ids[row] ?? ""));
 }
 
 function targetOf(aggregation: Aggregation, stretch: Stretch): RebuildTarget {

@@ -10,6 +10,11 @@ const SEGMENTS_PER_SEARCH = 500;
 /** Bodies loaded at once: each is up to 64 KB packed. */
 const BODIES_PER_READ = 8;
 
+export interface OpenSegment {
+  readonly segment: StoredSegment;
+  readonly batches: readonly EventBatch[];
+}
+
 /** The stored events of a stretch, segment by segment, by their oldest event. */
 export class StoredEvents {
   readonly #db: D1Database;
@@ -27,12 +32,13 @@ export class StoredEvents {
     this.#isWanted = isWanted;
   }
 
-  /** The next segments, each as its batches; none when all were read. `frontier` is then the oldest event still to be read, or Infinity. */
-  async next(): Promise<{ segments: readonly (readonly EventBatch[])[]; frontier: number }> {
+  /** The next segments; none when all were read. `frontier` is then the oldest event still to be read, or Infinity. */
+  async next(): Promise<{ segments: readonly OpenSegment[]; frontier: number }> {
     await this.#list(BODIES_PER_READ + 1);
     const taken = this.#found.splice(0, BODIES_PER_READ);
     const bodies = await loadBodies(this.#db, taken);
-    return { segments: bodies.map(readJoined), frontier: this.#found[0]?.minTimestamp ?? Infinity };
+    const segments = taken.map((segment, k) => ({ segment, batches: readJoined(bodies[k] ?? new Uint8Array()) }));
+    return { segments, frontier: this.#found[0]?.minTimestamp ?? Infinity };
   }
 
   async #list(count: number): Promise<void> {

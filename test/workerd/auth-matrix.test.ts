@@ -43,7 +43,7 @@ function roleOf({ method, path }: Route): Role | "any" | "open" {
   if (OPEN.has(name)) return "open";
   if (ANY_ROLE.has(name)) return "any";
   if (INGEST.has(name)) return "ingest";
-  if (ADMIN_PATHS.test(path) || name === "PUT /api/v1/flow") return "admin";
+  if (ADMIN_PATHS.test(path) || name === "PUT /api/v1/flow" || name === "PUT /api/v1/shards") return "admin";
   return method === "GET" || ASKS_BY_POST.has(name) ? "viewer" : "editor";
 }
 

@@ -14,6 +14,7 @@ import type { AppContext, AppEnv } from "../http.ts";
 import { backtestRoutes } from "./backtest.ts";
 import { channelRoutes } from "./channels.ts";
 import { ruleRoutes } from "./rules.ts";
+import { silenceRoutes } from "./silences.ts";
 import { parseBody } from "./schema-errors.ts";
 import { badParameter, Parameters } from "./window-parameters.ts";
 
@@ -26,11 +27,12 @@ const commentField = z.string().max(2_000).optional();
 const acknowledgeSchema = z.strictObject({ by: byField, comment: commentField });
 const resolveSchema = z.strictObject({ by: byField.optional(), comment: commentField });
 
-/** Rules, channels and alerts. */
+/** Rules, channels, silences and alerts. */
 export const alertRoutes = new Hono<AppEnv>()
   .route("/", ruleRoutes)
   .route("/", backtestRoutes)
   .route("/", channelRoutes)
+  .route("/", silenceRoutes)
   .get("/api/v1/alerts", requireRole("viewer"), async (c) => {
     const query = alertQuery(new Parameters(new URL(c.req.url).searchParams));
     // One more than asked for tells whether there is a next page.
@@ -66,6 +68,7 @@ function alertQuery(parameters: Parameters): AlertQuery {
   const query = {
     statuses: choices(parameters, "status", ALERT_STATUSES),
     levels: choices(parameters, "level", LEVELS),
+    ruleId: parameters.take("rule") ?? null,
     from,
     to,
     before,

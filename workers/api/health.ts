@@ -1,16 +1,18 @@
 import { Hono } from "hono";
+import { windowAggregator } from "../../durable-objects/remote.ts";
 import { ADMIN_KEY_ID, authenticate, DEFAULT_TENANT, requireRole } from "../auth/index.ts";
 import { liveHubName, rateControllerName } from "../../core/events/names.ts";
-import { windowAggregator } from "../../durable-objects/remote.ts";
 import { ApiError, ok } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
 import { isDraining, setDraining } from "../ingest/draining.ts";
 import { flowMetrics } from "../flow-metrics.ts";
 import { liveMetrics } from "../live-metrics.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
-import { shardMetrics, standingMetrics } from "../shard-metrics.ts";
+import { patternMetrics } from "../pattern-metrics.ts";
+import { shardMetrics, spreadMetrics, standingMetrics } from "../shard-metrics.ts";
 import { queueLedger } from "../queue-ledger.ts";
 import { checkReadiness } from "../readiness.ts";
+import { askEveryShard } from "./shard-reads.ts";
 
 /** Seconds after which a platform that is not ready may be asked again. */
 const NOT_READY_RETRY_SECONDS = 5;
@@ -26,13 +28,18 @@ export const healthRoutes = new Hono<AppEnv>()
   })
   .get("/metrics", requireRole("viewer"), async (c) => {
     const { tenant } = c.get("principal");
-    const shard = windowAggregator(c.env, tenant);
     // Requests without a credential belong to nobody; the operator sees them.
     const requests = requestMetrics(tenant === DEFAULT_TENANT ? [tenant, ""] : [tenant]);
+    const { info, answers } = await askEveryShard(c.env, tenant, async (object) => {
+      const [figures, standing] = await Promise.all([object.metrics(), object.introspect()]);
+      return { figures, standing };
+    });
     const families = [
       ...requests,
-      ...shardMetrics(await shard.metrics()),
-      ...standingMetrics(await shard.introspect()),
+      ...spreadMetrics(info),
+      ...shardMetrics(answers.map(({ figures, standing }) => ({ shard: standing.shard, figures }))),
+      ...standingMetrics(answers.map(({ standing }) => standing)),
+      ...patternMetrics(await windowAggregator(c.env, tenant).listPatterns()),
       ...flowMetrics(await c.env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).state()),
       ...liveMetrics(await c.env.LIVE_HUB.getByName(liveHubName(tenant)).figures()),
     ];

@@ -2,12 +2,12 @@ import { Hono } from "hono";
 import type { AggregationStanding, ShardStanding } from "../../durable-objects/aggregator/introspection.ts";
 import { requireRole } from "../auth/index.ts";
 import { type AppEnv, ok } from "../http.ts";
-import { aggregator } from "./aggregations.ts";
+import { askEveryShard } from "./shard-reads.ts";
 
 /** Why the numbers are where they are: watermarks and who holds them, what waits, what takes memory. */
 export const introspectionRoutes = new Hono<AppEnv>().get("/api/v1/introspection", requireRole("viewer"), async (c) => {
-  const standing = await aggregator(c).introspect();
-  return ok(c, { shards: [shardJson(standing)] });
+  const { answers } = await askEveryShard(c.env, c.get("principal").tenant, (object) => object.introspect());
+  return ok(c, { shards: answers.map(shardJson) });
 });
 
 function shardJson(shard: ShardStanding): unknown {

@@ -1,0 +1,107 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { DueQueue } from "../../../core/patterns/due-queue.ts";
+import { type ForwardedRows, KeeperMachine } from "../../../core/patterns/keeper-machine.ts";
+import { MAX_EVENTS_PER_KEY } from "../../../core/patterns/pattern-state.ts";
+import type { StoredPattern } from "../../../core/patterns/plan.ts";
+
+const pattern: StoredPattern = {
+  id: 1,
+  version: 1,
+  definition: {
+    name: "p",
+    kind: "sequence",
+    within: "1s",
+    first: { filter: "true" },
+    second: { filter: "true" },
+    allowed_lateness: "1d",
+  },
+};
+
+/** One event a millisecond, all of which follow one another. */
+function rows(count: number, keyOf: (k: number) => string, from = 0): ForwardedRows {
+  const list = Array.from({ length: count }, (_, k) => from + k);
+  return {
+    pattern: list.map(() => 1),
+    key: list.map(keyOf),
+    at: list,
+    id: list.map((k) => `e${k}`),
+    steps: list.map(() => 3),
+  };
+}
+
+function machineOf(maxEvents?: number): KeeperMachine {
+  return new KeeperMachine([pattern], [], () => {}, maxEvents);
+}
+
+const late = (at: number): ForwardedRows => ({
+  pattern: [1],
+  key: ["null"],
+  at: [at],
+  id: [`late${at}`],
+  steps: [3],
+});
+
+const countsOf = (machine: KeeperMachine) => machine.patterns.get(1)?.counts;
+
+describe("a keeper's limits", () => {
+  test("a key at its limit keeps everything; one event more drops a tenth, the oldest, and says so", () => {
+    const machine = machineOf();
+    machine.take({ rows: rows(MAX_EVENTS_PER_KEY, () => "null") });
+    expect([machine.size, countsOf(machine)?.dropped]).toEqual([MAX_EVENTS_PER_KEY, 0]);
+    machine.take({ rows: rows(1, () => "null", MAX_EVENTS_PER_KEY) });
+    const kept = MAX_EVENTS_PER_KEY * 0.9;
+    expect([machine.size, countsOf(machine)?.dropped]).toEqual([kept, MAX_EVENTS_PER_KEY + 1 - kept]);
+  });
+
+  test("what was told of dropped events stands, and events that would have to be seen with them are refused", () => {
+    const machine = machineOf();
+    machine.take({ rows: rows(MAX_EVENTS_PER_KEY, () => "null"), watermarks: [[1, MAX_EVENTS_PER_KEY]] });
+    machine.take({ rows: rows(1, () => "null", MAX_EVENTS_PER_KEY) });
+    expect(machine.take({ rows: late(2000) })).toEqual([]);
+    expect(countsOf(machine)?.tooLate).toBe(1);
+    // Well behind what was dropped, and before the watermark: a pair is split in two.
+    const kinds = machine.take({ rows: late(10_000.5) }).map(({ kind }) => kind);
+    expect(kinds.toSorted()).toEqual(["matched", "matched", "retracted"]);
+  });
+
+  test("a keeper over its limit drops the oldest events of all keys alike", () => {
+    const machine = machineOf(1000);
+    machine.take({ rows: rows(1000, (k) => `${k % 10}`) });
+    expect(machine.size).toBe(1000);
+    machine.take({ rows: rows(1, () => "0", 1000) });
+    expect(machine.size).toBe(900);
+    for (const { size } of machine.patterns.get(1)?.keys.values() ?? []) expect(size).toBeGreaterThanOrEqual(89);
+    expect(countsOf(machine)?.dropped).toBe(101);
+  });
+
+  test("a key dropped as a whole refuses what would have to be seen with it, as if it were still there", () => {
+    const machine = machineOf(10);
+    machine.take({ rows: rows(1, () => "gone") });
+    machine.take({ rows: rows(12, () => "busy", 5000) });
+    expect(machine.patterns.get(1)?.keys.has("gone")).toBe(false);
+    machine.take({ rows: { pattern: [1, 1], key: ["gone", "gone"], at: [1999, 2000], id: ["a", "b"], steps: [3, 3] } });
+    expect(countsOf(machine)?.tooLate).toBe(1);
+  });
+});
+
+describe("names that are due", () => {
+  test("come out in order of time, each once, at the time it was given last", () => {
+    const action = fc.tuple(fc.constantFrom("a", "b", "c", "d", "e"), fc.oneof(fc.nat(50), fc.constant(Infinity)));
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 400 }), fc.nat(50), (actions, until) => {
+        const queue = new DueQueue();
+        for (const [name, at] of actions) queue.set(name, at);
+        const times = [...new Map(actions)].filter(([, at]) => at !== Infinity).map(([name, at]) => ({ name, at }));
+        const due = times.filter(({ at }) => at <= until);
+        const taken = queue.takeThrough(until);
+        expect(taken.toSorted()).toEqual(due.map(({ name }) => name).toSorted());
+        const atOf = (name: string): number => times.find((one) => one.name === name)?.at ?? NaN;
+        expect(taken.map(atOf)).toEqual(taken.map(atOf).toSorted((a, b) => a - b));
+        const rest = times.filter(({ at }) => at > until).map(({ at }) => at);
+        expect(queue.nextAt).toBe(Math.min(Infinity, ...rest));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

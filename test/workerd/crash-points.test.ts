@@ -1,0 +1,174 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ShardMachine } from "../../core/windows/shard-machine.ts";
+import { AlertFeed } from "../../durable-objects/aggregator/alert-feed.ts";
+import { LateInbox } from "../../durable-objects/aggregator/late-resolver.ts";
+import { LateLookups } from "../../durable-objects/aggregator/late-lookups.ts";
+import { Sealing } from "../../durable-objects/aggregator/sealing.ts";
+import { Shipping } from "../../durable-objects/aggregator/shipping.ts";
+import { Silence } from "../../durable-objects/aggregator/silence.ts";
+import { ShardTables } from "../../durable-objects/aggregator/tables.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
+import { event, events, T0 } from "./event-messages.ts";
+import { newShards } from "./shards-bench.ts";
+import { hourlyCounts, message, newAggregator, sealedEvents, takeClock } from "./window-aggregator-bench.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const HOUR = 3_600_000;
+
+/** What came of a call that may end its object: the stub is of no more use then. */
+async function outcomeOf(call: () => Promise<unknown>): Promise<"done" | "failed"> {
+  const [result] = await Promise.allSettled([(async () => await call())()]);
+  return result?.status === "fulfilled" ? "done" : "failed";
+}
+
+describe("a throw in the middle of a change (C6, C7, C18)", () => {
+  test.each([
+    ["memory is changed and the disk is not", () => failOnce(ShardMachine.prototype, "fold", "after")],
+    ["the log cannot be written", () => failOnce(ShardTables.prototype, "appendLog", "before")],
+    ["the disk is full after the log was written", () => failOnce(ShardTables.prototype, "appendLog", "after")],
+    ["a checkpoint cannot be written", () => failOnce(ShardTables.prototype, "writeWindow", "before")],
+  ])("when %s, nothing of the call is kept and the same call counts once", async (_, fail) => {
+    const { tenant } = newAggregator();
+    const call = async () => {
+      const stub = windowAggregator(env, tenant);
+      await stub.apply([message(events(30, "a")), message(events(30, "b", T0 + HOUR))]);
+      await stub.flush();
+    };
+    await windowAggregator(env, tenant).apply([message(events(10, "before"))]);
+    const failure = fail();
+    expect(await outcomeOf(call)).toBe("failed");
+    expect(failure.calls()).toBe(1);
+    expect(await outcomeOf(call)).toBe("done");
+    expect(await hourlyCounts(windowAggregator(env, tenant))).toEqual([40, 30]);
+    expect(await windowAggregator(env, tenant).stats()).toMatchObject({ total_events: 70 });
+  });
+
+  test("when late events cannot be taken out of their inbox, they are looked up again and count once", async () => {
+    const { tenant, object } = newAggregator();
+    const stub = () => windowAggregator(env, tenant);
+    await stub().apply([message(events(20, "old"))]);
+    await stub().apply([message(events(20, "newer", T0 + 3 * HOUR))]);
+    await stub().flush();
+    await evictDurableObject(object);
+    const failure = failOnce(LateInbox.prototype, "settle", "after");
+    await outcomeOf(() => stub().apply([message([...events(20, "old"), event("really-new", T0 + 5)])]));
+    await expect.poll(() => failure.calls()).toBe(1);
+    await expect.poll(async () => await outcomeOf(() => stub().flush())).toBe("done");
+    expect(await hourlyCounts(stub())).toEqual([21, 20]);
+  });
+
+  test("when home fails in the middle of a merge, the shard sends the delta again and it counts once", async () => {
+    const { tenant, send, shards } = await newShards(2);
+    const failure = failOnce(ShardMachine.prototype, "merge", "after");
+    await send(events(80));
+    await expect.poll(() => failure.calls()).toBe(1);
+    await expect
+      .poll(async () => await Promise.all(shards.map((shard) => outcomeOf(() => shard.drain()))))
+      .toEqual(["done", "done"]);
+    expect(await hourlyCounts(windowAggregator(env, tenant))).toEqual([80]);
+  });
+});
+
+describe("the alarm (C13)", () => {
+  test("is set again though everything it does throws, seven times, and then does all of it", async () => {
+    const { stub, object, tenant } = newAggregator();
+    const clock = takeClock();
+    await stub.apply([message(events(10, "e", Date.now()))]);
+    const broken = [
+      vi.spyOn(Silence.prototype, "checkIfDue"),
+      vi.spyOn(LateLookups.prototype, "runIfDue"),
+      vi.spyOn(Sealing.prototype, "sealIfDue"),
+      vi.spyOn(Shipping.prototype, "runIfDue"),
+      vi.spyOn(AlertFeed.prototype, "tell"),
+    ];
+    for (const spy of broken) spy.mockRejectedValue(new Error("broken"));
+    for (let k = 0; k < 7; k++) {
+      clock.pass(61_000);
+      expect(await runDurableObjectAlarm(object)).toBe(true);
+    }
+    for (const spy of broken) spy.mockRestore();
+    clock.pass(61_000);
+    expect(await runDurableObjectAlarm(object)).toBe(true);
+    expect(await sealedEvents(tenant)).toBe(10);
+  });
+
+  test("that rings twice changes nothing the second time", async () => {
+    const { stub, object, tenant } = newAggregator();
+    const clock = takeClock();
+    await stub.apply([message(events(10, "e", Date.now()))]);
+    clock.pass(2 * HOUR);
+    await runInDurableObject(object, async (instance) => {
+      await instance.alarm?.();
+      await instance.alarm?.();
+    });
+    expect(await sealedEvents(tenant)).toBe(10);
+    expect(await hourlyCounts(stub)).toEqual([10]);
+  });
+});
+
+describe("the store commits and the answer is lost (C12, C16)", () => {
+  test.each([false, true])(
+    "the same segments are written again and hold each event once; evicted in between: %s",
+    async (isEvicted) => {
+      const { tenant, object } = newAggregator();
+      await windowAggregator(env, tenant).apply([message(events(50))]);
+      const lost = failOnce(
+        Object.getPrototypeOf(env.DB) as { batch: (...args: unknown[]) => unknown },
+        "batch",
+        "after",
+      );
+      expect(await outcomeOf(() => windowAggregator(env, tenant).flush())).toBe("failed");
+      expect(lost.calls()).toBe(1);
+      expect(await sealedEvents(tenant)).toBe(50);
+      if (isEvicted) await evictDurableObject(object);
+      // More comes before the second try, which must not become part of what was begun.
+      await windowAggregator(env, tenant).apply([message(events(5, "more", T0 + HOUR))]);
+      await windowAggregator(env, tenant).flush();
+      expect(await sealedEvents(tenant)).toBe(55);
+      expect((await windowAggregator(env, tenant).metrics())["unsealed_events"]).toBe(0);
+    },
+  );
+});
+
+describe("versions that meet (C14)", () => {
+  test("a delta of another version is refused whole, and its shard keeps the events until home can read it", async () => {
+    const { home, send, shards, object } = await newShards(1);
+    const strange = Uint8Array.of(2, 1, 1, 1, 1);
+    const refusal = await runInDurableObject(object(0), async (instance) => {
+      const [result] = await Promise.allSettled([(instance as unknown as typeof home).merge(strange)]);
+      return String(result?.status === "rejected" ? result.reason : result?.status);
+    });
+    expect(refusal).toContain("version 2");
+    await send(events(10));
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([10]);
+  });
+});
+
+async function answerLost(result: unknown): Promise<never> {
+  await result;
+  throw new Error("the answer is lost");
+}
+
+/** The next call of a method throws, before or after it has done its work. */
+function failOnce<T extends object>(target: T, method: keyof T & string, when: "before" | "after") {
+  const original = target[method] as (this: unknown, ...args: unknown[]) => unknown;
+  let calls = 0;
+  const spy = vi.spyOn(target, method as never) as unknown as {
+    mockImplementation(call: (this: unknown, ...args: unknown[]) => unknown): void;
+  };
+  spy.mockImplementation(function (this: unknown, ...args) {
+    if (calls++ > 0) return original.apply(this, args);
+    if (when === "before") throw new Error("no room");
+    const result = original.apply(this, args);
+    if (result instanceof Promise) return answerLost(result);
+    throw new Error("no room any more");
+  });
+  return { calls: () => Math.min(calls, 1) };
+}
