@@ -110,8 +110,7 @@ export class SimulatedShard {
   }
 
   adopt(ids: Uint8Array): void {
-    this.machine.deduplicator.adopt(decodeKnownIds(ids));
-    this.checkpoint(true);
+    this.checkpoint(this.machine.adopt(decodeKnownIds(ids)));
   }
 
   tick(at: number): void {
