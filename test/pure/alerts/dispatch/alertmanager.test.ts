@@ -8,10 +8,11 @@ import { needsUpdate } from "../../../../core/alerts/dispatch/needs-update.ts";
 const SECOND = 1000;
 const set = (...ids: readonly number[]): ReadonlySet<string> => new Set(ids.map(String));
 
+const told = (firing: ReadonlySet<string>, resolved: ReadonlySet<string>, at = 0) => ({ firing, resolved, at });
+
 describe("TestDedupStageNeedsUpdate", () => {
   const NOW = 3_600_000;
   const minutesAgo = (minutes: number): number => NOW - minutes * 60_000;
-  const told = (firing: ReadonlySet<string>, resolved: ReadonlySet<string>, at = 0) => ({ firing, resolved, at });
   const TEN_MINUTES = 600_000;
 
   test.each([

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MINUTE, windowOf } from "../fixtures.ts";
+import type { RuleSpec } from "../../../../core/alerts/rule.ts";
 import type { ClosedWindow } from "../../../../core/windows/window-json.ts";
 import { World } from "./world.ts";
 
@@ -170,8 +171,10 @@ class Model {
   #cursor = 0;
   #now = 0;
 
-  constructor({ forMinutes, keepMinutes, escalation }: Plan) {
+  /** @param more of the rule, beside what the plan says */
+  constructor({ forMinutes, keepMinutes, escalation }: Plan, more: Partial<RuleSpec> = {}) {
     this.world = new World({
+      ...more,
       for: `${forMinutes}m`,
       keep_firing_for: `${keepMinutes}m`,
       ...(escalation === null ? {} : { escalation_minutes: escalation, escalation_channels: ["chief"] }),
@@ -261,21 +264,23 @@ class Model {
   /** Lets time pass; the alarm comes whenever it is due, or once at the end. */
   pass(minutes: number, isPunctual: boolean): void {
     const to = this.#now + minutes;
-    while (isPunctual) {
-      const due = this.world.dueAt;
-      if (due === null || due > to * MINUTE) break;
-      // A clock that was set back does not go back again for what was due meanwhile.
-      this.world.now = Math.max(this.world.now, due);
-      this.world.alarm();
-    }
-    for (let minute = this.#now + 1; isPunctual && minute <= to; minute++) {
-      this.#now = minute;
-      this.see();
-    }
+    if (isPunctual) this.#minuteByMinute(to);
     this.#now = to;
     this.world.now = to * MINUTE;
     if ((this.world.dueAt ?? Infinity) <= this.world.now) this.world.alarm();
     this.see();
+  }
+
+  #minuteByMinute(to: number): void {
+    for (let due = this.world.dueAt; due !== null && due <= to * MINUTE; due = this.world.dueAt) {
+      // A clock that was set back does not go back again for what was due meanwhile.
+      this.world.now = Math.max(this.world.now, due);
+      this.world.alarm();
+    }
+    for (let minute = this.#now + 1; minute <= to; minute++) {
+      this.#now = minute;
+      this.see();
+    }
   }
 
   see(): void {
@@ -316,7 +321,7 @@ test("also when the clock is set back, nothing is told twice and nothing is forg
     fc.oneof(...forwards, { weight: 3, arbitrary: of("step back", { minutes: fc.integer({ min: 1, max: 20 }) }) }),
     { maxLength: 40 },
   );
-  const bundles = fc.constantFrom(
+  const bundles = fc.constantFrom<Partial<RuleSpec>[]>(
     {},
     { group_by: [], group_wait: "1m", group_interval: "3m" },
     { group_by: ["instance"], group_wait: "0s", group_interval: "5m" },
@@ -325,9 +330,8 @@ test("also when the clock is set back, nothing is told twice and nothing is forg
     { notify_resolved: false },
   );
   const property = fc.property(bundles, events, (more, list) => {
-    const model = new Model({ forMinutes: 0, keepMinutes: 0, escalation: null });
-    const world = new World({ ...model.world.spec, ...more });
-    Object.defineProperty(model, "world", { value: world });
+    const model = new Model({ forMinutes: 0, keepMinutes: 0, escalation: null }, more);
+    const { world } = model;
     for (const event of list as readonly Event[]) model.run(event);
     // Long enough for every silence, interval and suppression, whatever the clock did.
     for (let k = 0; k < 10; k++) model.pass(30, true);

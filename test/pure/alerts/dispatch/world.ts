@@ -69,7 +69,7 @@ export class World implements DispatchShelf {
 
   /** Ids of alerts that fire, by group. */
   get firingIds(): ReadonlyMap<string, string> {
-    return new Map(this.firing(null).map((record) => [nameOf(record), record.id]));
+    return new Map(this.firing().map((record) => [nameOf(record), record.id]));
   }
 
   close(window: ClosedWindow): void {
@@ -91,12 +91,12 @@ export class World implements DispatchShelf {
   silence(silence: Silence): void {
     this.#silences = [...this.#silences, compileSilence(silence)];
     this.#change((dispatch) => {
-      for (const record of this.firing(null)) dispatch.review(record);
+      for (const record of this.firing()) dispatch.review(record);
     });
   }
 
   acknowledge(group: string): void {
-    const record = this.firing(null).find((one) => nameOf(one) === group);
+    const record = this.firing().find((one) => nameOf(one) === group);
     if (record === undefined || record.acknowledgedAt !== null) return;
     this.#change((dispatch) => {
       const { record: taken, entry } = afterAcknowledgement(record, { by: "ada", comment: null }, this.now);
@@ -121,10 +121,9 @@ export class World implements DispatchShelf {
   }
 
   restart(): void {
-    const again = <T>(map: ReadonlyMap<string, T>): Map<string, T> => new Map(JSON.parse(JSON.stringify([...map])));
-    this.#alerts = again(this.#alerts);
-    this.#bundles = again(this.#bundles);
-    this.#tracks = again(this.#tracks);
+    this.#alerts = reread(this.#alerts);
+    this.#bundles = reread(this.#bundles);
+    this.#tracks = reread(this.#tracks);
     const pages = [...this.#state.instances].map(
       ([id, open]) => [id, unpackInstances(packInstances(open, 300))] as const,
     );
@@ -135,7 +134,7 @@ export class World implements DispatchShelf {
     return this.#alerts.get(id)?.record ?? null;
   }
 
-  firing(_: string | null): AlertRecord[] {
+  firing(): AlertRecord[] {
     const records = [...this.#alerts.values()].map(({ record }) => record);
     return records.filter(({ firedAt, status }) => firedAt !== null && status !== "resolved");
   }
@@ -208,6 +207,11 @@ export class World implements DispatchShelf {
       for (const { record } of resolved) hear(record, channels.includes("c") ? "resolved" : "resolved to the chain");
     }
   }
+}
+
+/** Through JSON, as rows go. */
+function reread<T>(map: ReadonlyMap<string, T>): Map<string, T> {
+  return new Map(JSON.parse(JSON.stringify([...map])));
 }
 
 function nameOf({ group }: Pick<AlertRecord, "group">): string {
