@@ -25,6 +25,8 @@ export interface BenchPlatform {
   text(path: string): Promise<string>;
   /** Largest resident set of workerd so far, bytes; null where the system does not tell. */
   peakMemory(): number | null;
+  /** Resident set of workerd now, bytes; null where the system does not tell. */
+  memory(): number | null;
   /** CPU seconds that workerd has used; null where the system does not tell. */
   cpuSeconds(): number | null;
   stop(): Promise<void>;
@@ -80,7 +82,8 @@ export async function startBenchPlatform(options: BenchPlatformOptions = {}): Pr
     text: (path) => ask(path),
     json: async (method, path, body) =>
       JSON.parse(await ask(path, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })),
-    peakMemory: () => readPeakMemory(host.workerd),
+    peakMemory: () => readMemory(host.workerd, "VmHWM"),
+    memory: () => readMemory(host.workerd, "VmRSS"),
     cpuSeconds: () => readCpuSeconds(host.workerd),
     async stop() {
       await host.stop();
@@ -89,9 +92,9 @@ export async function startBenchPlatform(options: BenchPlatformOptions = {}): Pr
   };
 }
 
-/** VmHWM of /proc/<pid>/status: the peak, kept by the kernel. */
-function readPeakMemory(pid: number): number | null {
-  const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readProc(pid, "status"))?.[1];
+/** From /proc/<pid>/status. VmHWM is the peak, kept by the kernel. */
+function readMemory(pid: number, field: "VmHWM" | "VmRSS"): number | null {
+  const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(readProc(pid, "status"))?.[1];
   return kilobytes === undefined ? null : Number(kilobytes) * 1024;
 }
 

@@ -1,4 +1,5 @@
 import type { AcceptedResult } from "./accepted.ts";
+import type { LatencyResult } from "./alert-latency.ts";
 import type { CostResult } from "./cost.ts";
 import type { EndToEndResult } from "./end-to-end.ts";
 import type { LiveResult } from "./live.ts";
@@ -54,6 +55,15 @@ export function formatLive(result: LiveResult): string {
   return lines(`POST to live frame at 1,000 events/s (${whole(result.events)} events, ${result.frames} frames)`, [
     ["p50", `${whole(result.p50)} ms (goal ≤ 300 ms)`],
     ["p99", `${whole(result.p99)} ms`],
+    ["longest", `${whole(result.max)} ms`],
+  ]);
+}
+
+/** From an event to its webhook. */
+export function formatLatency(title: string, result: LatencyResult): string {
+  return lines(`${title}, at 1,000 events/s (${whole(result.events)} events, ${whole(result.alerts)} alerts)`, [
+    ["p50", `${whole(result.p50)} ms (goal ≤ 1,000 ms)`],
+    ["p99", `${whole(result.p99)} ms (goal ≤ 2,000 ms)`],
     ["longest", `${whole(result.max)} ms`],
   ]);
 }

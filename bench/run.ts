@@ -1,11 +1,10 @@
 // `npm run bench`: what the README's numbers come from. Runs the built Worker in workerd, without any dev proxy.
-import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { cpus, loadavg, totalmem } from "node:os";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { measureAccepted } from "./accepted.ts";
 import { measureCost } from "./cost.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
+import { environment } from "./environment.ts";
 import { measureLive } from "./live.ts";
 import { formatAccepted, formatCost, formatEndToEnd, formatLive } from "./report.ts";
 
@@ -41,7 +40,7 @@ if (values.help === true) process.stdout.write(HELP);
 else await main(new Set((values.only ?? "a,b,c,e").split(",")), Number(values.events ?? 1_000_000), values.json);
 
 async function main(only: ReadonlySet<string>, events: number, jsonPath: string | undefined): Promise<void> {
-  const figures: Record<string, unknown> = { environment: environment() };
+  const figures: Record<string, unknown> = { environment: environment("bench") };
   const print = (name: string, figure: unknown, text: string): void => {
     figures[name] = figure;
     process.stdout.write(`\n${text}`);
@@ -68,28 +67,4 @@ async function main(only: ReadonlySet<string>, events: number, jsonPath: string 
     }
   }
   if (jsonPath !== undefined) writeFileSync(jsonPath, `${JSON.stringify(figures, null, 2)}\n`);
-}
-
-function environment(): Record<string, unknown> {
-  return {
-    command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
-    date: new Date().toISOString(),
-    cpu: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
-    memory_gb: Math.round(totalmem() / 1e9),
-    // Well above 0 before the run means that other work took part of the machine.
-    load_average: loadavg().map((load) => Math.round(load * 100) / 100),
-    node: process.version,
-    workerd: versionOf("workerd"),
-    miniflare: versionOf("miniflare"),
-    wrangler: versionOf("wrangler"),
-  };
-}
-
-function versionOf(name: string): string {
-  const manifest: unknown = JSON.parse(
-    readFileSync(createRequire(import.meta.url).resolve(`${name}/package.json`), "utf8"),
-  );
-  const version =
-    typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : undefined;
-  return typeof version === "string" ? version : "unknown";
 }

@@ -3,7 +3,9 @@ import type { AlertJson } from "../core/alerts/alert.ts";
 import type { Hand } from "../core/alerts/alert-life.ts";
 import { hearsAcknowledgements } from "../core/alerts/channel.ts";
 import type { ChannelTarget } from "../core/alerts/channel.ts";
-import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES } from "../core/alerts/limits.ts";
+import { silenceJson } from "../core/alerts/dispatch/silence.ts";
+import type { SilenceJson } from "../core/alerts/dispatch/silence.ts";
+import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES, MAX_SILENCES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
 import type { EarlyWindow } from "./aggregator/early-watch.ts";
@@ -20,6 +22,8 @@ import type {
   RuleAnswer,
   RuleDraft,
   RuleView,
+  SilenceAnswer,
+  SilenceDraft,
 } from "./alerts/answers.ts";
 import { ChannelBook } from "./alerts/channel-book.ts";
 import { ChannelHealth } from "./alerts/channel-health.ts";
@@ -60,8 +64,9 @@ export class AlertManager extends DurableObject<Env> {
     const tenant = tenantOf(ctx.id.name);
     createTables(storage.sql);
     const settings = new Settings(storage.sql);
-    this.#desk = new AlertDesk(storage);
-    this.#channels = new ChannelBook(storage.sql, tenant, env.ENCRYPTION_KEY);
+    const channels = new ChannelBook(storage.sql, tenant, env.ENCRYPTION_KEY);
+    this.#channels = channels;
+    this.#desk = new AlertDesk(storage, (id) => hearsAcknowledgements(channels.typeOf(id) ?? ""));
     this.#health = new ChannelHealth(storage.sql, Math.random);
     this.#pushKeys = new PushKeys(settings, tenant, env.ENCRYPTION_KEY);
     this.#watchList = new WatchList(settings, this.#desk.rules, async (watches) => {
@@ -72,6 +77,7 @@ export class AlertManager extends DurableObject<Env> {
     });
     this.#followUp = new FollowUp({
       tenant,
+      timetable: this.#desk,
       outbox: this.#desk.outbox,
       health: this.#health,
       watchList: this.#watchList,
@@ -109,8 +115,10 @@ export class AlertManager extends DurableObject<Env> {
     const known = draft.id === null ? undefined : this.#desk.rules.get(draft.id);
     if (draft.id !== null && known === undefined) return { ok: false, reason: "not_found" };
     if (known === undefined && this.#desk.rules.size >= MAX_RULES) return { ok: false, reason: "too_many" };
-    const index = draft.spec.channels.findIndex((id) => !this.#channels.has(id));
-    if (index !== -1) return { ok: false, reason: "unknown_channel", index };
+    for (const field of ["channels", "escalation_channels"] as const) {
+      const index = (draft.spec[field] ?? []).findIndex((id) => !this.#channels.has(id));
+      if (index !== -1) return { ok: false, reason: "unknown_channel", field, index };
+    }
     const { spec, measures, watermark } = draft;
     const rule = {
       id: known?.id ?? crypto.randomUUID(),
@@ -196,13 +204,17 @@ export class AlertManager extends DurableObject<Env> {
   getAlert(id: string): AlertFile | null {
     const record = this.#desk.log.find(id);
     if (record === null) return null;
-    const deliveries = this.#desk.outbox.deliveries(id);
+    const { outbox } = this.#desk;
+    const threads = [...new Set([id, record.thread ?? id])];
+    const deliveries = threads.flatMap((thread) => outbox.deliveries(thread)).sort((a, b) => a.at - b.at);
     const held = this.#health.held(Date.now());
-    const waiting = this.#desk.outbox.waiting(id).map((one) => ({
-      ...one,
-      isHeld: held.has(one.channelId),
-      dueAt: Math.max(one.dueAt, held.get(one.channelId) ?? 0),
-    }));
+    const waiting = threads
+      .flatMap((thread) => outbox.waiting(thread))
+      .map((one) => ({
+        ...one,
+        isHeld: held.has(one.channelId),
+        dueAt: Math.max(one.dueAt, held.get(one.channelId) ?? 0),
+      }));
     return { alert: this.#desk.json(record), history: this.#desk.log.history(id), deliveries, waiting };
   }
 
@@ -211,11 +223,10 @@ export class AlertManager extends DurableObject<Env> {
     const record = this.#desk.log.find(id);
     if (record === null) return { ok: false, reason: "not_found" };
     if (record.status === "acknowledged") return { ok: true, alert: this.#desk.json(record) };
-    if (record.status !== "firing") return { ok: false, reason: "not_firing" };
-    const hearers = record.channels.filter((channel) => hearsAcknowledgements(this.#channels.typeOf(channel) ?? ""));
-    const alert = this.#desk.acknowledge(record, hand, hearers, Date.now());
-    await this.#follow([alert]);
-    return { ok: true, alert };
+    if (record.status !== "firing" && record.status !== "suppressed") return { ok: false, reason: "not_firing" };
+    const changed = this.#desk.acknowledge(record, hand, Date.now());
+    await this.#follow(changed);
+    return { ok: true, alert: changed.find((alert) => alert.id === id) ?? this.#desk.json(record) };
   }
 
   /** Resolves an open alert by hand; one that is resolved stays as it is. */
@@ -224,16 +235,41 @@ export class AlertManager extends DurableObject<Env> {
     if (record === null) return { ok: false, reason: "not_found" };
     const changed = record.status === "resolved" ? [] : this.#desk.resolve(record, hand, Date.now());
     await this.#follow(changed);
-    return { ok: true, alert: changed[0] ?? this.#desk.json(record) };
+    return { ok: true, alert: changed.find((alert) => alert.id === id) ?? this.#desk.json(record) };
   }
 
   alertStats(): AlertStats {
-    return this.#desk.log.stats((id) => this.#desk.rules.get(id)?.spec.name);
+    return this.#desk.log.stats((id) => this.#desk.rules.get(id)?.spec.name, Date.now());
+  }
+
+  listSilences(): SilenceJson[] {
+    const now = Date.now();
+    return this.#desk.silences.list().map((silence) => silenceJson(silence, now));
+  }
+
+  /** Makes a silence. @param startsAt epoch ms; null begins now */
+  async addSilence({ startsAt, ...draft }: SilenceDraft): Promise<SilenceAnswer> {
+    const now = Date.now();
+    if (draft.endsAt <= now) return { ok: false, reason: "has_ended" };
+    if (this.#desk.silences.countLive(now) >= MAX_SILENCES) return { ok: false, reason: "too_many" };
+    const silence = { id: crypto.randomUUID(), createdAt: now, startsAt: startsAt ?? now, ...draft };
+    await this.#follow(this.#desk.putSilence(silence, now));
+    return { ok: true, silence: silenceJson(silence, now) };
+  }
+
+  /** Ends a silence now; one that has not begun is forgotten. @returns false when there is no such silence */
+  async endSilence(id: string): Promise<boolean> {
+    const now = Date.now();
+    const silence = this.#desk.silences.find(id);
+    if (silence === null) return false;
+    if (silence.startsAt > now) this.#desk.dropSilence(id);
+    else if (silence.endsAt > now) await this.#follow(this.#desk.putSilence({ ...silence, endsAt: now }, now));
+    return true;
   }
 
   /** The live topic `alerts`: what is open and what was last resolved. */
   snapshot(): { alerts: AlertJson[] } {
-    const resolved = { statuses: ["resolved" as const], levels: [], from: null, to: null, before: null };
+    const resolved = { statuses: ["resolved" as const], levels: [], ruleId: null, from: null, to: null, before: null };
     const records = [
       ...this.#desk.log.listOpen(MAX_OPEN_IN_SNAPSHOT),
       ...this.#desk.log.list({ ...resolved, limit: MAX_RESOLVED_IN_SNAPSHOT }),
@@ -283,7 +319,7 @@ export class AlertManager extends DurableObject<Env> {
     const taken = this.ctx.storage.transactionSync(() =>
       list.map((notification) => {
         const { alertId, channelId } = notification;
-        if (!this.#channels.has(channelId) || this.#desk.log.find(alertId) === null) return false;
+        if (!this.#channels.has(channelId) || !this.#desk.hasThread(alertId)) return false;
         this.#desk.outbox.add(notification, now);
         return true;
       }),
@@ -301,7 +337,16 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    await this.#followUp.alarm();
+    try {
+      this.#takeTime();
+    } finally {
+      await this.#followUp.alarm();
+    }
+  }
+
+  #takeTime(): void {
+    const changed = this.#desk.takeTime(Date.now());
+    if (changed.length > 0) this.ctx.waitUntil(this.#live.tell(changed));
   }
 
   #refuseWhenFull(): void {

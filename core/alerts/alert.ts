@@ -1,3 +1,4 @@
+import type { MuteReason } from "./dispatch/mutes.ts";
 import type { Group, Values, WindowTime } from "./group.ts";
 import type { Instance } from "./instance.ts";
 import type { Level, RuleSpec } from "./rule.ts";
@@ -42,6 +43,30 @@ export interface AlertRecord {
   /** Ids of the channels that hear of it: those of the rule when the alert opened, so that who heard it fire hears it end. */
   readonly channels: readonly string[];
   readonly message: string;
+  /** What keeps it quiet; absent or empty: nothing. */
+  readonly mutedBy?: readonly MuteReason[];
+  /** When it was first told of, epoch ms. */
+  readonly toldAt?: number | null;
+  /** Key of the bundle it is told in; absent while it has not fired. */
+  readonly bundle?: string;
+  /** By which its messages go: its own id, or its bundle's. */
+  readonly thread?: string;
+  /** Who else is told, one after the other, unless somebody takes it; null when its rule escalates nothing. */
+  readonly escalation?: Escalation | null;
+  /** It made its group flap. */
+  readonly isFlapping?: boolean;
+  /** When it must be looked at again though nothing happens, epoch ms; null: never. */
+  readonly nextAt?: number | null;
+}
+
+/** Where an alert stands in its chain of channels. */
+export interface Escalation {
+  readonly channels: readonly string[];
+  readonly everyMs: number;
+  /** Channels told so far. */
+  readonly step: number;
+  /** When the next one is told, epoch ms; null: before it was told at all, once it is taken, and at the chain's end. */
+  readonly at: number | null;
 }
 
 /** An alert as the API, the live topic and webhooks show it: times RFC 3339. */
@@ -60,6 +85,12 @@ export type AlertJson = {
   readonly resolved_at: string | null;
   readonly reason: EndReason | null;
   readonly acknowledged_by: string | null;
+  /** Why it is kept quiet: `silence:<id>`, `inhibited:<alert id>`, `mute_time`, `suppression`, `flapping`. */
+  readonly muted_by: readonly MuteReason[];
+  readonly notified_at: string | null;
+  /** Channels of its chain told so far. */
+  readonly escalation_step: number;
+  readonly flapping: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly message: string;
@@ -102,6 +133,10 @@ export function alertJson(record: AlertRecord, instance?: Instance): AlertJson {
     resolved_at: rfc3339OrNull(record.resolvedAt),
     reason: record.endReason,
     acknowledged_by: record.acknowledgedBy,
+    muted_by: record.mutedBy ?? [],
+    notified_at: rfc3339OrNull(record.toldAt ?? null),
+    escalation_step: record.escalation?.step ?? 0,
+    flapping: record.isFlapping ?? false,
     labels: record.labels,
     annotations: record.annotations,
     message: record.message,

@@ -30,7 +30,7 @@ export interface Matchable {
   readonly group: Group;
 }
 
-const WRITTEN = /^\s*([^\s=!~"]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))\s*$/;
+const WRITTEN = /^\s*([^\s=!~"]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|((?![=~])[^\s"]*))\s*$/;
 
 /** Reads `data.host=~"web-.*"`; the quotes may be left out around a word. @returns null when the text is no matcher */
 export function parseMatcher(text: string): Matcher | null {
@@ -41,33 +41,36 @@ export function parseMatcher(text: string): Matcher | null {
   return { name, op, value: quoted === undefined ? (bare ?? "") : quoted.replaceAll(/\\(.)/g, "$1") };
 }
 
-const objectSchema = z.strictObject({
-  name: z.string().min(1).max(256),
-  op: z.enum(OPERATORS).default("="),
-  value: z.string().max(1_000),
-});
-const textSchema = z
-  .string()
-  .max(1_300)
-  .transform((text, context) => {
-    const matcher = parseMatcher(text);
-    if (matcher !== null) return matcher;
-    context.addIssue({ code: "custom", message: 'must be like data.host="web-1", with =, !=, =~ or !~' });
-    return z.NEVER;
+const matcherSchema = z
+  .preprocess(
+    (value) => (typeof value === "string" ? (parseMatcher(value) ?? value) : value),
+    z.strictObject(
+      {
+        name: z.string().min(1).max(256),
+        op: z.enum(OPERATORS).default("="),
+        value: z.string().max(1_000),
+      },
+      { error: 'must be like data.host="web-1" with =, !=, =~ or !~, or {name, op, value}' },
+    ),
+  )
+  .superRefine((matcher, context) => {
+    const problem = patternProblem(matcher);
+    if (problem !== null) context.addIssue({ code: "custom", message: problem });
   });
-const matcherSchema = z.union([textSchema, objectSchema]).superRefine((matcher, context) => {
-  const problem = patternProblem(matcher);
-  if (problem !== null) context.addIssue({ code: "custom", message: problem });
-});
 
 /** Texts or objects; at least one, and one that does not match what is absent, or a slip would concern every alert. */
 export const matchersSchema = z
   .array(matcherSchema)
   .min(1)
   .max(MAX_MATCHERS)
-  .refine((matchers) => matchers.some((matcher) => patternProblem(matcher) !== null || !holds(compiled(matcher), "")), {
-    message: "at least one must not match an empty text, or they would match everything",
-  });
+  .refine(
+    (matchers) =>
+      matchers.length === 0 ||
+      matchers.some((matcher) => patternProblem(matcher) !== null || !holds(compiled(matcher), "")),
+    {
+      message: "at least one must not match an empty text, or they would match everything",
+    },
+  );
 
 function patternProblem({ op, value }: Matcher): string | null {
   if (op === "=" || op === "!=") return null;

@@ -8,20 +8,6 @@ import type { Patience } from "./timer.ts";
 export const LEVELS = ["info", "warning", "error", "critical"] as const;
 export type Level = (typeof LEVELS)[number];
 
-/** Parts of the contract's rule that this version does not have. Taking them in silence would be a promise not kept. */
-export const UNSUPPORTED_RULE_FIELDS: readonly string[] = [
-  "group_by",
-  "group_wait",
-  "group_interval",
-  "repeat_interval",
-  "suppression_minutes",
-  "escalation_minutes",
-  "escalation_channels",
-  "mute_times",
-  "inhibited_by",
-  "flapping",
-];
-
 /** Paths and labels that one rule's notifications are bundled by. */
 const MAX_GROUP_BY = 8;
 /** Longest suppression and longest wait for an escalation: 30 days. */
@@ -84,6 +70,7 @@ export const ruleSchema = z.strictObject({
   group_wait: duration.optional(),
   group_interval: duration.optional(),
   repeat_interval: duration.optional(),
+  notify_resolved: z.boolean().default(true),
   suppression_minutes: minutes.optional(),
   escalation_minutes: minutes.optional(),
   escalation_channels: channelIds.optional(),

@@ -1,10 +1,11 @@
 import { FIRST_MAP, IN_TRANSIT, type Move, planMoves, type SlotMap } from "./slot-map.ts";
 
-/** Slots that are in transit at once: their events wait, so few at a time, and each wave drains its donors, so not too few. */
+/**
+ * Slots that are in transit at once. Their events wait, so few at a time; each wave drains its givers and has its takers write all
+ * they remember, so not too few. With 1.5 million ids remembered, the most there can be, those of a wave are 5 MB of the 32 MB that a
+ * call may carry.
+ */
 export const WAVE_SLOTS = 64;
-/** Slots whose ids go over in one call: with a million ids remembered, 16 slots are 1.3 MB of the 32 MB a call may carry. */
-const SLOTS_PER_COPY = 16;
-
 /** Slots that go from one object to another. */
 export interface Leg {
   readonly from: number;
@@ -125,16 +126,8 @@ function stepsOf({ epoch, legs }: Wave): readonly Step[] {
   return [
     ...givers.map((order): Step => ({ do: "fence", ...order })),
     ...givers.map(({ object }): Step => ({ do: "drain", object })),
-    ...legs.flatMap(({ from, to, slots }) =>
-      inRuns(slots).map((run): Step => ({ do: "copy", from, to, epoch, slots: run })),
-    ),
+    ...legs.map((leg): Step => ({ do: "copy", epoch, ...leg })),
     { do: "publish" },
     ...givers.map((order): Step => ({ do: "release", ...order })),
   ];
-}
-
-function inRuns(slots: readonly number[]): readonly (readonly number[])[] {
-  const runs: (readonly number[])[] = [];
-  for (let from = 0; from < slots.length; from += SLOTS_PER_COPY) runs.push(slots.slice(from, from + SLOTS_PER_COPY));
-  return runs;
 }

@@ -1,8 +1,11 @@
+import type { CircuitState } from "../../core/streams/circuit-breaker.ts";
 import { SEAL_AFTER_MS } from "./sealer.ts";
 import type { Shard } from "./shard.ts";
 
 /** Beyond this the log of an object that cannot seal stops growing: ingest answers 503 (DESIGN.md, sealing). */
 export const MAX_LOG_BYTES = 1_000_000_000;
+/** Nor does the log of a shard whose counts home has not merged: at some 60 bytes an event, about as much. */
+export const MAX_UNMERGED_EVENTS = 15_000_000;
 /** Pause after a failed try, times the failures in a row, at most a minute. */
 const RETRY_MS = 5000;
 const MAX_RETRY_MS = 60_000;
@@ -33,6 +36,15 @@ export class Sealing {
     this.#shard = shard;
     this.#deps = deps;
     this.#isStopped = shard.tables.readMeta("stopped") === true;
+  }
+
+  /**
+   * One write is under way at a time, and after a failure a single one after a growing pause finds out whether the store
+   * works again: a circuit breaker without a window, since nothing else is tried meanwhile.
+   */
+  get circuit(): CircuitState {
+    if (this.#retryAt === null) return "closed";
+    return this.#deps.now() < this.#retryAt ? "open" : "half_open";
   }
 
   /** Epoch ms, or null when nothing waits. */
@@ -90,14 +102,20 @@ export class Sealing {
   }
 
   get #mustStop(): boolean {
-    return this.#shard.log.unsealedBytes > MAX_LOG_BYTES && this.#shard.sealer.failures > 0;
+    return this.#reason !== null;
+  }
+
+  get #reason(): string | null {
+    const { log, sealer, outbox } = this.#shard;
+    if (log.unsealedBytes > MAX_LOG_BYTES && sealer.failures > 0) return "the event store is full or away";
+    return (outbox?.waiting ?? 0) > MAX_UNMERGED_EVENTS ? "what shards count is not merged" : null;
   }
 
   async #stopOrGoOn(): Promise<void> {
     const mustStop = this.#mustStop;
     if (mustStop === this.#isStopped) return;
     if (mustStop) this.#shard.tables.writeMeta("stopped", true);
-    await this.#deps.setStopped(mustStop ? "the event store is full or away" : null);
+    await this.#deps.setStopped(this.#reason);
     if (!mustStop) this.#shard.tables.writeMeta("stopped", false);
     this.#isStopped = mustStop;
   }

@@ -5,9 +5,9 @@ import type { Shard } from "./shard.ts";
 const SHIP_AFTER_MS = 100;
 /** Totals alone, with no event, can wait longer: each delta is a row at home. */
 const TELL_TOTALS_AFTER_MS = 1000;
-/** The alarm makes up for deltas that an eviction cut off. */
-const RESUME_AFTER_MS = 1000;
-/** Pause after a failed try, doubled with each further one. */
+/** The alarm makes up for deltas that an eviction cut off; setting it is a row written, so not for every one of them. */
+const RESUME_AFTER_MS = 10_000;
+/** Pause after a failed try, doubled with each further one; longer ones end with the alarm. */
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_MS = 30_000;
 /** Answers in a row that bring nothing forward: one tells the definitions, another how far home is. */
@@ -92,7 +92,9 @@ export class Shipping {
       this.#failures = 0;
       this.#retryAt = 0;
     } catch (error) {
-      this.#retryAt = this.#deps.now() + Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++);
+      const pauseMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++);
+      this.#retryAt = this.#deps.now() + pauseMs;
+      if (!this.#isScheduled && pauseMs < RESUME_AFTER_MS) this.#schedule(pauseMs);
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 import type { AlertJson } from "../../core/alerts/alert.ts";
 import type { HistoryEntry } from "../../core/alerts/alert-life.ts";
 import type { ChannelJson, ChannelTarget, DraftTarget } from "../../core/alerts/channel.ts";
+import type { Silence, SilenceJson } from "../../core/alerts/dispatch/silence.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
 import type { Pass } from "../../core/streams/circuit-breaker.ts";
 import type { ChannelState } from "./channel-health.ts";
@@ -34,7 +35,12 @@ export interface RuleView {
 export type RuleAnswer =
   | { readonly ok: true; readonly view: RuleView }
   | { readonly ok: false; readonly reason: "not_found" | "too_many" }
-  | { readonly ok: false; readonly reason: "unknown_channel"; readonly index: number };
+  | {
+      readonly ok: false;
+      readonly reason: "unknown_channel";
+      readonly field: "channels" | "escalation_channels";
+      readonly index: number;
+    };
 
 /** A channel to make; its target was judged by the caller. */
 export interface ChannelDraft {
@@ -98,3 +104,13 @@ export interface DeliveryReport {
   /** Of the claim. */
   readonly pass: Pass | null;
 }
+
+/** What a silence is made of. */
+export interface SilenceDraft extends Omit<Silence, "id" | "createdAt" | "startsAt"> {
+  /** Epoch ms; null begins now. */
+  readonly startsAt: number | null;
+}
+
+export type SilenceAnswer =
+  | { readonly ok: true; readonly silence: SilenceJson }
+  | { readonly ok: false; readonly reason: "has_ended" | "too_many" };

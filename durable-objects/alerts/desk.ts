@@ -9,25 +9,30 @@ import {
 } from "../../core/alerts/aggregation-rules.ts";
 import type { AggregationState, RuleTransition } from "../../core/alerts/aggregation-rules.ts";
 import { afterAcknowledgement, afterEnding, afterTransition } from "../../core/alerts/alert-life.ts";
-import type { Chapter, Hand } from "../../core/alerts/alert-life.ts";
+import type { Hand } from "../../core/alerts/alert-life.ts";
 import { alertJson } from "../../core/alerts/alert.ts";
 import type { AlertJson, AlertRecord, EndReason } from "../../core/alerts/alert.ts";
 import { cursorAt } from "../../core/alerts/cursor.ts";
+import { Dispatch } from "../../core/alerts/dispatch/dispatch.ts";
+import type { DispatchMessage } from "../../core/alerts/dispatch/dispatch.ts";
+import type { Silence } from "../../core/alerts/dispatch/silence.ts";
+import { compileSilence } from "../../core/alerts/dispatch/silence.ts";
 import type { RuleLogic } from "../../core/alerts/evaluate.ts";
 import { instanceKey } from "../../core/alerts/instance.ts";
 import type { Instance } from "../../core/alerts/instance.ts";
 import { MAX_OPEN_PER_TENANT } from "../../core/alerts/limits.ts";
-import { notificationBody } from "../../core/alerts/notification.ts";
-import type { NotificationData, NotificationKind } from "../../core/alerts/notification.ts";
 import { settlementOf } from "../../core/alerts/rule.ts";
 import { uuidv7 } from "../../core/events/uuid.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import type { EarlyWindow } from "../aggregator/early-watch.ts";
 import { AlertLog } from "./alert-log.ts";
+import { DispatchStore } from "./dispatch-store.ts";
 import { EvaluationStore } from "./evaluation-store.ts";
-import { messageIdOf, Outbox } from "./outbox.ts";
+import { bodyOf } from "./message-body.ts";
+import { Outbox } from "./outbox.ts";
 import { RuleBook } from "./rule-book.ts";
 import type { StoredRule } from "./rule-book.ts";
+import { SilenceBook } from "./silence-book.ts";
 
 /** A window and what is done with it. */
 interface Turn {
@@ -36,27 +41,44 @@ interface Turn {
   readonly take: typeof takeWindow;
 }
 
+/** What one change does beside what follows from it. */
+interface Change {
+  readonly states?: ReadonlyMap<string, AggregationState>;
+  /** Notes what happens to alerts. */
+  readonly note: (dispatch: Dispatch) => void;
+  /** Writes more, in the same transaction. */
+  readonly write?: () => void;
+}
+
 /** Open alerts whose values alone changed that one call tells live readers of. */
 const MAX_REFRESHED = 100;
 const NOBODY: Hand = { by: null, comment: null };
 
 /**
- * What the AlertManager does to rules and alerts, each in one transaction with the notifications that follow from it.
+ * What the AlertManager does to rules, alerts and silences, each in one transaction with the notifications that follow from it.
  * Memory changes only after the transaction has committed. Methods return the alerts that changed, for live readers.
  */
 export class AlertDesk {
   readonly rules: RuleBook;
   readonly log: AlertLog;
   readonly outbox: Outbox;
+  readonly silences: SilenceBook;
   readonly #evaluations: EvaluationStore;
+  readonly #dispatches: DispatchStore;
   readonly #storage: DurableObjectStorage;
+  readonly #hearsAcknowledgements: (channelId: string) => boolean;
 
-  constructor(storage: DurableObjectStorage) {
+  /** @param hearsAcknowledgements whether a channel is told of acknowledgements */
+  constructor(storage: DurableObjectStorage, hearsAcknowledgements: (channelId: string) => boolean) {
+    const { sql } = storage;
     this.#storage = storage;
-    this.rules = new RuleBook(storage.sql);
-    this.log = new AlertLog(storage.sql);
-    this.outbox = new Outbox(storage.sql);
-    this.#evaluations = new EvaluationStore(storage.sql, (aggregation) => this.rules.idsOn(aggregation));
+    this.#hearsAcknowledgements = hearsAcknowledgements;
+    this.rules = new RuleBook(sql);
+    this.log = new AlertLog(sql);
+    this.outbox = new Outbox(sql);
+    this.silences = new SilenceBook(sql, Date.now());
+    this.#evaluations = new EvaluationStore(sql, (aggregation) => this.rules.idsOn(aggregation));
+    this.#dispatches = new DispatchStore(sql, this);
   }
 
   state(aggregation: string): AggregationState {
@@ -66,6 +88,51 @@ export class AlertDesk {
   /** Aggregations whose rules must hear of windows without events too. */
   get openAggregations(): string[] {
     return this.#evaluations.aggregations.filter((name) => awaitsTime(this.rules.watching(name), this.state(name)));
+  }
+
+  /** Epoch ms at which `takeTime` has something to do, or null. */
+  get dueAt(): number | null {
+    return this.#dispatches.dueAt;
+  }
+
+  /** Whether messages go by this id: that of an alert or of a bundle. */
+  hasThread(id: string): boolean {
+    return this.log.find(id) !== null || this.#dispatches.hasThread(id);
+  }
+
+  /** Does what the clock asks for: silences that begin and end, escalations, repeats. */
+  takeTime(nowMs: number): AlertJson[] {
+    const alerts = this.#dispatches.dueAlerts(nowMs);
+    const bundles = this.#dispatches.dueBundles(nowMs);
+    if (alerts.length + bundles.length === 0) return [];
+    const note = (dispatch: Dispatch): void => {
+      for (const record of alerts) dispatch.review(record);
+      for (const bundle of bundles) dispatch.revisit(bundle);
+    };
+    return this.#change({ note }, nowMs);
+  }
+
+  /** Makes a silence, or ends one by giving it an end that has passed. */
+  putSilence(silence: Silence, nowMs: number): AlertJson[] {
+    const { matches } = compileSilence(silence);
+    const wasQuiet = `silence:${silence.id}`;
+    const concerned = this.log
+      .listFiring(null)
+      .filter((record) => record.mutedBy?.includes(wasQuiet) === true || matches(record));
+    this.#storage.transactionSync(() => this.silences.write(silence));
+    this.silences.hold(silence);
+    const note = (dispatch: Dispatch): void => {
+      for (const record of concerned) dispatch.review(record);
+    };
+    const changed = this.#change({ note }, nowMs);
+    this.#storage.transactionSync(() => this.silences.prune(nowMs));
+    return changed;
+  }
+
+  /** Forgets a silence that has not begun. */
+  dropSilence(id: string): void {
+    this.silences.erase(id);
+    this.silences.drop(id);
   }
 
   /** Evaluates closed windows, in order of end per aggregation; repeats change nothing. */
@@ -96,9 +163,10 @@ export class AlertDesk {
       transitions.push(...step.transitions);
     }
     const refreshed = this.#refreshed(states);
-    const changed = this.#commit(states, () =>
-      transitions.map((transition) => this.#writeTransition(transition, nowMs)),
-    );
+    const note = (dispatch: Dispatch): void => {
+      for (const transition of transitions) this.#noteTransition(dispatch, transition, nowMs);
+    };
+    const changed = this.#change({ states, note }, nowMs);
     return [...new Map([...refreshed, ...changed].map((alert) => [alert.id, alert])).values()];
   }
 
@@ -116,13 +184,13 @@ export class AlertDesk {
     }
     const ended = before === undefined || reason === null ? [] : this.#openOf(before);
     if (before !== undefined && reason !== null) this.#withdraw(before, states);
-    const changed = this.#commit(states, () => {
-      this.rules.write(rule);
-      return reason === null ? [] : ended.map((instance) => this.#end(instance, reason, NOBODY, nowMs));
-    });
+    const note = (dispatch: Dispatch): void => {
+      if (reason !== null) for (const instance of ended) this.#noteEnd(dispatch, instance, reason, NOBODY, nowMs);
+    };
+    const changed = this.#change({ states, note, write: () => this.rules.write(rule) }, nowMs);
     this.rules.hold(rule);
     this.#dropUnwatched(before?.spec.aggregation);
-    return changed;
+    return [...changed, ...this.#reviewRule(rule.id, nowMs)];
   }
 
   /** Deletes a rule; its open alerts end with it. */
@@ -130,27 +198,19 @@ export class AlertDesk {
     const states = new Map<string, AggregationState>();
     const ended = this.#openOf(rule);
     this.#withdraw(rule, states);
-    const changed = this.#commit(states, () => {
-      this.rules.erase(rule.id);
-      return ended.map((instance) => this.#end(instance, "rule_deleted", NOBODY, nowMs));
-    });
+    const note = (dispatch: Dispatch): void => {
+      for (const instance of ended) this.#noteEnd(dispatch, instance, "rule_deleted", NOBODY, nowMs);
+    };
+    const changed = this.#change({ states, note, write: () => this.rules.erase(rule.id) }, nowMs);
     this.rules.forget(rule.id);
     this.#dropUnwatched(rule.spec.aggregation);
     return changed;
   }
 
-  /**
-   * @param record a firing alert
-   * @param hearers ids of those of its channels that are told
-   */
-  acknowledge(record: AlertRecord, hand: Hand, hearers: readonly string[], nowMs: number): AlertJson {
-    const chapter = afterAcknowledgement(record, hand, nowMs);
-    const alert = this.json(chapter.record);
-    this.#storage.transactionSync(() => {
-      this.log.write(chapter);
-      this.#tell("acknowledged", hearers, { alert, window: record.window, values: record.values }, nowMs);
-    });
-    return alert;
+  /** @param record a firing alert */
+  acknowledge(record: AlertRecord, hand: Hand, nowMs: number): AlertJson[] {
+    const { record: taken, entry } = afterAcknowledgement(record, hand, nowMs);
+    return this.#change({ note: (dispatch) => dispatch.note(taken, entry) }, nowMs);
   }
 
   /** Ends an open alert by hand. Should its condition hold in a later window, that is a new alert. */
@@ -159,7 +219,8 @@ export class AlertDesk {
     const aggregation = this.rules.get(record.ruleId)?.spec.aggregation;
     if (instance === undefined || aggregation === undefined) return [];
     const state = withoutInstance(this.state(aggregation), record.ruleId, instanceKey(record));
-    return this.#commit(new Map([[aggregation, state]]), () => [this.#end(instance, "manual", hand, nowMs)]);
+    const note = (dispatch: Dispatch): void => this.#noteEnd(dispatch, instance, "manual", hand, nowMs);
+    return this.#change({ states: new Map([[aggregation, state]]), note }, nowMs);
   }
 
   /** An alert with the values of its newest window. */
@@ -167,10 +228,12 @@ export class AlertDesk {
     return alertJson(record, this.#instanceOf(record));
   }
 
-  #instanceOf(record: AlertRecord): Instance | undefined {
+  #instanceOf(record: AlertRecord, states?: ReadonlyMap<string, AggregationState>): Instance | undefined {
     const aggregation = this.rules.get(record.ruleId)?.spec.aggregation;
     if (record.status === "resolved" || aggregation === undefined) return undefined;
-    return this.state(aggregation).instances.get(record.ruleId)?.get(instanceKey(record));
+    const state = states?.get(aggregation) ?? this.state(aggregation);
+    const instance = state.instances.get(record.ruleId)?.get(instanceKey(record));
+    return instance?.alertId === record.id ? instance : undefined;
   }
 
   #openOf(rule: StoredRule): Instance[] {
@@ -190,51 +253,60 @@ export class AlertDesk {
     this.#evaluations.forget(aggregation);
   }
 
-  #commit(states: ReadonlyMap<string, AggregationState>, write: () => AlertJson[]): AlertJson[] {
-    const changed = this.#storage.transactionSync(() => {
+  /** Makes a change: what happens to alerts, what follows from it, and the messages that tell of it, in one transaction. */
+  #change({ states = new Map(), note, write }: Change, nowMs: number): AlertJson[] {
+    const means = { nowMs, newId: () => newId(nowMs), hearsAcknowledgements: this.#hearsAcknowledgements };
+    const dispatch = new Dispatch(this.#dispatches, means);
+    const result = this.#storage.transactionSync(() => {
+      note(dispatch);
+      const concluded = dispatch.finish();
       for (const [aggregation, state] of states) this.#evaluations.write(aggregation, state);
-      const alerts = write();
-      if (alerts.some(({ status }) => status === "resolved")) this.log.prune();
-      return alerts;
+      write?.();
+      this.#dispatches.write(concluded, nowMs);
+      for (const message of concluded.messages) this.#post(message, states, nowMs);
+      if (concluded.alerts.some(({ record }) => record.status === "resolved")) this.log.prune();
+      return concluded;
     });
     for (const [aggregation, state] of states) this.#evaluations.hold(aggregation, state);
-    return changed;
+    return result.alerts.map(({ record }) => this.json(record));
   }
 
-  #writeTransition(transition: RuleTransition, nowMs: number): AlertJson {
+  #post(message: DispatchMessage, states: ReadonlyMap<string, AggregationState>, nowMs: number): void {
+    const body = bodyOf(message, (record) => this.#instanceOf(record, states), nowMs);
+    if (body === null) return;
+    const { id: messageId, threadId: alertId, after, isRepeat } = message;
+    for (const channelId of message.channels) {
+      const waitsFor = after[channelId] ?? null;
+      // A channel that still owes an answer to the last message needs no reminder of it.
+      if (isRepeat && waitsFor !== null && this.outbox.find({ messageId: waitsFor, channelId }) !== null) continue;
+      this.outbox.add({ messageId, channelId, alertId, body, waitsFor }, nowMs);
+    }
+  }
+
+  #noteTransition(dispatch: Dispatch, transition: RuleTransition, nowMs: number): void {
     const rule = this.rules.get(transition.ruleId);
     if (rule === undefined) throw new Error(`no rule ${transition.ruleId}`);
-    const record = this.log.find(transition.instance.alertId);
-    const chapter = afterTransition(record, transition, { ...rule.spec, id: rule.id }, nowMs);
-    return this.#write(chapter, transition, nowMs);
+    const before = dispatch.alert(transition.instance.alertId);
+    const { record, entry } = afterTransition(before, transition, { ...rule.spec, id: rule.id }, nowMs);
+    dispatch.note(record, entry);
   }
 
-  #end(instance: Instance, reason: EndReason, hand: Hand, nowMs: number): AlertJson {
-    const record = this.log.find(instance.alertId);
-    if (record === null) throw new Error(`no alert ${instance.alertId}`);
-    const shown = { ...record, window: instance.window, values: instance.values };
-    return this.#write(afterEnding(shown, reason, hand, nowMs), instance, nowMs);
+  #noteEnd(dispatch: Dispatch, instance: Instance, reason: EndReason, hand: Hand, nowMs: number): void {
+    const before = dispatch.alert(instance.alertId);
+    if (before === null) throw new Error(`no alert ${instance.alertId}`);
+    const shown = { ...before, window: instance.window, values: instance.values };
+    const { record, entry } = afterEnding(shown, reason, hand, nowMs);
+    dispatch.note(record, entry);
   }
 
-  /** An alert that ends without having fired leaves no record and tells no channel. */
-  #write(chapter: Chapter, { window, values }: Pick<NotificationData, "window" | "values">, nowMs: number): AlertJson {
-    const { record, entry } = chapter;
-    const alert = alertJson(record);
-    if (record.firedAt === null && entry.kind === "resolved") {
-      this.log.erase(record.id);
-      return alert;
-    }
-    this.log.write(chapter);
-    if (entry.kind !== "firing" && entry.kind !== "resolved") return alert;
-    this.#tell(entry.kind, record.channels, { alert, window, values }, nowMs);
-    return alert;
-  }
-
-  #tell(kind: NotificationKind, channels: readonly string[], data: NotificationData, nowMs: number): void {
-    const body = notificationBody(kind, nowMs, data);
-    const alertId = data.alert.id;
-    const messageId = messageIdOf(alertId, kind);
-    for (const channelId of channels) this.outbox.add({ messageId, channelId, alertId, body }, nowMs);
+  /** How its alerts are told of may have changed with a rule. */
+  #reviewRule(ruleId: string, nowMs: number): AlertJson[] {
+    const firing = this.log.listFiring(ruleId);
+    if (firing.length === 0) return [];
+    const note = (dispatch: Dispatch): void => {
+      for (const record of firing) dispatch.review(record);
+    };
+    return this.#change({ note }, nowMs);
   }
 
   #refreshed(states: ReadonlyMap<string, AggregationState>): AlertJson[] {

@@ -6,10 +6,14 @@ import type { WatchList } from "./watch-list.ts";
 
 /** The alarm comes at least this long after what it is to finish was begun: it is for what a failure or an eviction left. */
 const RESUME_AFTER_MS = 5_000;
+/** After an alarm the next one waits at least this long, so that what fails at once does not ring without pause. */
+const MIN_ALARM_PAUSE_MS = 50;
 
 /** What the work after a commit needs. */
 export interface FollowUpMeans {
   readonly tenant: string;
+  /** What waits for a time: silences, escalations, repeats. */
+  readonly timetable: { readonly dueAt: number | null };
   readonly outbox: Outbox;
   readonly health: ChannelHealth;
   readonly watchList: WatchList;
@@ -56,10 +60,13 @@ export class FollowUp {
 
   /** Sets the alarm for the next thing that is due, unless it comes earlier anyway. */
   async arm(): Promise<void> {
-    const { outbox, health, watchList, now, setAlarm } = this.#means;
+    const { outbox, health, watchList, timetable, now, setAlarm } = this.#means;
     const due = [outbox.dueAt(health.held(now())), watchList.dueAt].filter((at) => at !== null);
-    if (due.length === 0) return;
-    const at = Math.max(Math.min(...due), now() + RESUME_AFTER_MS);
+    // What waits for its time is not begun by anything else, so the alarm comes for it in time.
+    const timed = timetable.dueAt;
+    if (due.length === 0 && timed === null) return;
+    const resumed = due.length === 0 ? Infinity : Math.max(Math.min(...due), now() + RESUME_AFTER_MS);
+    const at = Math.min(resumed, timed === null ? Infinity : Math.max(timed, now() + MIN_ALARM_PAUSE_MS));
     if (this.#alarmAt !== null && this.#alarmAt <= at) return;
     this.#alarmAt = at;
     await setAlarm(at);

@@ -1,10 +1,9 @@
 import { MAX_DELIVERIES_PER_ALERT } from "../../core/alerts/limits.ts";
-import type { NotificationKind } from "../../core/alerts/notification.ts";
 import type { CircuitChange } from "./channel-health.ts";
 
 /** One notification for one channel. */
 export interface NotificationKey {
-  /** `msg_<alert id>_firing`, `…_acknowledged` or `…_resolved`: the webhook-id, by which a receiver drops repeats. */
+  /** `msg_<alert id>_firing`, `…_acknowledged`, `…_resolved` and so on: the webhook-id, by which a receiver drops repeats. */
   readonly messageId: string;
   readonly channelId: string;
 }
@@ -13,6 +12,8 @@ export interface Notification extends NotificationKey {
   readonly alertId: string;
   /** The JSON text to post. */
   readonly body: string;
+  /** Id of the message to the same channel that must be settled before; null: none. */
+  readonly waitsFor?: string | null;
 }
 
 /** A notification that is not settled. */
@@ -57,19 +58,11 @@ export interface Waiting extends NotificationKey {
 }
 
 /**
- * An alert's end is not told before its beginning and its acknowledgement are settled: a receiver that heard them the other
- * way round would keep it open.
+ * What happened to an alert is told in its order: an end is not told before its beginning is settled, or a receiver that heard
+ * them the other way round would keep it open.
  */
-const NOT_HELD_BACK = `not exists (select 1 from outbox as earlier where earlier.message_id = 'msg_' || outbox.alert_id || '_firing'
-  and earlier.channel_id = outbox.channel_id and earlier.message_id <> outbox.message_id)
-  and (outbox.message_id <> 'msg_' || outbox.alert_id || '_resolved'
-    or not exists (select 1 from outbox as earlier where earlier.message_id = 'msg_' || outbox.alert_id || '_acknowledged'
-      and earlier.channel_id = outbox.channel_id))`;
-
-/** The webhook-id of what happened to an alert. */
-export function messageIdOf(alertId: string, kind: NotificationKind): string {
-  return `msg_${alertId}_${kind}`;
-}
+const NOT_HELD_BACK = `(waits_for is null or not exists (select 1 from outbox as earlier
+  where earlier.message_id = outbox.waits_for and earlier.channel_id = outbox.channel_id))`;
 
 /**
  * Notifications that are not known to be delivered, in the transaction that made them.
@@ -122,14 +115,15 @@ export class Outbox {
       }));
   }
 
-  add({ messageId, channelId, alertId, body }: Notification, nowMs: number): void {
+  add({ messageId, channelId, alertId, body, waitsFor = null }: Notification, nowMs: number): void {
     this.#sql.exec(
-      "insert or ignore into outbox (message_id, channel_id, alert_id, body, due_at, sends, attempts, made_at) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?5)",
+      "insert or ignore into outbox (message_id, channel_id, alert_id, body, due_at, sends, attempts, made_at, waits_for) values (?1, ?2, ?3, ?4, ?5, 0, 0, ?5, ?6)",
       messageId,
       channelId,
       alertId,
       body,
       nowMs,
+      waitsFor,
     );
   }
 
@@ -195,14 +189,12 @@ export class Outbox {
     const { n } = this.#sql.exec<{ n: number }>(next, alertId).one();
     this.#sql.exec("insert into deliveries (alert_id, n, body) values (?, ?, ?)", alertId, n, JSON.stringify(delivery));
     this.#sql.exec("delete from deliveries where alert_id = ? and n <= ?", alertId, n - MAX_DELIVERIES_PER_ALERT);
-    return retryAt === null && this.#isWaitedFor(alertId, { messageId, channelId });
+    return retryAt === null && this.#isWaitedFor({ messageId, channelId });
   }
 
-  #isWaitedFor(alertId: string, { messageId, channelId }: NotificationKey): boolean {
-    const end = messageIdOf(alertId, "resolved");
-    if (messageId === end) return false;
-    const later = messageId === messageIdOf(alertId, "firing") ? [messageIdOf(alertId, "acknowledged"), end] : [end];
-    return later.some((waiting) => this.find({ messageId: waiting, channelId }) !== null);
+  #isWaitedFor({ messageId, channelId }: NotificationKey): boolean {
+    const query = "select 1 from outbox where waits_for = ? and channel_id = ? limit 1";
+    return this.#sql.exec(query, messageId, channelId).toArray().length > 0;
   }
 
   deliveries(alertId: string): Delivery[] {

@@ -1,3 +1,5 @@
+import { policyOf } from "../../core/alerts/dispatch/rule-policy.ts";
+import type { RulePolicy } from "../../core/alerts/dispatch/rule-policy.ts";
 import { compileRule } from "../../core/alerts/rule-logic.ts";
 import type { RuleLogic } from "../../core/alerts/rule-logic.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
@@ -22,6 +24,7 @@ export class RuleBook {
   readonly #sql: SqlStorage;
   readonly #rules = new Map<string, StoredRule>();
   readonly #logic = new Map<string, RuleLogic>();
+  readonly #policies = new Map<string, RulePolicy>();
   readonly #problems = new Map<string, string>();
 
   constructor(sql: SqlStorage) {
@@ -53,6 +56,16 @@ export class RuleBook {
   enabled(id: string, version: number): RuleLogic | undefined {
     const rule = this.#rules.get(id);
     return rule?.spec.enabled === true && rule.updatedAt === version ? this.#logic.get(id) : undefined;
+  }
+
+  /** How a rule's alerts are told of. */
+  policy(id: string): RulePolicy | undefined {
+    return this.#policies.get(id);
+  }
+
+  /** Policies of rules whose alerts others may inhibit. */
+  inhibited(): RulePolicy[] {
+    return [...this.#policies.values()].filter(({ inhibitions }) => inhibitions.length > 0);
   }
 
   /** The enabled rules of one aggregation, ready to evaluate. */
@@ -107,6 +120,7 @@ export class RuleBook {
   forget(id: string): void {
     this.#rules.delete(id);
     this.#logic.delete(id);
+    this.#policies.delete(id);
     this.#problems.delete(id);
   }
 
@@ -114,6 +128,7 @@ export class RuleBook {
     const { spec, measures } = rule;
     this.forget(rule.id);
     this.#rules.set(rule.id, rule);
+    this.#policies.set(rule.id, policyOf(rule.id, spec));
     const compiled = compileRule(rule.id, spec, measures);
     if (compiled.ok) this.#logic.set(rule.id, compiled.logic);
     else this.#problems.set(rule.id, compiled.message);

@@ -11,6 +11,11 @@ const SCHEMA = [
   `create table if not exists alerts (id text primary key, rule_id text not null, status text not null, level text not null, started_at integer not null, fired_at integer, acknowledged_at integer, resolved_at integer, body text not null) without rowid`,
   // Only open alerts are in it: every list of what is wrong now reads these and nothing else.
   `create index if not exists alerts_open on alerts (status) where status <> 'resolved'`,
+  // What waits for a time; empty unless some rule has silences, mute times, escalation or a repeat to wait for.
+  `create table if not exists bundles (key text primary key, due_at integer, body text not null) without rowid`,
+  `create index if not exists bundles_due on bundles (due_at) where due_at is not null`,
+  `create table if not exists tracks (rule_id text not null, key text not null, expires_at integer not null, body text not null, primary key (rule_id, key)) without rowid`,
+  `create table if not exists silences (id text primary key, ends_at integer not null, body text not null) without rowid`,
   `create table if not exists history (alert_id text not null, n integer not null, at integer not null, body text not null, primary key (alert_id, n)) without rowid`,
   `create table if not exists outbox (message_id text not null, channel_id text not null, alert_id text not null, body text not null, due_at integer not null, sends integer not null, attempts integer not null, made_at integer not null default 0, primary key (message_id, channel_id)) without rowid`,
   `create table if not exists channel_health (channel_id text primary key, body text not null) without rowid`,
@@ -22,6 +27,16 @@ const FROM_WEBHOOKS_ONLY = [
   `alter table channels rename column shown_url to shown`,
   `update channels set shown = json_object('url', shown, 'secret_set', json('true'), 'allow_private_targets', json(iif(allow_private, 'true', 'false')))`,
   `alter table channels drop column allow_private`,
+];
+
+/** Columns that came later, by table. */
+const LATER_COLUMNS = [
+  ["alerts", "next_at integer"],
+  ["outbox", "waits_for text"],
+] as const;
+const LATER_INDEXES = [
+  `create index if not exists alerts_next on alerts (next_at) where next_at is not null`,
+  `create index if not exists outbox_waiting on outbox (waits_for, channel_id) where waits_for is not null`,
 ];
 
 /** Makes the AlertManager's tables. What each holds: docs/storage.md. */
@@ -36,6 +51,14 @@ export function createTables(sql: SqlStorage): void {
     sql.exec("alter table outbox add column made_at integer not null default 0");
     sql.exec("update outbox set made_at = due_at");
   }
+  for (const [table, column] of LATER_COLUMNS) addColumn(sql, table, column);
+  for (const statement of LATER_INDEXES) sql.exec(statement);
+}
+
+function addColumn(sql: SqlStorage, table: string, column: string): void {
+  const name = column.split(" ")[0] ?? "";
+  const known = sql.exec("select 1 from pragma_table_info(?) where name = ?", table, name).toArray();
+  if (known.length === 0) sql.exec(`alter table ${table} add column ${column}`);
 }
 
 /** Small facts about the object itself, as JSON. */

@@ -83,7 +83,7 @@ describe("receivers that do not take it", () => {
     listen(tenant);
     await addRule(tenant);
     const fill = `insert into outbox with recursive n(k) as (select 1 union all select k + 1 from n where k < ${MAX_OUTBOX})
-      select 'm' || k, 'c', 'a', '{}', 9e15, 0, 0, 9e15 from n`;
+      select 'm' || k, 'c', 'a', '{}', 9e15, 0, 0, 9e15, null from n`;
     await sql(tenant, fill);
     await runInDurableObject(tenant.object, async (manager) => {
       await expect(manager.windowsClosed([minute(0, { web: 50 })])).rejects.toThrow("notifications wait");

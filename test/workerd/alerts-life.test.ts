@@ -157,7 +157,7 @@ test(`the oldest of more than ${MAX_RESOLVED_ALERTS} resolved alerts are forgott
   await sql(
     tenant,
     `insert into alerts with recursive n(k) as (select 1 union all select k + 1 from n where k < ${MAX_RESOLVED_ALERTS})
-    select printf('0000%06d', k), 'r', 'resolved', 'info', k, k, null, k, '{}' from n`,
+    select printf('0000%06d', k), 'r', 'resolved', 'info', k, k, null, k, '{}', null from n`,
   );
   await sql(tenant, "insert into history values ('0000000001', 0, 1, '{}'), ('0000000002', 0, 1, '{}')");
   await tenant.manager.windowsClosed([minute(0, { web: 50 }), minute(1, { web: 1 })]);

@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
 import { event, events, T0 } from "./event-messages.ts";
@@ -130,6 +130,52 @@ describe("two shards and home", () => {
     await runDurableObjectAlarm(object(0));
     expect((await home.windows("events_1h", everyWindow))?.windows[0]).toMatchObject({ status: "closed" });
     expect(await hourlyCounts(home)).toEqual([2]);
+  });
+
+  test("home wakes though its log holds deltas of an aggregation that is no more", async () => {
+    const { home, send, shards, object } = await newShards(2);
+    const definition = {
+      name: "mine",
+      window: { type: "tumbling" as const, size: "1h" },
+      measures: { n: { fn: "count" as const } },
+    };
+    await home.putAggregation(definition, { mode: "create" });
+    await send(events(60));
+    for (const shard of shards) await shard.drain();
+    await home.deleteAggregation("mine");
+    await evictDurableObject(object(0));
+    expect(await hourlyCounts(home)).toEqual([60]);
+    await send(events(60, "more", T0 + HOUR));
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([60, 60]);
+  });
+
+  test("a delta of several rows of home's log is read back whole after an eviction", async () => {
+    const { home, send, shards, object } = await newShards(1);
+    await home.putAggregation(
+      {
+        name: "texts",
+        window: { type: "tumbling", size: "1h" },
+        group_by: ["data.k"],
+        measures: { text: { fn: "last", field: "data.text" } },
+      },
+      { mode: "create" },
+    );
+    await send(
+      Array.from({ length: 100 }, (_, k) =>
+        event(`e-${k}`, T0 + k, { data: { k, text: `${k} ${"x".repeat(25_000)}` } }),
+      ),
+    );
+    for (const shard of shards) await shard.drain();
+    const rows = await runInDurableObject(object(0), (_, { storage }) =>
+      storage.sql.exec("select kind from log order by entry").toArray(),
+    );
+    expect(rows.map(({ kind }) => kind)).toEqual(["delta_part", "delta_part", "delta"]);
+    await evictDurableObject(object(0));
+    const page = await home.windows("texts", everyWindow);
+    const texts = page?.windows.map(({ group, values }) => String(values["text"]).startsWith(`${group["data.k"]} x`));
+    expect(texts).toEqual(Array.from({ length: 100 }, () => true));
+    expect(await hourlyCounts(home)).toEqual([100]);
   });
 
   test("totals that no event goes with reach home as well", async () => {

@@ -14,11 +14,14 @@ import type { AppContext, AppEnv } from "../http.ts";
 import { backtestRoutes } from "./backtest.ts";
 import { channelRoutes } from "./channels.ts";
 import { ruleRoutes } from "./rules.ts";
+import { silenceRoutes } from "./silences.ts";
 import { parseBody } from "./schema-errors.ts";
 import { badParameter, Parameters } from "./window-parameters.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
+/** As far as the alerts go that are kept; a cursor costs less. */
+const MAX_OFFSET = 30_000;
 const ALERT_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const byField = z.string().trim().min(1).max(256);
@@ -26,11 +29,12 @@ const commentField = z.string().max(2_000).optional();
 const acknowledgeSchema = z.strictObject({ by: byField, comment: commentField });
 const resolveSchema = z.strictObject({ by: byField.optional(), comment: commentField });
 
-/** Rules, channels and alerts. */
+/** Rules, channels, silences and alerts. */
 export const alertRoutes = new Hono<AppEnv>()
   .route("/", ruleRoutes)
   .route("/", backtestRoutes)
   .route("/", channelRoutes)
+  .route("/", silenceRoutes)
   .get("/api/v1/alerts", requireRole("viewer"), async (c) => {
     const query = alertQuery(new Parameters(new URL(c.req.url).searchParams));
     // One more than asked for tells whether there is a next page.
@@ -50,7 +54,9 @@ export const alertRoutes = new Hono<AppEnv>()
     });
   })
   .post("/api/v1/alerts/:id/acknowledge", requireRole("editor"), async (c) => {
-    const hand = handOf(parseBody(acknowledgeSchema, await readJson(c)));
+    const hasBody = c.req.header("Content-Type") !== undefined;
+    // Without a name it is the key that acknowledges.
+    const hand = handOf(hasBody ? parseBody(acknowledgeSchema, await readJson(c)) : { by: c.get("principal").keyId });
     return ok(c, alertOf(await manager(c).acknowledge(c.req.param("id"), hand)));
   })
   .post("/api/v1/alerts/:id/resolve", requireRole("editor"), async (c) => {
@@ -66,10 +72,12 @@ function alertQuery(parameters: Parameters): AlertQuery {
   const query = {
     statuses: choices(parameters, "status", ALERT_STATUSES),
     levels: choices(parameters, "level", LEVELS),
+    ruleId: parameters.take("rule") ?? null,
     from,
     to,
     before,
     limit: parameters.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
+    offset: parameters.integer("offset", 0, 0, MAX_OFFSET),
   };
   parameters.end();
   return query;

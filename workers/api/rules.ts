@@ -2,8 +2,10 @@ import { Hono } from "hono";
 import { rfc3339, rfc3339OrNull } from "../../core/alerts/alert.ts";
 import { MAX_RULES } from "../../core/alerts/limits.ts";
 import { compileRule } from "../../core/alerts/rule-logic.ts";
-import { contradictionsOf, ruleSchema, UNSUPPORTED_RULE_FIELDS } from "../../core/alerts/rule.ts";
+import { contradictionsOf, ruleSchema } from "../../core/alerts/rule.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
+import { unknownPlaceholder } from "../../core/alerts/template.ts";
+import type { TemplateNames } from "../../core/alerts/template.ts";
 import type { RuleAnswer, RuleDraft, RuleView } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
@@ -44,7 +46,6 @@ export const ruleRoutes = new Hono<AppEnv>()
  * @throws ApiError that names the field
  */
 export async function readDraft(c: AppContext, body: unknown, id: string | null): Promise<RuleDraft> {
-  refuseUnsupported(body);
   const spec = parseBody(ruleSchema, body);
   const contradictions = contradictionsOf(spec);
   if (contradictions.length > 0) throw badFields(contradictions);
@@ -53,17 +54,21 @@ export async function readDraft(c: AppContext, body: unknown, id: string | null)
     const message = `there is no aggregation ${spec.aggregation}`;
     throw new ApiError("unprocessable", `aggregation: ${message}`, [{ field: "aggregation", message }]);
   }
-  const measures = Object.keys(aggregation.definition.measures);
+  const { definition } = aggregation;
+  checkGroupBy(spec, definition.group_by ?? []);
+  const measures = Object.keys(definition.measures);
   checkCondition(spec, measures);
+  checkAnnotations(spec, { measures, paths: definition.group_by ?? [], labels: Object.keys(spec.labels) });
   return { id, spec, measures, watermark: aggregation.watermark };
 }
 
-function refuseUnsupported(body: unknown): void {
-  if (typeof body !== "object" || body === null) return;
-  const asked = UNSUPPORTED_RULE_FIELDS.filter((field) => Object.hasOwn(body, field));
-  if (asked.length === 0) return;
-  const message = "is not supported yet; leave it out";
-  throw badFields(asked.map((field) => ({ field, message, reason: "not_supported" })));
+/** Bundles are made of what an alert has: a path of its group, a label of its rule, its level. */
+function checkGroupBy(spec: RuleSpec, paths: readonly string[]): void {
+  const known = new Set([...paths, ...Object.keys(spec.labels), "level"]);
+  const bad = (spec.group_by ?? []).flatMap((name, index) => (known.has(name) ? [] : { name, index }));
+  if (bad.length === 0) return;
+  const message = `is neither a group path of ${spec.aggregation} nor a label: known are ${[...known].join(", ")}`;
+  throw badFields(bad.map(({ index }) => ({ field: `group_by.${index}`, message })));
 }
 
 function checkCondition(spec: RuleSpec, measures: readonly string[]): void {
@@ -73,6 +78,14 @@ function checkCondition(spec: RuleSpec, measures: readonly string[]): void {
   throw badFields([
     { field, message, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) },
   ]);
+}
+
+function checkAnnotations({ annotations }: RuleSpec, names: TemplateNames): void {
+  const bad = Object.entries(annotations).flatMap(([name, text]) => {
+    const message = unknownPlaceholder(text, names);
+    return message === null ? [] : { field: `annotations.${name}`, message };
+  });
+  if (bad.length > 0) throw badFields(bad);
 }
 
 function withoutReadOnly(body: unknown): unknown {
@@ -90,8 +103,8 @@ function answerJson(answer: RuleAnswer, draft: RuleDraft): unknown {
         max_rules: MAX_RULES,
       });
     case "unknown_channel": {
-      const field = `channels.${answer.index}`;
-      const message = `there is no channel ${draft.spec.channels[answer.index] ?? ""}`;
+      const field = `${answer.field}.${answer.index}`;
+      const message = `there is no channel ${draft.spec[answer.field]?.[answer.index] ?? ""}`;
       throw new ApiError("unprocessable", `${field}: ${message}`, [{ field, message }]);
     }
   }

@@ -1,7 +1,7 @@
 // Mail: plain text, one thread per alert. See RFC 5322 (the message), RFC 2047 (its subject), RFC 3834 (Auto-Submitted).
 import { z } from "zod";
 import { base64 } from "../base64.ts";
-import { alertsPage, cut, noticeOf } from "../notification.ts";
+import { cut, linkOf, noticeOf, subjectOf } from "../notification.ts";
 import type { AlertNotification, Notification } from "../notification.ts";
 import { isMailAddress } from "../smtp.ts";
 import type { MailSecurity, Submission } from "../smtp.ts";
@@ -128,7 +128,7 @@ export interface Mail {
 
 /** @param id of the message, the same in every attempt */
 export function mailOf(target: EmailTarget, id: string, notification: Notification): Mail {
-  const thread = notification.type === "alert.test" ? id : notification.data.alert.id;
+  const thread = notification.type === "alert.test" ? id : subjectOf(notification);
   return {
     subject: cut(noticeOf(notification).title, MAX_SUBJECT_CHARS),
     text: textOf(target, notification).toWellFormed(),
@@ -183,8 +183,8 @@ function subjectLines(subject: string): string[] {
 
 function textOf({ dashboard }: EmailTarget, notification: Notification): string {
   const { title, text } = noticeOf(notification);
-  const details = notification.type === "alert.test" ? [] : detailsOf(notification.data);
-  return [title, "", text, "", ...details, alertsPage(dashboard), ""].join("\r\n");
+  const details = "alert" in notification.data ? detailsOf(notification.data) : [];
+  return [title, "", ...text.split("\n"), "", ...details, linkOf(dashboard, notification), ""].join("\r\n");
 }
 
 function detailsOf({ alert, window, group, values }: AlertNotification["data"]): string[] {

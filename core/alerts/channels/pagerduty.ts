@@ -1,8 +1,8 @@
 // PagerDuty's Events API v2: one incident per alert, opened, acknowledged and resolved under the same key.
 // See https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
 import { z } from "zod";
-import { alertsPage, cut, noticeOf } from "../notification.ts";
-import type { AlertNotification, Notification } from "../notification.ts";
+import { cut, linkOf, noticeOf, subjectOf } from "../notification.ts";
+import type { Notification } from "../notification.ts";
 import { apiUrlField } from "./fields.ts";
 import type { ChannelRequest } from "./request.ts";
 
@@ -47,37 +47,57 @@ export function renderPagerDuty(target: PagerDutyTarget, notification: Notificat
 }
 
 function eventOf({ dashboard }: PagerDutyTarget, notification: Notification): object {
+  const action = actionOf(notification);
+  const common = { event_action: action, dedup_key: incidentOf(notification) };
+  if (action !== "trigger") return common;
+  const href = linkOf(dashboard, notification);
+  return {
+    ...common,
+    payload: payloadOf(notification),
+    client: "StreamFlow",
+    client_url: href,
+    links: [{ href, text: "Alerts in StreamFlow" }],
+  };
+}
+
+/** A bundle's incident ends with the last of its alerts. */
+function actionOf(notification: Notification): "trigger" | "acknowledge" | "resolve" {
   switch (notification.type) {
     case "alert.acknowledged":
-      return { event_action: "acknowledge", dedup_key: incidentOf(notification) };
+      return "acknowledge";
     case "alert.resolved":
-      return { event_action: "resolve", dedup_key: incidentOf(notification) };
+      return "resolve";
+    case "alert.group":
+      return notification.data.status === "resolved" ? "resolve" : "trigger";
     case "alert.firing":
     case "alert.test":
-      return {
-        event_action: "trigger",
-        dedup_key: incidentOf(notification),
-        payload: payloadOf(notification),
-        client: "StreamFlow",
-        client_url: alertsPage(dashboard),
-        links: [{ href: alertsPage(dashboard), text: "Alerts in StreamFlow" }],
-      };
+      return "trigger";
   }
 }
 
 /** The key under which PagerDuty knows the incident, at most 255 characters. */
 function incidentOf(notification: Notification): string {
-  if (notification.type === "alert.test") return `streamflow-test-${notification.data.channel.id}`;
-  return `streamflow-${notification.data.alert.id}`;
+  if (notification.type === "alert.test") return `streamflow-test-${subjectOf(notification)}`;
+  return `streamflow-${subjectOf(notification)}`;
 }
 
-function payloadOf(
-  notification: Extract<Notification, { type: "alert.firing" | "alert.test" }> | AlertNotification,
-): object {
+function payloadOf(notification: Notification): object {
   const { title, text, level } = noticeOf(notification);
   const common = { source: "streamflow", severity: level, timestamp: notification.timestamp };
   if (notification.type === "alert.test") {
     return { summary: cut(`${title}. ${text} Resolve this incident by hand.`, MAX_SUMMARY_CHARS), ...common };
+  }
+  if (notification.type === "alert.group") {
+    const { rule, counts, firing, resolved } = notification.data;
+    const alerts = firing.map(({ message }) => message);
+    const details = { rule_id: rule.id, counts, firing: alerts, resolved: resolved.map(({ message }) => message) };
+    return {
+      summary: cut(title, MAX_SUMMARY_CHARS),
+      ...common,
+      component: rule.name,
+      class: "alert",
+      custom_details: details,
+    };
   }
   const { alert, rule, values, group, window } = notification.data;
   return {

@@ -1,6 +1,6 @@
 // Web Push: what is sent, before it is encrypted (RFC 8291) and signed (RFC 8292).
 import { z } from "zod";
-import { alertsPage, cut, noticeOf } from "../notification.ts";
+import { cut, linkOf, noticeOf, subjectOf } from "../notification.ts";
 import type { Notification } from "../notification.ts";
 import { allowPrivateField, MAX_URL_CHARS, urlField } from "./fields.ts";
 import { hostOnly } from "./slack.ts";
@@ -67,8 +67,10 @@ export interface PushMessage {
 /** Renders a push message. A later one about the same alert takes the place of an undelivered earlier one. */
 export function renderPush({ dashboard }: Pick<PushTarget, "dashboard">, notification: Notification): PushMessage {
   const { title, text, level } = noticeOf(notification);
-  const subject = notification.type === "alert.test" ? notification.data.channel.id : notification.data.alert.id;
-  const isUrgent = notification.type === "alert.test" || (notification.type === "alert.firing" && level !== "info");
+  const subject = subjectOf(notification);
+  const isFiring =
+    notification.type === "alert.group" ? notification.data.status === "firing" : notification.type === "alert.firing";
+  const isUrgent = notification.type === "alert.test" || (isFiring && level !== "info");
   return {
     headers: {
       ttl: String(PUSH_TTL_SECONDS),
@@ -81,7 +83,7 @@ export function renderPush({ dashboard }: Pick<PushTarget, "dashboard">, notific
       title: cut(plain(title), MAX_TITLE_CHARS),
       body: cut(plain(text), MAX_TEXT_CHARS),
       tag: subject,
-      url: alertsPage(dashboard),
+      url: linkOf(dashboard, notification),
     }),
   };
 }

@@ -1,7 +1,7 @@
 // Slack's incoming webhooks: blocks for people, and a plain text for notifications and screen readers.
 // See https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and /reference/block-kit/blocks.
 import { z } from "zod";
-import { alertsPage, cut, noticeOf } from "../notification.ts";
+import { cut, linkOf, noticeOf } from "../notification.ts";
 import type { AlertNotification, Notification } from "../notification.ts";
 import { allowPrivateField, urlField } from "./fields.ts";
 import type { ChannelRequest } from "./request.ts";
@@ -40,20 +40,26 @@ const EMOJI: Readonly<Record<Notification["type"], string>> = {
   "alert.firing": ":rotating_light:",
   "alert.acknowledged": ":eyes:",
   "alert.resolved": ":white_check_mark:",
+  "alert.group": ":rotating_light:",
   "alert.test": ":wrench:",
 };
+
+function emojiOf(notification: Notification): string {
+  const hasEnded = notification.type === "alert.group" && notification.data.status === "resolved";
+  return EMOJI[hasEnded ? "alert.resolved" : notification.type];
+}
 
 /** Renders a message for an incoming webhook. */
 export function renderSlack(target: SlackTarget, notification: Notification): ChannelRequest {
   const { title, text } = noticeOf(notification);
-  const link = `<${alertsPage(target.dashboard)}|Open in StreamFlow>`;
-  const fields = notification.type === "alert.test" ? [] : fieldsOf(notification);
+  const link = `<${linkOf(target.dashboard, notification)}|Open in StreamFlow>`;
+  const fields = "alert" in notification.data ? fieldsOf(notification.data) : [];
   const message = {
     text: escaped(`${title}: ${text}`, MAX_SECTION_CHARS),
     blocks: [
       {
         type: "header",
-        text: { type: "plain_text", text: cut(`${EMOJI[notification.type]} ${title}`, MAX_HEADER_CHARS), emoji: true },
+        text: { type: "plain_text", text: cut(`${emojiOf(notification)} ${title}`, MAX_HEADER_CHARS), emoji: true },
       },
       { type: "section", text: mrkdwn(escaped(text, MAX_SECTION_CHARS)) },
       ...(fields.length === 0 ? [] : [{ type: "section", fields }]),
@@ -69,7 +75,7 @@ export function renderSlack(target: SlackTarget, notification: Notification): Ch
 }
 
 /** The window, the group and the values; measures beyond what Slack takes are left out. */
-function fieldsOf({ data }: AlertNotification): object[] {
+function fieldsOf(data: AlertNotification["data"]): object[] {
   const named = { Window: `${data.window.start} – ${data.window.end}`, ...data.group, ...data.values };
   return Object.entries(named)
     .slice(0, MAX_FIELDS)

@@ -62,7 +62,7 @@ describe("Slack", () => {
         },
         {
           type: "context",
-          elements: [{ type: "mrkdwn", text: "<https://flow.example.com/alerts|Open in StreamFlow>" }],
+          elements: [{ type: "mrkdwn", text: `<https://flow.example.com/alerts/${ALERT_ID}|Open in StreamFlow>` }],
         },
       ],
       unfurl_links: false,
@@ -80,7 +80,7 @@ describe("Slack", () => {
   test("nothing in an alert can mention a channel or make a link", () => {
     const nasty = "<!channel> <https://evil.example|click> & co";
     const { body } = renderSlack(slack, notificationOf("firing", { message: nasty, group: { "<!here>": nasty } }));
-    const rest = String(body).replace("<https://flow.example.com/alerts|Open in StreamFlow>", "");
+    const rest = String(body).replace(`<https://flow.example.com/alerts/${ALERT_ID}|Open in StreamFlow>`, "");
     expect(rest).not.toMatch(/[<>]/);
     expect(rest).toContain("&lt;!channel&gt; &lt;https://evil.example|click&gt; &amp; co");
   });
@@ -137,8 +137,8 @@ describe("PagerDuty", () => {
         },
       },
       client: "StreamFlow",
-      client_url: "https://flow.example.com/alerts",
-      links: [{ href: "https://flow.example.com/alerts", text: "Alerts in StreamFlow" }],
+      client_url: `https://flow.example.com/alerts/${ALERT_ID}`,
+      links: [{ href: `https://flow.example.com/alerts/${ALERT_ID}`, text: "Alerts in StreamFlow" }],
     });
   });
 
@@ -237,7 +237,7 @@ describe("a push message", () => {
       title: "Firing (error): too many 404s",
       body: "requests = 213, share = 0.071 for data.status = 404 (requests > threshold, threshold 100)",
       tag: ALERT_ID,
-      url: "https://flow.example.com/alerts",
+      url: `https://flow.example.com/alerts/${ALERT_ID}`,
     });
   });
 

@@ -71,7 +71,7 @@ describe("a mail", () => {
       "share: 0.071",
       "runbook: https://wiki.example.com/404",
       "",
-      "https://flow.example.com/alerts",
+      `https://flow.example.com/alerts/${ALERT_ID}`,
       "",
     ]);
   });

@@ -179,4 +179,11 @@ describe("the average window with one refusal in so many items (RFC 9438, tables
     const average = averageWindow(controller, published, { every, refusals, rttMs });
     expect(Math.abs(average / published - 1)).toBeLessThan(0.05);
   });
+
+  test("is a fifth more than the published 1,200 at most at 10 ms and one in 1,000,000, where both curves meet and the window follows the higher", () => {
+    const controller = createFlowController({ algorithm: "cubic", maxWindow: 1e6 }, 0);
+    const average = averageWindow(controller, 1_200, { every: 1_000_000, refusals: 6, rttMs: 10 });
+    expect(average).toBeGreaterThan(1_200);
+    expect(average).toBeLessThan(1.2 * 1_200);
+  });
 });

@@ -11,17 +11,11 @@ import { skip, take } from "../../../core/streams/take.ts";
 import { bufferTime, debounce, throttle, timeout } from "../../../core/streams/timed.ts";
 import { zip } from "../../../core/streams/zip.ts";
 import { restlessClock } from "./clocks.ts";
+import type { OperatorCase } from "./rules.ts";
 
-/** One operator in a form that lets every item through, so that the same rules can be checked on all of them. */
-export interface OperatorCase {
-  readonly name: string;
-  /** How many sources `make` wants. */
-  readonly sources: number;
+/** One of ours. */
+interface OwnOperator extends OperatorCase {
   make(sources: readonly Source<number>[]): Stream<unknown>;
-  /** Items of each source that n results need at most. */
-  needs(results: number): number;
-  /** Items read ahead of each source, as documented. */
-  readonly ahead: number;
 }
 
 const same = (results: number): number => results;
@@ -31,11 +25,11 @@ function unary(
   make: () => Operator<number, unknown>,
   needs: (results: number) => number = same,
   ahead = 0,
-): OperatorCase {
+): OwnOperator {
   return { name, sources: 1, make: ([source = []]) => pipe(source, make()), needs, ahead };
 }
 
-export const OPERATORS: readonly OperatorCase[] = [
+export const OPERATORS: readonly OwnOperator[] = [
   unary("map", () => map((value) => value * 2)),
   unary("map with a promise", () => map((value) => Promise.resolve(value * 2))),
   unary("filter", () => filter((value) => value > 0)),
