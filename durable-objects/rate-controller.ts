@@ -84,9 +84,9 @@ export class RateController extends DurableObject<Env> {
     this.#afterChange(nowMs);
   }
 
-  /** While a reason is set, ingest answers 503 within the life of a lease. Kept at once, as it must outlive an eviction. */
-  setStopped(reason: string | null): void {
-    this.#ledger.setStopped(reason);
+  /** While a shard has a reason set, ingest answers 503 within the life of a lease. Kept at once, as it must outlive an eviction. */
+  setStopped(reason: string | null, shard = 0): void {
+    this.#ledger.setStopped(reason, shard);
     this.#save();
   }
 

@@ -71,7 +71,8 @@ export interface LedgerSnapshot {
   readonly accepted: number;
   readonly acceptedBytes: number;
   readonly applied: readonly (readonly [shard: number, events: number])[];
-  readonly stopped: string | null;
+  /** By shard; one that went on again is not named. Was a single reason while there was one shard. */
+  readonly stopped: readonly (readonly [shard: number, reason: string])[] | string | null;
 }
 
 /** One lease takes at most this part of the bucket, so that another isolate finds something. */
@@ -101,7 +102,8 @@ export class LeaseLedger {
   #accepted: number;
   #acceptedBytes: number;
   #requests: RequestCounts;
-  #stopped: string | null;
+  /** By shard. */
+  readonly #stopped: Map<number, string>;
   #behindSinceMs: number | null = null;
   /** The smallest lead of the shards right after a report since then: what is still missing then is not on its way. */
   #smallestLead = Infinity;
@@ -116,7 +118,7 @@ export class LeaseLedger {
     this.#accepted = Math.max(snapshot?.accepted ?? 0, this.#appliedTotal());
     this.#acceptedBytes = snapshot?.acceptedBytes ?? 0;
     this.#requests = snapshot?.requests ?? { admitted: 0, refused: 0 };
-    this.#stopped = snapshot?.stopped ?? null;
+    this.#stopped = new Map(stoppedIn(snapshot));
   }
 
   /** Another quota from now on. What was leased under the old one may be used until the lease ends. */
@@ -191,8 +193,9 @@ export class LeaseLedger {
 
   #refusal(nowMs: number): Refusal | undefined {
     const state = this.#state(nowMs);
-    if (this.#stopped !== null) {
-      const message = `not accepting events: ${this.#stopped}`;
+    const [stopped] = this.#stopped.values();
+    if (stopped !== undefined) {
+      const message = `not accepting events: ${stopped}`;
       return { refused: true, reason: "stopped", message, retryAfterSeconds: STOPPED_RETRY_AFTER_SECONDS, ...state };
     }
     const excess = this.#accepted - this.#appliedTotal() - this.#quota.maxBacklog;
@@ -254,9 +257,10 @@ export class LeaseLedger {
     return this.#accepted + sum(open.map((lease) => lease.unreported));
   }
 
-  /** Nothing is let in while a reason is set. */
-  setStopped(reason: string | null): void {
-    this.#stopped = reason;
+  /** Nothing is let in while a reason is set, for any shard. */
+  setStopped(reason: string | null, shard = 0): void {
+    if (reason === null) this.#stopped.delete(shard);
+    else this.#stopped.set(shard, reason);
   }
 
   /** Everything that was on the queue is gone: what was accepted is what was applied. */
@@ -276,9 +280,14 @@ export class LeaseLedger {
       accepted: this.#accepted,
       acceptedBytes: this.#acceptedBytes,
       applied: [...this.#applied],
-      stopped: this.#stopped,
+      stopped: [...this.#stopped],
     };
   }
+}
+
+function stoppedIn(snapshot: LedgerSnapshot | undefined): readonly (readonly [number, string])[] {
+  const stopped = snapshot?.stopped ?? [];
+  return typeof stopped === "string" ? [[0, stopped]] : stopped;
 }
 
 function waitSeconds(amount: number, perSecond: number): number {

@@ -1,6 +1,6 @@
 import { finiteOrNull } from "./finite.ts";
 import { FINGERPRINT_WORDS, slotOf } from "./fingerprint.ts";
-import type { KnownIds, KnownSource } from "./id-handover.ts";
+import type { KnownGroup, KnownIds, KnownSource } from "./id-handover.ts";
 import { type IdGroup, IdMemory } from "./id-memory.ts";
 import { MAX_SOURCES, type Source, type Sources } from "./sources.ts";
 import { BUCKET_MS, bucketOf, StoredSpans } from "./stored-spans.ts";
@@ -20,6 +20,16 @@ export interface Candidate {
   readonly timestamp: number;
   readonly receivedAt: number;
   readonly timestampAssigned: boolean;
+}
+
+/** Called with a newly remembered id: its words at `words[at]…` and its group. */
+export type OnRemembered = (words: Uint32Array, at: number, group: IdGroup) => void;
+
+/** What another shard knows of one source of ours. */
+interface Claim {
+  readonly source: Source;
+  readonly stored: readonly number[];
+  readonly groups: ReadonlyMap<number, Uint32Array>;
 }
 
 /**
@@ -126,55 +136,68 @@ export class Deduplicator {
    * Takes over what another shard knows of the ids in some slots: from now on their events are judged here.
    *
    * A group stays complete only if both sides knew theirs completely; where one of them had forgotten, both forget, and copies are
-   * found in the store. Doing it again changes nothing that matters. Groups may go that a checkpoint has: the next one must write all.
+   * found in the store. Doing it again changes nothing that matters.
+   * @param onTaken called with each id that is remembered from now on
+   * @returns true when groups were forgotten: a checkpoint that has their ids must be replaced as a whole
    */
-  adopt({ newestReceived, assignedForgottenThrough, sources, groups }: KnownIds): void {
+  adopt({ newestReceived, assignedForgottenThrough, sources, groups }: KnownIds, onTaken: OnRemembered): boolean {
     this.#newestReceived = Math.max(this.#newestReceived, newestReceived ?? -Infinity);
     this.#assignedForgottenThrough = Math.max(this.#assignedForgottenThrough, assignedForgottenThrough ?? -Infinity);
     const groupsOf = Map.groupBy(groups, ({ owner }) => owner);
-    for (const { bucket, words } of groupsOf.get(ASSIGNED_OWNER) ?? []) this.#take(ASSIGNED_OWNER, bucket, words);
-    for (const [owner, known] of sources.entries()) {
-      if (owner === 0) this.#adoptShared(known);
-      else this.#adoptSource(known, new Map((groupsOf.get(owner) ?? []).map(({ bucket, words }) => [bucket, words])));
+    const named = sources.slice(1).map((known, k) => this.#claim(known, groupsOf.get(k + 1) ?? []));
+    // The sources that share the giver's entry have any name: of the times of their events, nothing is known completely.
+    const unnamed = new StoredSpans(sources[0]?.stored);
+    const doomed = this.#disputed(named, unnamed);
+    if (doomed.length > 0) this.memory.forget(doomed);
+    for (const { bucket, words } of groupsOf.get(ASSIGNED_OWNER) ?? [])
+      this.#take(ASSIGNED_OWNER, bucket, words, onTaken);
+    for (const { source, groups: known, stored } of named) {
+      for (const [bucket, words] of known) {
+        const isComplete = this.memory.group(source.index, bucket) >= 0 || !source.stored.has(bucket);
+        if (isComplete && !unnamed.has(bucket)) this.#take(source.index, bucket, words, onTaken);
+      }
+      source.stored.addAll(stored);
     }
+    const shared = unnamed.toJSON();
+    if (shared.length > 0) for (const source of this.#sources) source.stored.addAll(shared);
+    return doomed.length > 0;
   }
 
-  #adoptSource({ name, newest, stored }: KnownSource, groups: ReadonlyMap<number, Uint32Array>): void {
+  /** What the giver knows of one source. Where the source has no entry of its own here, the giver's groups are of no use. */
+  #claim({ name, newest, stored }: KnownSource, groups: readonly KnownGroup[]): Claim {
     const source = this.#sources.of(name);
     source.newest = Math.max(source.newest, newest ?? -Infinity);
-    const spans = new StoredSpans(stored);
-    this.#drop((group) => group.source === source.index && spans.has(group.bucket) && !groups.has(group.bucket));
-    for (const [bucket, words] of groups) {
-      const isComplete = this.memory.group(source.index, bucket) >= 0 || !source.stored.has(bucket);
-      if (isComplete) this.#take(source.index, bucket, words);
-    }
-    source.stored.addAll(stored);
+    const usable = source.index === 0 ? [] : groups;
+    return { source, stored, groups: new Map(usable.map(({ bucket, words }) => [bucket, words])) };
   }
 
-  /** The sources that share the giver's entry have any name: of the times of their events, nothing is known completely. */
-  #adoptShared({ stored }: KnownSource): void {
-    if (stored.length === 0) return;
-    const spans = new StoredSpans(stored);
-    this.#drop((group) => group.source !== ASSIGNED_OWNER && spans.has(group.bucket));
-    for (const source of this.#sources) source.stored.addAll(stored);
-  }
-
-  #drop(isDoomed: (group: IdGroup) => boolean): void {
-    const doomed = [...this.memory.groups()].filter(isDoomed);
-    if (doomed.length > 0) this.memory.forget(doomed);
+  /** Groups remembered here of times of which the giver does not know everything. */
+  #disputed(claims: readonly Claim[], unnamed: StoredSpans): IdGroup[] {
+    const ofSource = Map.groupBy(
+      claims.map((claim) => ({ ...claim, spans: new StoredSpans(claim.stored) })),
+      ({ source }) => source.index,
+    );
+    return [...this.memory.groups()].filter(({ source, bucket }) => {
+      if (source === ASSIGNED_OWNER) return false;
+      const isForgotten = ofSource.get(source)?.some(({ spans, groups }) => spans.has(bucket) && !groups.has(bucket));
+      return isForgotten === true || unnamed.has(bucket);
+    });
   }
 
   /** Remembers ids of a group, made if there is none; less than all of them only if the group is forgotten meanwhile. */
-  #take(owner: number, bucket: number, words: Uint32Array): void {
+  #take(owner: number, bucket: number, words: Uint32Array, onTaken: OnRemembered): void {
     if (this.memory.group(owner, bucket) < 0) {
       if (this.memory.isFull(0)) this.#shrink();
       this.memory.openGroup(owner, bucket);
     }
     for (let at = 0; at < words.length; at += FINGERPRINT_WORDS) {
       if (this.memory.isFull(1)) this.#shrink();
-      const group = this.memory.group(owner, bucket);
-      if (group < 0) return;
-      if (!this.memory.has(words, at)) this.memory.add(words, at, group);
+      const handle = this.memory.group(owner, bucket);
+      const group = this.memory.groupAt(handle);
+      if (group === undefined) return;
+      if (this.memory.has(words, at)) continue;
+      this.memory.add(words, at, handle);
+      onTaken(words, at, group);
     }
   }
 

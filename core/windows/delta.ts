@@ -37,12 +37,16 @@ export interface DeltaPart {
   readonly part: Part;
 }
 
-export interface Delta extends DeltaHead {
+/** A delta without what it brings to windows: readable whatever definitions there are. */
+export interface DeltaNews extends DeltaHead {
   readonly stats: EventStats;
   readonly sources: readonly SourceMark[];
   readonly overview: OverviewCounts;
   /** Its last events, as many as live readers are shown, in the columnar text; "" for none. */
   readonly latest: string;
+}
+
+export interface Delta extends DeltaNews {
   readonly parts: readonly DeltaPart[];
 }
 
@@ -74,27 +78,27 @@ export function decodeDeltaHead(bytes: Uint8Array): DeltaHead {
   return readHead(new ByteReader(bytes));
 }
 
+/** @throws CorruptStateError */
+export function decodeDeltaNews(bytes: Uint8Array): DeltaNews {
+  return readNews(new ByteReader(bytes));
+}
+
 /**
- * @param planOf the plan of an aggregation of the delta's definitions
+ * @param planOf the plan of an aggregation of the delta's definitions; null for one that is of no interest
  * @throws CorruptStateError when `encodeDelta` did not write it, or not for these plans
  */
-export function decodeDelta(bytes: Uint8Array, planOf: (aggregation: number) => Plan | undefined): Delta {
+export function decodeDelta(bytes: Uint8Array, planOf: (aggregation: number) => Plan | null | undefined): Delta {
   const from = new ByteReader(bytes);
-  const head = readHead(from);
-  const stats = readStats(from);
-  if (stats.total !== head.to - head.from) throw new CorruptStateError(`${stats.total} events in a delta`);
-  const sources = times(from, () => ({ name: from.string(), newest: finite(from), lastReceived: finite(from) }));
-  const overview = readOverview(from);
-  const latest = from.string();
-  if (latest !== "") assertBatch(latest);
+  const news = readNews(from);
   const parts = times(from, () => {
     const aggregation = from.varint();
     const plan = planOf(aggregation);
     if (plan === undefined) throw new CorruptStateError(`no aggregation ${aggregation}`);
-    return { aggregation, part: decodePart(from.bytes(), plan, stats.total) };
+    const part = from.bytes();
+    return plan === null ? null : { aggregation, part: decodePart(part, plan, news.stats.total) };
   });
   from.end();
-  return { ...head, stats, sources, overview, latest, parts };
+  return { ...news, parts: parts.filter((part) => part !== null) };
 }
 
 /** What was counted apart of one aggregation, by itself. */
@@ -154,6 +158,17 @@ function readHead(reader: ByteReader): DeltaHead {
   const epoch = reader.string();
   const totals = { applied: reader.varint(), duplicates: reader.varint(), storedBytes: reader.varint() };
   return { shard, incarnation, from, to, epoch, totals };
+}
+
+function readNews(from: ByteReader): DeltaNews {
+  const head = readHead(from);
+  const stats = readStats(from);
+  if (stats.total !== head.to - head.from) throw new CorruptStateError(`${stats.total} events in a delta`);
+  const sources = times(from, () => ({ name: from.string(), newest: finite(from), lastReceived: finite(from) }));
+  const overview = readOverview(from);
+  const latest = from.string();
+  if (latest !== "") assertBatch(latest);
+  return { ...head, stats, sources, overview, latest };
 }
 
 function writeStats(into: ByteWriter, { total, byType, bySource, oldest, newest }: EventStats): void {

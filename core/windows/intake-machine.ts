@@ -1,6 +1,7 @@
 import type { EventBatch } from "../events/event-batch.ts";
-import { type Candidate, Deduplicator, type DeduplicatorState } from "./deduplicator.ts";
+import { type Candidate, Deduplicator, type DeduplicatorState, type OnRemembered } from "./deduplicator.ts";
 import { FINGERPRINT_WORDS, fingerprint } from "./fingerprint.ts";
+import type { KnownIds } from "./id-handover.ts";
 import type { IdGroup, IdMemory } from "./id-memory.ts";
 import type { Source, Sources } from "./sources.ts";
 
@@ -12,15 +13,13 @@ export interface Offer {
   readonly duplicates: number;
 }
 
-/** Called with each newly remembered id whose group is within the horizon, so that a checkpoint can hold it. */
-export type OnRemembered = (words: Uint32Array, at: number, group: IdGroup) => void;
-
 /** The first of a shard's two machines: which events are new. The other counts them, here or at home. */
 export class IntakeMachine {
   readonly deduplicator: Deduplicator;
   readonly #sources: Sources;
   readonly #onRemembered: OnRemembered;
 
+  /** @param onRemembered called when the group is within the horizon, so that a checkpoint can hold the id */
   constructor(sources: Sources, state: DeduplicatorState | undefined, onRemembered: OnRemembered, memory: IdMemory) {
     this.#sources = sources;
     this.deduplicator = new Deduplicator(sources, state, memory);
@@ -62,9 +61,18 @@ export class IntakeMachine {
     }
   }
 
+  /** Takes over what another shard knows of the ids in some slots. @returns true when a checkpoint must replace all stored ids */
+  adopt(known: KnownIds): boolean {
+    return this.deduplicator.adopt(known, (words, at, group) => this.#tell(words, at, group));
+  }
+
   #remember(words: Uint32Array, candidate: Candidate): void {
     const group = this.deduplicator.remember(words, 0, candidate);
-    if (group !== undefined && this.deduplicator.isWithinHorizon(group)) this.#onRemembered(words, 0, group);
+    if (group !== undefined) this.#tell(words, 0, group);
+  }
+
+  #tell(words: Uint32Array, at: number, group: IdGroup): void {
+    if (this.deduplicator.isWithinHorizon(group)) this.#onRemembered(words, at, group);
   }
 }
 

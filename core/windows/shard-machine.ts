@@ -1,11 +1,12 @@
 import type { EventBatch } from "../events/event-batch.ts";
 import { Aggregation, type AggregationState, type LoadWindow } from "./aggregation.ts";
 import { BatchView } from "./batch-view.ts";
-import type { Deduplicator, DeduplicatorState } from "./deduplicator.ts";
+import type { Deduplicator, DeduplicatorState, OnRemembered } from "./deduplicator.ts";
 import type { Delta, DeltaHead } from "./delta.ts";
 import { epochOf, type MergeAnswer, type StoredDefinition } from "./delta-terms.ts";
 import { IdMemory } from "./id-memory.ts";
-import { IntakeMachine, type Offer, type OnRemembered } from "./intake-machine.ts";
+import type { KnownIds } from "./id-handover.ts";
+import { IntakeMachine, type Offer } from "./intake-machine.ts";
 import { finiteOrNull } from "./finite.ts";
 import type { Plan } from "./plan.ts";
 import { type ShardCursor, ShardCursors } from "./shard-cursors.ts";
@@ -111,6 +112,11 @@ export class ShardMachine {
     const offer = this.#intake.offer(batch, isPending);
     this.duplicates += offer.duplicates;
     return offer;
+  }
+
+  /** Takes over what another shard knows of the ids in some slots. @returns true when a checkpoint must replace all stored ids */
+  adopt(known: KnownIds): boolean {
+    return this.#intake.adopt(known);
   }
 
   /** Remembers rows that a log entry says are new, on replay and after a look-up. */

@@ -6,7 +6,9 @@ import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useApi } from "../parts/use-api.ts";
 import { Link } from "../router.tsx";
+import { mayAdminister } from "../session/session.ts";
 import { FlowPanel } from "./system-flow.tsx";
+import { ShardsPanel } from "./system-shards.tsx";
 import { type AggregationStanding, decodeStanding, type ShardStanding } from "../stores/standing.ts";
 
 const REFRESH_MS = 2_000;
@@ -18,6 +20,7 @@ export function System() {
     <div class="stack">
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       <FlowPanel />
+      {mayAdminister.value && <ShardsPanel />}
       <Panel title="Objects" note="where this tenant's events are counted" place="">
         {data === null ? <SkeletonRows count={2} /> : <Shards shards={data} />}
       </Panel>

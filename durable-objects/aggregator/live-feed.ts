@@ -11,7 +11,7 @@ import type {
 } from "../../core/live/protocol.ts";
 import { MAX_SHARDS } from "../../core/windows/slot-map.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
-import type { Delta } from "../../core/windows/delta.ts";
+import type { DeltaNews } from "../../core/windows/delta.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { goneJson, windowJson } from "../../core/windows/window-json.ts";
 import type { WindowName, WindowView } from "../../core/windows/window-set.ts";
@@ -92,13 +92,13 @@ export class LiveFeed {
   }
 
   /** Notes what a shard counted, merged just now. */
-  noteDelta(delta: Delta): void {
+  noteDelta(delta: DeltaNews): void {
     this.recallDelta(delta);
     this.#unsentEvents += delta.to - delta.from;
   }
 
   /** Takes up what a shard counted before a restart. */
-  recallDelta({ overview, latest }: Delta): void {
+  recallDelta({ overview, latest }: DeltaNews): void {
     this.#meter.absorb(overview);
     if (latest === "") return;
     const batch = EventBatch.fromText(latest);

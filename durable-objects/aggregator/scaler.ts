@@ -10,6 +10,15 @@ import type { MetaTable } from "./tables.ts";
 
 /** A tenant of several shards that gets nothing is looked at this often, to see that it is quiet. */
 const QUIET_READ_EVERY_MS = 300_000;
+/** What the next reading compares with is written this often: home may be evicted between any two readings of a quiet tenant. */
+const KEEP_EVERY_MS = 240_000;
+
+/** What outlives an eviction. */
+interface Saved extends Omit<Scaling, "heat"> {
+  /** Epoch ms. */
+  readonly readAt: number;
+  readonly applied: readonly (readonly [object: number, events: number])[];
+}
 
 export interface ScalerDeps {
   /** Events taken from the queue so far, by object. */
@@ -40,14 +49,16 @@ export class Scaler {
   #rates: ReadonlyMap<number, number> = new Map();
   readonly #overloads = new Map<number, number>();
   #newOverloads = 0;
+  #keptAt: number;
 
   constructor(tables: MetaTable, deps: ScalerDeps) {
     this.#tables = tables;
     this.#deps = deps;
-    const saved = tables.readMeta("scaling") as Omit<Scaling, "heat"> | undefined;
-    this.#scaling = { ...(saved ?? calm(deps.firstMode)), heat: 0 };
-    this.#readAt = deps.now();
-    this.#applied = deps.applied();
+    const saved = tables.readMeta("scaling") as Saved | undefined;
+    this.#scaling = { ...calm(saved?.mode ?? deps.firstMode), quietSince: saved?.quietSince ?? null };
+    this.#readAt = saved?.readAt ?? deps.now();
+    this.#applied = saved === undefined ? deps.applied() : new Map(saved.applied);
+    this.#keptAt = saved?.readAt ?? -Infinity;
   }
 
   get mode(): ScalingMode {
@@ -74,6 +85,7 @@ export class Scaler {
 
   readIfDue(): void {
     if (this.#deps.now() >= this.#readAt + READ_EVERY_MS) this.#read();
+    if (this.dueAt !== null && this.#deps.now() >= this.#keptAt + KEEP_EVERY_MS) this.#keep();
   }
 
   #read(): void {
@@ -97,11 +109,16 @@ export class Scaler {
     return { total: rates.reduce((sum, rate) => sum + rate, 0), busiest: Math.max(0, ...rates), overloads };
   }
 
-  /** On disk goes what must outlive an eviction: quiet lasts longer than an object that gets nothing. */
   #remember(next: Scaling): void {
-    const { mode, quietSince } = next;
-    if (mode !== this.#scaling.mode || quietSince !== this.#scaling.quietSince)
-      this.#tables.writeMeta("scaling", { mode, quietSince });
+    const { mode, quietSince } = this.#scaling;
     this.#scaling = next;
+    if (mode !== next.mode || quietSince !== next.quietSince) this.#keep();
+  }
+
+  #keep(): void {
+    const { mode, quietSince } = this.#scaling;
+    const saved: Saved = { mode, quietSince, readAt: this.#readAt, applied: [...this.#applied] };
+    this.#tables.writeMeta("scaling", saved);
+    this.#keptAt = this.#deps.now();
   }
 }

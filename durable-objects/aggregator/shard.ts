@@ -1,54 +1,27 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
 import { DeltaOutbox, type ReadLog } from "../../core/windows/delta-outbox.ts";
 import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
-import { decodeDelta, decodeDeltaHead, type Delta } from "../../core/windows/delta.ts";
+import { decodeDelta, decodeDeltaHead, decodeDeltaNews } from "../../core/windows/delta.ts";
 import { decodeKnownIds, encodeKnownIds } from "../../core/windows/id-handover.ts";
+import type { Plan } from "../../core/windows/plan.ts";
 import { restorePage } from "../../core/windows/id-page.ts";
-import { type Effect, type MachineState, ShardMachine } from "../../core/windows/shard-machine.ts";
+import { type MachineState, ShardMachine } from "../../core/windows/shard-machine.ts";
+import { HOME } from "../../core/windows/slot-map.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { ChunkLog } from "./chunk-log.ts";
+import { DeltaRows, rowsFrom } from "./delta-log.ts";
 import { storedPlans } from "./definitions.ts";
 import { type Counted, type IntakeDeps, takeMessages, takeResolved } from "./intake.ts";
 import { LateInbox, type Resolved } from "./late-resolver.ts";
 import { allRows, type ApplyOutcome, type IncomingMessage, MessageReader, readJoined } from "./messages.ts";
 import { Sealer, type ShardOwner } from "./sealer.ts";
+import type { ShardGround, ShardObserver } from "./shard-observer.ts";
 import { Slots } from "./slots.ts";
-import { HOME } from "../../core/windows/slot-map.ts";
 import { type LogEntry, ShardTables } from "./tables.ts";
 import { Tally } from "./tally.ts";
 
 /** Idle checks that a restart replays at most: they come without the events that would make a checkpoint due. */
 const MAX_REPLAY_TICKS = 200;
-
-/** Who hears of what happens to a shard. Called within the change: must not wait, and a throw undoes the change. */
-export interface ShardObserver {
-  /** Events counted just now. */
-  readonly counted: (batch: EventBatch, rows: Uint32Array) => void;
-  /** Events of the log, read back at a start: whoever follows them has had them. */
-  readonly recalled: (batch: EventBatch, rows: Uint32Array) => void;
-  /** What a shard counted, merged just now. */
-  readonly merged: (delta: Delta) => void;
-  /** What a shard counted, of the log, read back at a start. */
-  readonly mergedBefore: (delta: Delta) => void;
-  readonly affected: (effects: readonly Effect[]) => void;
-  /** What was done after the last checkpoint, done again at a start. */
-  readonly replayed: (effects: readonly Effect[]) => void;
-  /** What must outlive the log that would bring it forth again is to be written now. */
-  readonly checkpointing: () => void;
-  /** Log entries after this one are still needed. */
-  readonly heldAfter: () => number;
-}
-
-/** What a shard stands on. */
-export interface ShardGround {
-  readonly storage: DurableObjectStorage;
-  readonly db: D1Database;
-  readonly tenant: string;
-  /** The object's number; 0 is home. */
-  readonly shard: number;
-  /** Ends the object; it starts anew from disk. */
-  readonly abort: (error: unknown) => void;
-}
 
 interface Saved {
   /** Epoch ms. */
@@ -127,9 +100,9 @@ export class Shard {
     // With the store away the log may be long; what lies before the last two checkpoints waits for sealing only.
     for (const head of this.tables.logHeads(this.#trimmableEntry))
       log.recover(head, log.headsOf(head), sealer.sealedThrough);
-    const deltaParts: Uint8Array[] = [];
+    const deltaRows = new DeltaRows();
     for (const entry of this.tables.logAfter(this.#trimmableEntry)) {
-      if (entry.kind === "delta" || entry.kind === "delta_part") this.#replayDelta(entry, deltaParts, observer);
+      if (entry.kind === "delta" || entry.kind === "delta_part") this.#replayDelta(entry, deltaRows, observer);
       else this.#replay(entry, observer);
     }
     this.outbox?.resume(log.nextSeq);
@@ -175,7 +148,8 @@ export class Shard {
   merge(bytes: Uint8Array, nowMs: number): MergeAnswer {
     const head = decodeDeltaHead(bytes);
     if (this.machine.awaits(head) && this.machine.brings(head)) {
-      const delta = this.#decode(bytes);
+      const plans = this.#plans();
+      const delta = decodeDelta(bytes, (id) => plans.get(id));
       this.#change(() => {
         const effects = this.machine.merge(delta);
         this.log.appendDelta(bytes, nowMs);
@@ -204,9 +178,8 @@ export class Shard {
   adopt(epoch: number, slots: readonly number[], ids: Uint8Array): void {
     if (!this.slots.heeds(epoch)) return;
     const known = decodeKnownIds(ids);
-    this.#checkpointer.rewriteIds();
     this.checkpoint(() => {
-      this.machine.deduplicator.adopt(known);
+      if (this.machine.adopt(known)) this.#checkpointer.rewriteIds();
       this.slots.adopt(epoch, slots);
     });
   }
@@ -334,21 +307,22 @@ export class Shard {
     this.log.recover(entry, this.log.headsOf(entry), this.sealer.sealedThrough);
   }
 
-  #replayDelta(entry: LogEntry, parts: Uint8Array[], observer: ShardObserver): void {
-    parts.push(entry.body);
+  #replayDelta(entry: LogEntry, rows: DeltaRows, observer: ShardObserver): void {
     this.log.recover(entry, [], this.sealer.sealedThrough);
-    if (entry.kind === "delta_part") return;
-    const bytes = joined(parts.splice(0));
-    const delta = this.#decode(bytes);
-    observer.mergedBefore(delta);
+    const bytes = rows.add(entry);
+    if (bytes === undefined) return;
+    // One that a checkpoint has may be of definitions that are no more.
+    observer.mergedBefore(decodeDeltaNews(bytes));
     if (entry.entry <= this.#checkpointEntry) return;
+    const plans = this.#plans();
+    // With another version of this program a definition may no longer compile, and be disabled.
+    const delta = decodeDelta(bytes, (id) => plans.get(id) ?? null);
     observer.replayed(this.machine.merge(delta));
     this.#checkpointer.noteLogged(delta.to - delta.from, bytes.length, entry.at);
   }
 
-  #decode(bytes: Uint8Array): Delta {
-    const plans = new Map([...this.machine.aggregations.values()].map(({ id, plan }) => [id, plan]));
-    return decodeDelta(bytes, (id) => plans.get(id));
+  #plans(): ReadonlyMap<number, Plan> {
+    return new Map([...this.machine.aggregations.values()].map(({ id, plan }) => [id, plan]));
   }
 
   #outboxOf(confirmed: number): DeltaOutbox | undefined {
@@ -370,33 +344,6 @@ export class Shard {
     };
     return { machine, reader, late, tally, slots, onCounted };
   }
-}
-
-/** Rows of log entries, without those before `fromSeq`. */
-function* rowsFrom(entries: Iterable<LogEntry>, fromSeq: number, endSeq: number): ReturnType<ReadLog> {
-  let next = fromSeq;
-  for (const { seq, body } of entries) {
-    let first = seq;
-    for (const batch of readJoined(body)) {
-      if (first > next) throw new Error(`the log begins at ${first}, and home has merged through ${next}`);
-      if (first + batch.length > next) yield { batch, rows: allRows(batch).subarray(next - first) };
-      first += batch.length;
-      next = Math.max(next, first);
-    }
-  }
-  if (next < endSeq) throw new Error(`the log ends at ${next}, not at ${endSeq}`);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts;
-  if (only !== undefined && parts.length === 1) return only;
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 const isDue = (at: number | null, nowMs: number): boolean => at !== null && at <= nowMs;

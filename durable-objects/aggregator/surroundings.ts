@@ -68,7 +68,7 @@ export class Surroundings {
 
   /** Has ingest refuse for this reason, or go on again. */
   readonly setStopped = async (reason: string | null): Promise<void> => {
-    await this.#rate().setStopped(reason);
+    await this.#rate().setStopped(reason, this.shard);
   };
 
   /** Ends the object. What threw is reported, as nobody may be there to hear of it. */

@@ -98,6 +98,17 @@ describe("/api/v1/patterns", () => {
   });
 });
 
+describe("GET /metrics", () => {
+  test("has the figures of each pattern", async () => {
+    const { adminKey: key } = await makeTenant();
+    expect((await call("GET", "/metrics", { key })).text).not.toContain("streamflow_pattern");
+    await post(cartPaid, key);
+    const { text } = await call("GET", "/metrics", { key });
+    for (const name of ["matches_total", "retracted_total", "buffered_events", "unkeyed_events_total"])
+      expect(text).toContain(`streamflow_pattern_${name}{pattern="paid"} 0\n`);
+  });
+});
+
 describe("a rule over the matches of a pattern", () => {
   test("fires", async () => {
     const tenant = await newTenant();

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { expect, vi } from "vitest";
 import type { StreamEvent } from "../../core/events/event.ts";
 import { patternKeeperName } from "../../core/events/names.ts";
 import { ALL_EVENTS } from "../../core/events/query.ts";
@@ -9,8 +10,8 @@ import { event } from "./event-messages.ts";
 import { newAggregator } from "./window-aggregator-bench.ts";
 
 export const SECOND = 1000;
-/** Of today: sources last heard of long ago would be found silent. */
-export const T0 = Date.now();
+/** A little ahead of the clock, however slow the machine is: sources last heard of a while ago would be found silent. */
+export const T0 = Date.now() + 120_000;
 
 export const cartPaid = {
   name: "paid",
@@ -33,6 +34,15 @@ export const threeErrors = {
   key: "data.host",
   out_of_orderness: "0s",
 } satisfies PatternDefinition;
+
+/** Long enough for a busy machine; the wait ends as soon as the condition holds. */
+const SETTLE = { timeout: 15_000, interval: 50 };
+
+/** What `read` gives is expected to become what is then said of it. */
+export const eventually = <T>(read: () => T) => expect.poll(read, SETTLE);
+
+/** Does it until it does not throw. */
+export const untilDone = async (work: () => Promise<void>): Promise<void> => await vi.waitFor(work, SETTLE);
 
 export type Bench = Awaited<ReturnType<typeof withPatterns>>;
 

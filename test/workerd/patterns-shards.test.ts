@@ -5,7 +5,7 @@ import { patternKeeperName } from "../../core/events/names.ts";
 import { KEEPERS } from "../../core/patterns/forward.ts";
 import { PatternKeeper } from "../../durable-objects/pattern-keeper.ts";
 import { event } from "./event-messages.ts";
-import { cart, cartLeft, cartPaid, later, paid, SECOND, T0, told } from "./patterns-bench.ts";
+import { cart, cartLeft, cartPaid, eventually, later, paid, SECOND, T0, told, untilDone } from "./patterns-bench.ts";
 import { newShards } from "./shards-bench.ts";
 import { takeClock } from "./window-aggregator-bench.ts";
 
@@ -51,7 +51,7 @@ describe("patterns of a tenant with two shards", () => {
         await evictDurableObject(stub);
       }
     }
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       await runDurableObjectAlarm(object(0));
       expect(await standing(home)).toEqual(expected);
     });
@@ -64,7 +64,7 @@ describe("patterns of a tenant with two shards", () => {
     await send([cart("ann", Date.now())]);
     for (const shard of shards) await shard.drain();
     clock.pass(61 * SECOND);
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       for (const k of [1, 2, 0]) await runDurableObjectAlarm(object(k));
       expect(await told({ stub: home })).toEqual(["pattern.matched left: cart-ann"]);
     });
@@ -80,9 +80,9 @@ describe("patterns of a tenant with two shards", () => {
     await send(users.map((user) => paid(user, T0 + SECOND)));
     await send(Array.from({ length: 8 }, (_, k) => later(T0 + 61 * SECOND + k)));
     for (const shard of shards) await shard.drain();
-    await expect
-      .poll(() => told({ stub: home }))
-      .toEqual(expect.arrayContaining(users.map((user) => `pattern.matched paid: second-${user},paid-${user}`)));
+    await eventually(() => told({ stub: home })).toEqual(
+      expect.arrayContaining(users.map((user) => `pattern.matched paid: second-${user},paid-${user}`)),
+    );
     expect(await told({ stub: home })).toHaveLength(users.length);
     expect(ship).toHaveBeenCalled();
   });

@@ -6,6 +6,7 @@ import {
   cart,
   cartLeft,
   cartPaid,
+  eventually,
   evictAll,
   later,
   paid,
@@ -15,6 +16,7 @@ import {
   threeErrors,
   told,
   toldEvents,
+  untilDone,
   withPatterns,
 } from "./patterns-bench.ts";
 import { message, takeClock } from "./window-aggregator-bench.ts";
@@ -29,7 +31,7 @@ describe("a pattern", () => {
     const bench = await withPatterns(cartPaid);
     await bench.stub.apply([message([paid("ann", T0 + 5 * SECOND), cart("bob", T0)])]);
     await bench.stub.apply([message([cart("ann", T0), paid("bob", T0 + 60 * SECOND), later(T0 + 90 * SECOND)])]);
-    await expect.poll(() => told(bench)).toEqual(["pattern.matched paid: cart-ann,paid-ann"]);
+    await eventually(() => told(bench)).toEqual(["pattern.matched paid: cart-ann,paid-ann"]);
     const [match] = await toldEvents(bench);
     expect(match).toMatchObject({
       source: "streamflow.patterns",
@@ -53,10 +55,10 @@ describe("a pattern", () => {
     const bench = await withPatterns(cartLeft);
     await bench.stub.apply([message([cart("ann", T0), cart("bob", T0), paid("bob", T0 + 59 * SECOND)])]);
     await bench.stub.apply([message([later(T0 + 60 * SECOND - 1)])]);
-    await expect.poll(async () => (await bench.stub.getPattern("left"))?.kept?.buffered).toBe(3);
+    await eventually(async () => (await bench.stub.getPattern("left"))?.kept?.buffered).toBe(3);
     expect(await told(bench)).toEqual([]);
     await bench.stub.apply([message([later(T0 + 60 * SECOND)])]);
-    await expect.poll(() => told(bench)).toEqual(["pattern.matched left: cart-ann"]);
+    await eventually(() => told(bench)).toEqual(["pattern.matched left: cart-ann"]);
     expect((await toldEvents(bench))[0]?.timestamp).toBe(T0 + 60 * SECOND);
   });
 
@@ -64,9 +66,9 @@ describe("a pattern", () => {
     const bench = await withPatterns(cartLeft);
     const clock = takeClock();
     await bench.stub.apply([message([cart("ann", Date.now())])]);
-    await expect.poll(async () => (await bench.stub.getPattern("left"))?.kept?.buffered).toBe(1);
+    await eventually(async () => (await bench.stub.getPattern("left"))?.kept?.buffered).toBe(1);
     clock.pass(61 * SECOND);
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       await ring(bench);
       expect(await told(bench)).toEqual(["pattern.matched left: cart-ann"]);
     });
@@ -78,23 +80,22 @@ describe("a pattern", () => {
     const errors = at.map((s) => event(`e${s}`, T0 + s * SECOND, { type: "error", data: { host: "a" } }));
     const others = at.slice(0, 2).map((s) => event(`f${s}`, T0 + s * SECOND, { type: "error", data: { host: "b" } }));
     await bench.stub.apply([message([...errors, ...others, later(T0 + 300 * SECOND)])]);
-    await expect
-      .poll(() => told(bench))
-      .toEqual(["pattern.matched errors: e0,e1,e2", "pattern.matched errors: e100,e101,e102"]);
+    await eventually(() => told(bench)).toEqual([
+      "pattern.matched errors: e0,e1,e2",
+      "pattern.matched errors: e100,e101,e102",
+    ]);
   });
 
   test("is taken back when a late event shows that it was none, and what was missing is told", async () => {
     const bench = await withPatterns(cartLeft, cartPaid);
     await bench.stub.apply([message([cart("ann", T0), later(T0 + 120 * SECOND)])]);
-    await expect.poll(() => told(bench)).toEqual(["pattern.matched left: cart-ann"]);
+    await eventually(() => told(bench)).toEqual(["pattern.matched left: cart-ann"]);
     await bench.stub.apply([message([paid("ann", T0 + 10 * SECOND)])]);
-    await expect
-      .poll(async () => (await told(bench)).toSorted())
-      .toEqual([
-        "pattern.matched left: cart-ann",
-        "pattern.matched paid: cart-ann,paid-ann",
-        "pattern.retracted left: cart-ann",
-      ]);
+    await eventually(async () => (await told(bench)).toSorted()).toEqual([
+      "pattern.matched left: cart-ann",
+      "pattern.matched paid: cart-ann,paid-ann",
+      "pattern.retracted left: cart-ann",
+    ]);
     const events = await toldEvents(bench);
     const retraction = events.find(({ type }) => type === "pattern.retracted");
     const match = events.find(({ data }) => data["pattern"] === "left");
@@ -109,8 +110,8 @@ describe("a pattern", () => {
     const keyless = event("keyless", T0, { type: "cart" });
     const own = [1, 2].map((k) => event(`own-${k}`, T0 + k, { type: "pattern.matched" }));
     await bench.stub.apply([message([keyless, ...own, later(T0 + 120 * SECOND), later(T0 + 400 * SECOND)])]);
-    await expect.poll(async () => (await bench.stub.getPattern("paid"))?.unkeyed).toBe(1);
-    await expect.poll(async () => (await bench.stub.getPattern("all"))?.kept?.buffered).toBe(3);
+    await eventually(async () => (await bench.stub.getPattern("paid"))?.unkeyed).toBe(1);
+    await eventually(async () => (await bench.stub.getPattern("all"))?.kept?.buffered).toBe(3);
     expect(await told(bench)).toEqual(["pattern.matched ", "pattern.matched "].map(() => expect.any(String)));
     expect((await bench.stub.getPattern("all"))?.kept?.matches).toBe(0);
   });
@@ -141,7 +142,7 @@ describe("patterns and failures", () => {
       "pattern.matched paid: cart-bob,paid-bob",
       "pattern.retracted left: cart-bob",
     ];
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       await ring(bench);
       expect((await told(bench)).toSorted()).toEqual(expected);
     });
@@ -155,17 +156,32 @@ describe("patterns and failures", () => {
     const bench = await withPatterns(cartPaid);
     const away = vi.spyOn(PatternKeeper.prototype, "take").mockRejectedValue(new Error("away"));
     await bench.stub.apply([message([cart("ann", T0), paid("ann", T0 + SECOND)])]);
-    await expect.poll(() => away.mock.calls.length).toBeGreaterThan(0);
+    await eventually(() => away.mock.calls.length).toBeGreaterThan(0);
     await bench.stub.flush();
     await bench.stub.flush();
     await evictAll(bench);
     await bench.stub.apply([message([later(T0 + 90 * SECOND)])]);
     away.mockRestore();
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       await ring(bench);
       expect(await told(bench)).toEqual(["pattern.matched paid: cart-ann,paid-ann"]);
     });
   });
+
+  test("more events than are held in memory are read back from the log once keepers answer again", async () => {
+    const bench = await withPatterns(cartLeft);
+    const away = vi.spyOn(PatternKeeper.prototype, "take").mockRejectedValue(new Error("away"));
+    for (let call = 0; call < 55; call++)
+      await bench.stub.apply([message(Array.from({ length: 1000 }, (_, k) => cart(`${call}-${k}`, T0 + call)))]);
+    await eventually(() => away.mock.calls.length).toBeGreaterThan(0);
+    away.mockRestore();
+    await bench.stub.apply([message([cart("last", T0)])]);
+    await untilDone(async () => {
+      await ring(bench);
+      const found = await bench.stub.getPattern("left");
+      expect([found?.kept?.buffered, found?.kept?.keys]).toEqual([55_001, 55_001]);
+    });
+  }, 40_000);
 
   test("an answer of a keeper that was lost makes nothing twice", async () => {
     const bench = await withPatterns(cartPaid);
@@ -177,10 +193,10 @@ describe("patterns and failures", () => {
       return answer;
     });
     await bench.stub.apply([message([cart("ann", T0), paid("ann", T0 + SECOND), later(T0 + 90 * SECOND)])]);
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       await ring(bench);
       expect(lost).toBeGreaterThan(2);
-    }, 10_000);
+    });
     expect(await told(bench)).toEqual(["pattern.matched paid: cart-ann,paid-ann"]);
     expect((await bench.stub.getPattern("paid"))?.kept).toMatchObject({ matches: 1, late: 0 });
   });
@@ -189,13 +205,13 @@ describe("patterns and failures", () => {
     const bench = await withPatterns(cartPaid);
     await bench.rate.setStopped("full");
     await bench.stub.apply([message([cart("ann", T0), paid("ann", T0 + SECOND), later(T0 + 90 * SECOND)])]);
-    await expect.poll(async () => (await bench.stub.getPattern("paid"))?.kept?.matches).toBe(1);
+    await eventually(async () => (await bench.stub.getPattern("paid"))?.kept?.matches).toBe(1);
     await evictAll(bench);
     expect(await told(bench)).toEqual([]);
     await bench.rate.setStopped(null);
     const clock = takeClock();
     clock.pass(60 * SECOND);
-    await vi.waitFor(async () => {
+    await untilDone(async () => {
       await ring(bench);
       expect(await told(bench)).toEqual(["pattern.matched paid: cart-ann,paid-ann"]);
     });
@@ -217,7 +233,7 @@ describe("definitions of patterns", () => {
   test("that is replaced by another starts anew; one with other times goes on", async () => {
     const bench = await withPatterns(cartPaid);
     await bench.stub.apply([message([cart("ann", T0)])]);
-    await expect.poll(async () => (await bench.stub.getPattern("paid"))?.kept?.buffered).toBe(1);
+    await eventually(async () => (await bench.stub.getPattern("paid"))?.kept?.buffered).toBe(1);
     const retimed = await bench.stub.putPattern({ ...cartPaid, allowed_lateness: "2h" }, "replace");
     expect(retimed).toMatchObject({ ok: true, pattern: { version: 1, kept: { buffered: 1 } } });
     const other = await bench.stub.putPattern({ ...cartPaid, within: "90s" }, "replace");
@@ -225,22 +241,22 @@ describe("definitions of patterns", () => {
     await bench.stub.apply([
       message([paid("ann", T0 + SECOND), cart("bob", T0), paid("bob", T0 + 1), later(T0 + 120 * SECOND)]),
     ]);
-    await expect.poll(() => told(bench)).toEqual(["pattern.matched paid: cart-bob,paid-bob"]);
+    await eventually(() => told(bench)).toEqual(["pattern.matched paid: cart-bob,paid-bob"]);
     expect((await toldEvents(bench))[0]?.data["version"]).toBe(2);
   });
 
   test("that is deleted leaves nothing behind, and made again it shares nothing", async () => {
     const bench = await withPatterns(cartPaid);
     await bench.stub.apply([message([cart("ann", T0)])]);
-    await expect.poll(async () => (await bench.stub.getPattern("paid"))?.kept?.buffered).toBe(1);
+    await eventually(async () => (await bench.stub.getPattern("paid"))?.kept?.buffered).toBe(1);
     expect(await bench.stub.deletePattern("paid")).toBe(true);
     expect(await bench.stub.deletePattern("paid")).toBe(false);
-    await expect
-      .poll(async () => (await Promise.all(bench.keepers.map((keeper) => keeper.status()))).flat())
-      .toEqual([]);
+    await eventually(async () => (await Promise.all(bench.keepers.map((keeper) => keeper.status()))).flat()).toEqual(
+      [],
+    );
     expect(await bench.stub.putPattern(cartPaid, "create")).toMatchObject({ ok: true, pattern: { version: 1 } });
     await bench.stub.apply([message([paid("ann", T0 + SECOND), later(T0 + 90 * SECOND)])]);
-    await expect.poll(async () => (await bench.stub.getPattern("paid"))?.kept?.buffered).toBe(1);
+    await eventually(async () => (await bench.stub.getPattern("paid"))?.kept?.buffered).toBe(1);
     expect(await told(bench)).toEqual([]);
   });
 });

@@ -132,6 +132,24 @@ describe("two shards and home", () => {
     expect(await hourlyCounts(home)).toEqual([2]);
   });
 
+  test("home wakes though its log holds deltas of an aggregation that is no more", async () => {
+    const { home, send, shards, object } = await newShards(2);
+    const definition = {
+      name: "mine",
+      window: { type: "tumbling" as const, size: "1h" },
+      measures: { n: { fn: "count" as const } },
+    };
+    await home.putAggregation(definition, { mode: "create" });
+    await send(events(60));
+    for (const shard of shards) await shard.drain();
+    await home.deleteAggregation("mine");
+    await evictDurableObject(object(0));
+    expect(await hourlyCounts(home)).toEqual([60]);
+    await send(events(60, "more", T0 + HOUR));
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([60, 60]);
+  });
+
   test("a delta of several rows of home's log is read back whole after an eviction", async () => {
     const { home, send, shards, object } = await newShards(1);
     await home.putAggregation(

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { windowAggregator } from "../../durable-objects/remote.ts";
 import { ADMIN_KEY_ID, authenticate, DEFAULT_TENANT, requireRole } from "../auth/index.ts";
 import { liveHubName, rateControllerName } from "../../core/events/names.ts";
 import { ApiError, ok } from "../http.ts";
@@ -7,6 +8,7 @@ import { isDraining, setDraining } from "../ingest/draining.ts";
 import { flowMetrics } from "../flow-metrics.ts";
 import { liveMetrics } from "../live-metrics.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics, requestMetrics } from "../metrics.ts";
+import { patternMetrics } from "../pattern-metrics.ts";
 import { shardMetrics, spreadMetrics, standingMetrics } from "../shard-metrics.ts";
 import { queueLedger } from "../queue-ledger.ts";
 import { checkReadiness } from "../readiness.ts";
@@ -37,6 +39,7 @@ export const healthRoutes = new Hono<AppEnv>()
       ...spreadMetrics(info),
       ...shardMetrics(answers.map(({ figures, standing }) => ({ shard: standing.shard, figures }))),
       ...standingMetrics(answers.map(({ standing }) => standing)),
+      ...patternMetrics(await windowAggregator(c.env, tenant).listPatterns()),
       ...flowMetrics(await c.env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).state()),
       ...liveMetrics(await c.env.LIVE_HUB.getByName(liveHubName(tenant)).figures()),
     ];

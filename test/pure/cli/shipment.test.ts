@@ -8,6 +8,11 @@ async function* numbered(texts: readonly string[]): AsyncGenerator<readonly Line
   for (const [i, text] of texts.entries()) yield [{ number: i + 1, text }];
 }
 
+async function* damaged(): AsyncGenerator<readonly Line[]> {
+  yield* numbered(["a", "b", "c"]);
+  throw new Error("unexpected end of file");
+}
+
 function newTotals(): ShipmentTotals {
   return { read: 0, accepted: 0, rejected: 0, unparsed: [] };
 }
@@ -90,10 +95,6 @@ describe("a shipment", () => {
   });
 
   test("ships what could be read of a damaged file, and then says that it is damaged", async () => {
-    const damaged = async function* (): AsyncGenerator<readonly Line[]> {
-      yield* numbered(["a", "b", "c"]);
-      throw new Error("unexpected end of file");
-    };
     const totals = newTotals();
     await expect(shipLines(damaged(), { batch: 2, concurrency: 2 }, totals, tools(accept))).rejects.toThrow(
       "unexpected end of file",

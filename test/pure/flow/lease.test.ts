@@ -85,6 +85,24 @@ describe("a refusal", () => {
     expect(ask(ledger, 0, 1)).toMatchObject({ refused: false });
   });
 
+  test("comes while any shard is stopped, also after a restart", () => {
+    const ledger = new LeaseLedger(QUOTA, 0);
+    ledger.setStopped("full", 1);
+    ledger.setStopped("full as well", 2);
+    ledger.setStopped(null, 1);
+    const restarted = new LeaseLedger(QUOTA, 0, ledger.snapshot());
+    expect(ask(restarted, 0, 1)).toMatchObject({ refused: true, message: "not accepting events: full as well" });
+    restarted.setStopped(null, 2);
+    expect(ask(restarted, 0, 1)).toMatchObject({ refused: false });
+  });
+
+  test("goes on from what it left when there was one shard", () => {
+    const ledger = new LeaseLedger(QUOTA, 0, { ...new LeaseLedger(QUOTA, 0).snapshot(), stopped: "full" });
+    expect(ask(ledger, 0, 1)).toMatchObject({ refused: true, message: "not accepting events: full" });
+    ledger.setStopped(null);
+    expect(ask(ledger, 0, 1)).toMatchObject({ refused: false });
+  });
+
   test("always asks to wait whole seconds, from 1 to 60", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_000, max: 1e9 }), (debt) => {

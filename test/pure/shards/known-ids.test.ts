@@ -65,7 +65,8 @@ class World {
     for (let k = 0; k < (again ? 2 : 1); k++) {
       if (step?.do === "copy") {
         const known = this.#objects[step.from]?.deduplicator.known(new Set(step.slots));
-        if (known !== undefined) this.#objects[step.to]?.deduplicator.adopt(decodeKnownIds(encodeKnownIds(known)));
+        if (known !== undefined)
+          this.#objects[step.to]?.deduplicator.adopt(decodeKnownIds(encodeKnownIds(known)), () => {});
       }
       if (step?.do === "release" && !this.shards.map.owners.includes(step.object))
         this.#objects[step.object]?.deduplicator.forgetAll();
@@ -128,7 +129,7 @@ describe("ids that are handed over with their slots", () => {
     for (let bucket = 1; bucket <= 3 * FEW_GROUPS; bucket++) take(giver, `later ${bucket}`, bucket);
     fingerprint("of the giver", words, 0);
     expect(giver.deduplicator.judge(words, 0, event(giver, 0))).toBe("unknown");
-    taker.deduplicator.adopt(giver.deduplicator.known(new Set([slotOf(words, 0)])));
+    taker.deduplicator.adopt(giver.deduplicator.known(new Set([slotOf(words, 0)])), () => {});
     expect(taker.deduplicator.judge(words, 0, event(taker, 0))).toBe("unknown");
   });
 

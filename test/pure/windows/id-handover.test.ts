@@ -39,7 +39,7 @@ class Knower {
 
   take(from: Knower, slots: ReadonlySet<number>): void {
     const bytes = encodeKnownIds(from.deduplicator.known(slots));
-    this.deduplicator.adopt(decodeKnownIds(bytes));
+    this.deduplicator.adopt(decodeKnownIds(bytes), () => {});
   }
 
   #candidate({ source, at, isAssigned }: Sent): Candidate {
@@ -153,7 +153,7 @@ describe("ids handed over", () => {
         const hostile = bytes.slice(0, length % 2 === 0 ? bytes.length : length);
         if (at < hostile.length) hostile[at] = to;
         try {
-          new Knower().deduplicator.adopt(decodeKnownIds(hostile));
+          new Knower().deduplicator.adopt(decodeKnownIds(hostile), () => {});
         } catch (error) {
           expect(error).toBeInstanceOf(CorruptStateError);
         }

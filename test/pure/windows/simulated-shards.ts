@@ -124,9 +124,8 @@ class SimulatedIntake {
   adopt(epoch: number, slots: readonly number[], ids: Uint8Array): void {
     const after = adopted(this.#ownership, epoch, slots);
     if (after === null) return;
-    this.machine.deduplicator.adopt(decodeKnownIds(ids));
     this.#ownership = after;
-    this.checkpoint(true);
+    this.checkpoint(this.machine.adopt(decodeKnownIds(ids)));
   }
 
   eventsIn({ from, to }: DeltaHead): StreamEvent[] {

@@ -1,0 +1,147 @@
+import { env } from "cloudflare:workers";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { patternKeeperName } from "../../core/events/names.ts";
+import { type ForwardedRows, type KeeperInput, KeeperMachine } from "../../core/patterns/keeper-machine.ts";
+import { matchEvent } from "../../core/patterns/match-event.ts";
+import type { StoredPattern } from "../../core/patterns/plan.ts";
+import { MAX_OUTBOX_ROWS } from "../../durable-objects/patterns/keeper.ts";
+import type { KeeperCall } from "../../durable-objects/patterns/messages.ts";
+import { packChunk } from "../../storage/chunk.ts";
+import { PlatformEvents } from "../../workers/ingest/platform-events.ts";
+import { newTenant } from "./event-messages.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const T0 = Date.now() - 3_600_000;
+
+const patterns: readonly StoredPattern[] = [
+  {
+    id: 1,
+    version: 1,
+    definition: {
+      name: "pair",
+      kind: "sequence",
+      first: { filter: "true" },
+      second: { filter: "true" },
+      within: "20s",
+      key: "user_id",
+      allowed_lateness: "60s",
+    },
+  },
+  {
+    id: 2,
+    version: 1,
+    definition: { name: "burst", kind: "count", event: { filter: "true" }, times: 3, within: "30s", key: "data.host" },
+  },
+];
+
+const jitter = (k: number): number => ((k * 7919) % 30_000) + (k % 7 === 0 ? 60_000 : 0);
+
+/** `count` events in a row, in disorder of up to half a minute, a seventh of them late by a minute and more. */
+function rows(call: number, count: number): ForwardedRows {
+  const list = Array.from({ length: count }, (_, k) => call * count + k);
+  return {
+    pattern: list.map((k) => 1 + (k % 2)),
+    key: list.map((k) => `"user-${(k * 31) % 17}"`),
+    at: list.map((k) => T0 + k * 500 - jitter(k)),
+    id: list.map((k) => `event-${k}`),
+    steps: list.map((k) => 1 + (k % 3)),
+  };
+}
+
+function callOf(through: number, given: ForwardedRows, watermark: number, more: Partial<KeeperCall> = {}): KeeperCall {
+  const told = patterns.map(({ id }) => [id, watermark] as const);
+  return {
+    shard: 0,
+    incarnation: "life",
+    runs: [{ through, rows: given }],
+    watermarks: told,
+    epoch: 1,
+    patterns,
+    ...more,
+  };
+}
+
+/** A keeper of its own, and what it has sent, by event id. */
+function newKeeper() {
+  const tenant = newTenant("keeper");
+  const stub = env.PATTERN_KEEPER.getByName(patternKeeperName(tenant, 0));
+  const sent = new Map<string, number>();
+  const take = vi.spyOn(PlatformEvents.prototype, "take").mockImplementation(async (to, events) => {
+    if (to === tenant) for (const { id } of events) sent.set(id, (sent.get(id) ?? 0) + 1);
+    return { retryAfterMs: null, refused: [] };
+  });
+  const count = async (table: string): Promise<unknown> =>
+    await runInDurableObject(
+      stub,
+      (_, { storage }) => storage.sql.exec(`select count(*) as n from ${table}`).one()["n"],
+    );
+  return { tenant, stub, sent, take, count };
+}
+
+describe("a keeper object", () => {
+  test("tells what its machine tells, over checkpoints and evictions, with every call made twice", async () => {
+    const { stub, sent, count } = newKeeper();
+    const machine = new KeeperMachine(patterns, [], () => {});
+    const expected = new Set<string>();
+    for (let call = 0; call < 560; call++) {
+      const given = rows(call, 8);
+      const watermark = T0 + call * 4000 - 15_000;
+      const input: KeeperInput = { rows: given, watermarks: patterns.map(({ id }) => [id, watermark] as const) };
+      for (const outcome of machine.take(input)) expected.add(matchEvent(outcome).id);
+      expect(await stub.take(callOf(call, given, watermark))).toMatchObject({ ok: true, wants: machine.wants() });
+      if (call % 60 === 0) await evictDurableObject(stub);
+      if (call % 11 === 0) await stub.take(callOf(call, given, watermark));
+    }
+    expect(await count("pages")).toBeGreaterThan(0);
+    expect(await count("log")).toBeLessThan(560);
+    await evictDurableObject(stub);
+    const states = [...machine.patterns.values()];
+    expect(await stub.status()).toEqual(
+      states.map(({ pattern, keys, size, counts }) => ({ id: pattern.id, keys: keys.size, buffered: size, ...counts })),
+    );
+    for (const { counts } of states) {
+      expect(counts.matches).toBeGreaterThan(50);
+      expect(counts.late).toBeGreaterThan(100);
+    }
+    expect(states[0]?.counts.retracted).toBeGreaterThan(5);
+    await expect.poll(() => [...sent.keys()].toSorted(), { timeout: 20_000 }).toEqual([...expected].toSorted());
+  }, 60_000);
+
+  test("takes one call with more than a log row holds, and a burst of more matches than go at once", async () => {
+    const { stub, sent, count } = newKeeper();
+    const many = Array.from({ length: 12_000 }, (_, k) => k);
+    const given = {
+      pattern: many.map(() => 1),
+      key: many.map((k) => `"user-${k >> 1}"`),
+      at: many.map((k) => T0 + k),
+      id: many.map((k) => `event-number-${k}-with-a-name-as-long-as-those-that-people-give`),
+      steps: many.map((k) => 1 + (k % 2)),
+    };
+    await stub.take(callOf(1, given, T0));
+    expect(await count("log")).toBeGreaterThan(1);
+    await evictDurableObject(stub);
+    await stub.take(callOf(2, rows(0, 0), T0 + 60_000));
+    expect(await stub.status()).toMatchObject([{ matches: 6000 }, { matches: 0 }]);
+    await expect.poll(() => sent.size, { timeout: 20_000 }).toBe(6000);
+    expect([...sent.values()].every((times) => times === 1)).toBe(true);
+  }, 40_000);
+
+  test("asks for definitions it does not know, and is busy while too much waits to be sent", async () => {
+    const { stub, tenant, take } = newKeeper();
+    const { patterns: _, ...without } = callOf(1, rows(0, 5), T0);
+    expect(await stub.take(without)).toEqual({ ok: false, reason: "needs_patterns" });
+    expect(await stub.status()).toEqual([]);
+    await stub.take(callOf(1, rows(0, 5), T0));
+    expect(await stub.take({ ...without, epoch: 0 })).toMatchObject({ ok: true });
+    take.mockImplementation(async (to) => ({ retryAfterMs: to === tenant ? 60_000 : null, refused: [] }));
+    await runInDurableObject(stub, (_object, { storage }) => {
+      for (let k = 0; k < MAX_OUTBOX_ROWS; k++)
+        storage.sql.exec("insert into outbox (body) values (?)", packChunk("[]"));
+    });
+    expect(await stub.take(callOf(2, rows(1, 5), T0))).toEqual({ ok: false, reason: "busy" });
+  });
+});
