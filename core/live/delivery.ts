@@ -118,10 +118,10 @@ export class Delivery {
   #sendNext(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
     if (position.due === "refresh" || (position.due === "deltas" && position.sentN >= log.n)) return;
     const room = reader.room(position, nowMs);
-    if (position.due === "deltas" && isLost(position, log, room)) position.due = "gap";
+    if (position.due === "deltas" && isLost(position, log, room)) skip(position, "gap");
     // Its few frames are better spent on what is true now than on catching up; nothing is lost to it, so there is no gap.
     const isBehind = room === "later" && log.n - position.sentN > MAX_BEHIND_WITHOUT_ACKS;
-    if (position.due === "deltas" && isBehind) position.due = "snapshot";
+    if (position.due === "deltas" && isBehind) skip(position, "snapshot");
     // A reader without room hears of its gap at once; the snapshot waits until it was heard of.
     const isUrgent = position.due === "gap" && room === "when heard";
     if (room === "now" || isUrgent) this.#sendDue(reader, position, log, nowMs);
@@ -159,7 +159,8 @@ export class Delivery {
   #sendSnapshot(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
     const base = log.takeBase(nowMs);
     if (base === null) return;
-    if (!reader.isNode) this.sent.conflated += Math.max(0, base.n - position.sentN);
+    if (!reader.isNode) this.sent.conflated += Math.max(0, base.n - (position.skippedFrom ?? base.n));
+    position.skippedFrom = null;
     const { topic } = log;
     const head = { type: "snapshot", topic, seq: formatSeq(log.epoch, base.n), server_time: timeText(nowMs) };
     const text = `${JSON.stringify(head).slice(0, -1)},"data":${base.data}}`;
@@ -175,6 +176,12 @@ export class Delivery {
     this.#outbox.push({ to: reader.id, text, place: { topic, mark: this.#mark } });
     return this.#mark;
   }
+}
+
+/** From here on deltas are left out. */
+function skip(position: Position, due: "gap" | "snapshot"): void {
+  position.skippedFrom = position.sentN;
+  position.due = due;
 }
 
 function timeText(atMs: number): string {

@@ -22,6 +22,8 @@ export class Position {
   /** Number of the last delta sent (or contained in the snapshot sent). */
   sentN: number;
   ackedN: number;
+  /** Number after which deltas were left out, until a snapshot takes their place; null when none were. */
+  skippedFrom: number | null = null;
   #unacked: Unacked[] = [];
   #length = 0;
 

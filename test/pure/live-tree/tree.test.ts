@@ -12,7 +12,7 @@ import {
 } from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { foldAggregation } from "../../../core/live/topics.ts";
-import { deltaOf, snapshotOf, windowOf } from "./client.ts";
+import { deltaOf, snapshotOf, windowOf } from "../live-hub/client.ts";
 import { type Fate, Tree } from "./tree.ts";
 
 const TOPICS = ["aggregation:a", "aggregation:b"] as const;

@@ -4,7 +4,7 @@ import type { NodeReport } from "../../../core/live/node-book.ts";
 import type { AggregationSnapshot, PublishedFrame, Topic } from "../../../core/live/protocol.ts";
 import { Node } from "../../../durable-objects/live/node.ts";
 import { Root } from "../../../durable-objects/live/root.ts";
-import { ModelClient } from "./client.ts";
+import { ModelClient } from "../live-hub/client.ts";
 
 const ROOT = "t:acme:live";
 /** Every call takes some time; a lost one is noticed after this long. */
