@@ -30,7 +30,7 @@ export async function addAggregations(platform: BenchPlatform): Promise<void> {
 
 /** The sum of a count over all windows and groups of an aggregation since `sinceMs`. */
 export async function countInWindows(
-  platform: BenchPlatform,
+  platform: Pick<BenchPlatform, "json">,
   name: string,
   measure: string,
   sinceMs: number,

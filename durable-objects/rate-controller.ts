@@ -33,6 +33,8 @@ export class RateController extends DurableObject<Env> {
   readonly #queueEpoch: string | null;
   #settings: FlowSettings;
   #savedAtMs = 0;
+  /** Whether a save is due later. */
+  #isSaving = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -122,7 +124,20 @@ export class RateController extends DurableObject<Env> {
     this.#flow.admission.sync(this.#inFlight());
     const report = this.#flow.takeCapacityReport(this.#settings.weight, nowMs);
     if (report !== null) this.ctx.waitUntil(this.#share(report));
-    if (nowMs - this.#savedAtMs >= MIN_SAVE_INTERVAL_MS) this.#save();
+    this.#saveNowAndThen(nowMs);
+  }
+
+  /** Now, or as soon as it may: what came last before a silence is kept too, for an object that is silent is evicted. */
+  #saveNowAndThen(nowMs: number): void {
+    const waitMs = this.#savedAtMs + MIN_SAVE_INTERVAL_MS - nowMs;
+    if (waitMs <= 0) return this.#save();
+    if (this.#isSaving) return undefined;
+    this.#isSaving = true;
+    setTimeout(() => {
+      this.#isSaving = false;
+      this.#save();
+    }, waitMs);
+    return undefined;
   }
 
   /** Without an answer the tenant keeps to what its own path takes. */

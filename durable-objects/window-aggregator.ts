@@ -105,7 +105,11 @@ export class WindowAggregator extends DurableObject<Env> {
     });
     this.#progress = new Progress(shard.tally, {
       ...around,
-      store: () => ({ storeMs: shard.sealer.lastWriteMs, storeFailures: shard.sealer.failures }),
+      store: () => ({
+        storeMs: shard.sealer.lastWriteMs,
+        storeFailures: shard.sealer.failures,
+        storeCircuit: this.#sealing.circuit,
+      }),
     });
     this.#silence = new Silence(shard, { tellProgress: () => this.#progress.tell(), accepted: around.accepted });
     this.#late = new LateLookups(shard, around.now, () => this.#tellReaders());

@@ -8,6 +8,7 @@ const SHARD_FIGURES: Readonly<Record<string, readonly [type: MetricFamily["type"
   events_duplicate: ["counter", "Events that were copies of a stored one; of home, those of every shard."],
   events_applied: ["counter", "Events taken from the queue, copies included."],
   unsealed_events: ["gauge", "Stored events not yet in a segment of the event store."],
+  unmerged_events: ["gauge", "Events a shard has counted and home has not merged yet."],
   events_late_pending: ["gauge", "Events waiting for their id to be looked up in the event store."],
   log_bytes: ["gauge", "Packed bytes of the unsealed log."],
   remembered_ids: ["gauge", "Event ids held in memory."],

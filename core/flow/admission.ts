@@ -2,7 +2,7 @@
 // only afterwards. Rule: events in flight are those accepted and not yet applied. Without a queue nobody is limited. With one,
 // events may come at the rate at which they are applied, more while fewer are in flight than the window, fewer while more are:
 // rate = capacity · (2 − in flight / window), so that flood and drain balance when the window is full. The window is that of a
-// flow controller, within what 0.2 to 1 s of the measured capacity hold: less would leave the consumer idle between two
+// flow controller, within what 0.2 to 1 s of the measured capacity hold beyond what messages take anyway: less would leave the consumer idle between two
 // reports, more would make messages older than promised (Little's law).
 // Why not the window alone: the last word of a report is a tenth of a second old, and letting in a window at a time would make
 // every report a burst. Why not the rate alone: the smallest error of a rate becomes a queue without end.
@@ -15,29 +15,32 @@ import {
   type FlowToken,
   restoreFlowController,
 } from "./index.ts";
+import { LowestOfLate } from "./lowest-of-late.ts";
 import { RateMeter } from "./rate-meter.ts";
 
 /** Events that are one item of the flow controller. */
 export const EVENTS_PER_ITEM = 100;
-/** The age of the oldest message that admission aims to stay below while it limits, ms. */
-export const TARGET_AGE_MS = 1_000;
-/** Messages older than this on arrival mean that there is a queue, ms. */
-const BUSY_AGE_MS = 100;
-/** Messages older than this mean pressure whatever is in flight, ms. */
-const PRESSED_AGE_MS = 250;
+/** How long the oldest message may have waited, beyond what it takes without a queue, that admission aims to stay below, ms. */
+export const TARGET_WAIT_MS = 1_000;
+/** Messages that waited longer mean that there is a queue, ms. */
+const BUSY_WAIT_MS = 100;
+/** Messages that waited longer mean pressure whatever is in flight, ms. */
+const PRESSED_WAIT_MS = 250;
 /** More in flight than this means pressure too, seconds of capacity: bursts that are served sooner are let through. */
 const PRESSED_S = 0.3;
 /** Without signs of pressure for this long it is over, ms. */
 const CALM_MS = 1_000;
 /** What was last heard of the age is believed this long, ms. */
 const AGE_BELIEVED_MS = 2_000;
-/** Bounds of the window, seconds of capacity. */
+/** Bounds of the window, seconds of capacity beyond what messages take without a queue. */
 const SHORTEST_WINDOW_S = 0.2;
-const LONGEST_WINDOW_S = TARGET_AGE_MS / 1_000;
+const LONGEST_WINDOW_S = TARGET_WAIT_MS / 1_000;
 /** The window is never smaller, events. */
 const SMALLEST_WINDOW = 1_000;
 /** Taken for the capacity of a path that was never seen busy, events per second. */
 const ASSUMED_CAPACITY = 100_000;
+/** Taken for what a message takes without a queue before one was seen, ms. */
+const ASSUMED_BASE_MS = 500;
 /** How fast a measured capacity replaces what was believed, ms. */
 const CAPACITY_MEMORY_MS = 500;
 /** Items followed at most; what is in flight beyond is counted, not followed. */
@@ -56,6 +59,8 @@ export interface AdmissionLimit {
   readonly inFlight: number;
   /** Age of the oldest message when it was last heard of, ms; 0 when that is long ago. */
   readonly oldestAgeMs: number;
+  /** How much of that it waited, ms. */
+  readonly waitMs: number;
   /** Events per second that are applied when there is a queue. */
   readonly capacityPerSecond: number;
 }
@@ -87,6 +92,8 @@ export class Admission {
   /** Since when each report told of a queue; null without one. */
   #busySinceMs: number | null = null;
   #oldest = { ageMs: 0, atMs: Number.NEGATIVE_INFINITY };
+  /** What a message takes without a queue: the platform's queue has a latency of its own. */
+  readonly #base = new LowestOfLate(ASSUMED_BASE_MS);
   #pressedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
@@ -130,9 +137,10 @@ export class Admission {
   applied(events: number, oldestAgeMs: number, nowMs: number): void {
     this.#applied += Math.max(0, events);
     this.#oldest = { ageMs: oldestAgeMs, atMs: nowMs };
+    if (events > 0) this.#base.note(oldestAgeMs, nowMs);
     this.#appliedMeter.add(Math.max(0, events), nowMs);
     this.#settle(nowMs);
-    this.#estimate(oldestAgeMs >= BUSY_AGE_MS, nowMs);
+    this.#estimate(oldestAgeMs >= this.#base.ms + BUSY_WAIT_MS, nowMs);
   }
 
   /** Producers were refused because of the limit: they would be back at once if it were lifted. */
@@ -172,12 +180,13 @@ export class Admission {
     const inFlight = Math.max(0, this.#accepted - this.#applied);
     const isAgeKnown = nowMs - this.#oldest.atMs <= AGE_BELIEVED_MS;
     const oldestAgeMs = isAgeKnown ? this.#oldest.ageMs : 0;
-    const isMuch = inFlight > Math.max(window, this.#capacity * PRESSED_S);
-    if (isMuch || oldestAgeMs > PRESSED_AGE_MS) this.#pressedAtMs = nowMs;
+    const waitMs = Math.max(0, oldestAgeMs - this.#base.ms);
+    const isMuch = inFlight > Math.max(window, this.#capacity * (this.#base.ms / 1_000 + PRESSED_S));
+    if (isMuch || waitMs > PRESSED_WAIT_MS) this.#pressedAtMs = nowMs;
     const isPressed = nowMs - this.#pressedAtMs < CALM_MS;
-    const room = Math.min(2 - inFlight / window, 2 - oldestAgeMs / TARGET_AGE_MS);
+    const room = Math.min(2 - inFlight / window, 2 - waitMs / TARGET_WAIT_MS);
     const ratePerSecond = isPressed ? this.#capacity * Math.max(0, room) : null;
-    return { isPressed, ratePerSecond, window, inFlight, oldestAgeMs, capacityPerSecond: this.#capacity };
+    return { isPressed, ratePerSecond, window, inFlight, oldestAgeMs, waitMs, capacityPerSecond: this.#capacity };
   }
 
   snapshot(): AdmissionSnapshot {
@@ -186,8 +195,10 @@ export class Admission {
 
   #window(): number {
     const wanted = this.#controller.window * EVENTS_PER_ITEM;
-    const within = Math.min(this.#capacity * LONGEST_WINDOW_S, Math.max(this.#capacity * SHORTEST_WINDOW_S, wanted));
-    return Math.max(SMALLEST_WINDOW, within);
+    const baseS = this.#base.ms / 1_000;
+    const least = this.#capacity * (baseS + SHORTEST_WINDOW_S);
+    const most = this.#capacity * (baseS + LONGEST_WINDOW_S);
+    return Math.max(SMALLEST_WINDOW, Math.min(most, Math.max(least, wanted)));
   }
 
   /** Items whose events are all applied are done. */
@@ -222,7 +233,7 @@ export interface CapacityShare {
 }
 
 /** Seconds of it in flight beyond which not even what is guaranteed is let in: then the path is the tenant's own trouble. */
-const GUARANTEED_WITHIN_S = TARGET_AGE_MS / 1_000;
+const GUARANTEED_WITHIN_S = TARGET_WAIT_MS / 1_000;
 
 /**
  * Events per second that a tenant may send, its own path and its part of the shared capacity considered.

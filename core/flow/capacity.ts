@@ -13,8 +13,8 @@ export interface CapacityReport {
   readonly demand: number;
   /** Events per second that were applied. */
   readonly applied: number;
-  /** How old the oldest message was, ms. */
-  readonly oldestAgeMs: number;
+  /** How long the oldest message waited, ms. */
+  readonly waitMs: number;
   /** > 0. */
   readonly weight: number;
 }
@@ -26,8 +26,8 @@ const CAPACITY_SPAN_MS = 1_000;
 const GUARANTEED_PART = 0.9;
 const AT_MOST_PART = 1.05;
 const AT_MOST_PART_UNQUEUED = 1.5;
-/** Messages older than this mean that there is a queue, ms. */
-const QUEUED_AGE_MS = 100;
+/** Messages that waited longer mean that there is a queue, ms. */
+const QUEUED_WAIT_MS = 100;
 /** Tenants followed at most; further ones are told of no share and keep to their own path's limit. */
 const MAX_TENANTS = 10_000;
 
@@ -69,7 +69,7 @@ export class CapacityLedger {
     const own = names.indexOf(tenant);
     const greedy = claims.map(({ weight }) => ({ demand: Infinity, weight }));
     const guaranteed = fairShares(capacity * GUARANTEED_PART, greedy)[own] ?? 0;
-    const isQueued = claims.some(({ oldestAgeMs }) => oldestAgeMs > QUEUED_AGE_MS);
+    const isQueued = claims.some(({ waitMs }) => waitMs > QUEUED_WAIT_MS);
     const atMost = fairShares(capacity * (isQueued ? AT_MOST_PART : AT_MOST_PART_UNQUEUED), claims)[own] ?? 0;
     const wantsMore = claims.length > 1 && (claims[own]?.demand ?? 0) > atMost;
     return { guaranteed, atMost: wantsMore ? Math.max(atMost, guaranteed) : null };

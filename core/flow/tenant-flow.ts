@@ -93,12 +93,12 @@ export class TenantFlow {
 
   /** What to report to who divides the shared capacity; null while that is not needed. Noted as reported. */
   takeCapacityReport(weight: number, nowMs: number): CapacityReport | null {
-    const { isPressed, oldestAgeMs } = this.admission.limit(nowMs);
+    const { isPressed, waitMs } = this.admission.limit(nowMs);
     if (!isPressed || nowMs - this.#shareAskedAtMs < SHARE_EVERY_MS) return null;
     this.#shareAskedAtMs = nowMs;
     const isGreedy = nowMs - this.#refusedAtMs < 2 * SHARE_EVERY_MS;
     const demand = isGreedy ? Infinity : this.admission.acceptedRate(nowMs);
-    return { demand, applied: this.admission.appliedRate(nowMs), weight, oldestAgeMs };
+    return { demand, applied: this.admission.appliedRate(nowMs), weight, waitMs };
   }
 
   /** The answer to a report. */

@@ -84,20 +84,21 @@ export function decodeDeltaNews(bytes: Uint8Array): DeltaNews {
 }
 
 /**
- * @param planOf the plan of an aggregation of the delta's definitions
+ * @param planOf the plan of an aggregation of the delta's definitions; null for one that is of no interest
  * @throws CorruptStateError when `encodeDelta` did not write it, or not for these plans
  */
-export function decodeDelta(bytes: Uint8Array, planOf: (aggregation: number) => Plan | undefined): Delta {
+export function decodeDelta(bytes: Uint8Array, planOf: (aggregation: number) => Plan | null | undefined): Delta {
   const from = new ByteReader(bytes);
   const news = readNews(from);
   const parts = times(from, () => {
     const aggregation = from.varint();
     const plan = planOf(aggregation);
     if (plan === undefined) throw new CorruptStateError(`no aggregation ${aggregation}`);
-    return { aggregation, part: decodePart(from.bytes(), plan, news.stats.total) };
+    const part = from.bytes();
+    return plan === null ? null : { aggregation, part: decodePart(part, plan, news.stats.total) };
   });
   from.end();
-  return { ...news, parts };
+  return { ...news, parts: parts.filter((part) => part !== null) };
 }
 
 /** What was counted apart of one aggregation, by itself. */

@@ -31,12 +31,22 @@ export function appliedByObject({ owner, tally, machine }: Shard): Map<number, n
 }
 
 /** What `GET /metrics` and the bench read. */
-export function figuresOf({ machine, tally, log, late, sealer, tables, reader }: Shard): Record<string, number> {
+export function figuresOf({
+  machine,
+  tally,
+  log,
+  late,
+  sealer,
+  tables,
+  reader,
+  outbox,
+}: Shard): Record<string, number> {
   return {
     events_stored: machine.stats.total,
     events_duplicate: machine.allDuplicates,
     events_applied: tally.applied,
     unsealed_events: log.unsealedEvents,
+    ...(outbox === undefined ? {} : { unmerged_events: outbox.waiting }),
     events_late_pending: late.size,
     log_bytes: log.unsealedBytes,
     remembered_ids: machine.deduplicator.memory.size,

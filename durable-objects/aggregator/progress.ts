@@ -13,7 +13,7 @@ export interface ProgressDeps {
   /** Tells how many events were applied in all, and how the shard is doing. */
   readonly tellApplied: (applied: number, signs: ShardSigns) => Promise<void>;
   /** How the store is doing. */
-  readonly store: () => Pick<ShardSigns, "storeMs" | "storeFailures">;
+  readonly store: () => Omit<ShardSigns, "oldestAgeMs">;
   readonly now: () => number;
   readonly later: (work: () => void, delayMs: number) => void;
   readonly report: (what: string, error: unknown) => void;

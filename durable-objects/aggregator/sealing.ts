@@ -1,3 +1,4 @@
+import type { CircuitState } from "../../core/streams/circuit-breaker.ts";
 import { SEAL_AFTER_MS } from "./sealer.ts";
 import type { Shard } from "./shard.ts";
 
@@ -35,6 +36,15 @@ export class Sealing {
     this.#shard = shard;
     this.#deps = deps;
     this.#isStopped = shard.tables.readMeta("stopped") === true;
+  }
+
+  /**
+   * One write is under way at a time, and after a failure a single one after a growing pause finds out whether the store
+   * works again: a circuit breaker without a window, since nothing else is tried meanwhile.
+   */
+  get circuit(): CircuitState {
+    if (this.#retryAt === null) return "closed";
+    return this.#deps.now() < this.#retryAt ? "open" : "half_open";
   }
 
   /** Epoch ms, or null when nothing waits. */

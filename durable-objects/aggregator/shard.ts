@@ -1,8 +1,9 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
 import { DeltaOutbox, type ReadLog } from "../../core/windows/delta-outbox.ts";
 import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
-import { decodeDelta, decodeDeltaHead, decodeDeltaNews, type Delta } from "../../core/windows/delta.ts";
+import { decodeDelta, decodeDeltaHead, decodeDeltaNews } from "../../core/windows/delta.ts";
 import { decodeKnownIds, encodeKnownIds } from "../../core/windows/id-handover.ts";
+import type { Plan } from "../../core/windows/plan.ts";
 import { restorePage } from "../../core/windows/id-page.ts";
 import { type MachineState, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
@@ -147,7 +148,8 @@ export class Shard {
   merge(bytes: Uint8Array, nowMs: number): MergeAnswer {
     const head = decodeDeltaHead(bytes);
     if (this.machine.awaits(head) && this.machine.brings(head)) {
-      const delta = this.#decode(bytes);
+      const plans = this.#plans();
+      const delta = decodeDelta(bytes, (id) => plans.get(id));
       this.#change(() => {
         const effects = this.machine.merge(delta);
         this.log.appendDelta(bytes, nowMs);
@@ -312,14 +314,15 @@ export class Shard {
     // One that a checkpoint has may be of definitions that are no more.
     observer.mergedBefore(decodeDeltaNews(bytes));
     if (entry.entry <= this.#checkpointEntry) return;
-    const delta = this.#decode(bytes);
+    const plans = this.#plans();
+    // With another version of this program a definition may no longer compile, and be disabled.
+    const delta = decodeDelta(bytes, (id) => plans.get(id) ?? null);
     observer.replayed(this.machine.merge(delta));
     this.#checkpointer.noteLogged(delta.to - delta.from, bytes.length, entry.at);
   }
 
-  #decode(bytes: Uint8Array): Delta {
-    const plans = new Map([...this.machine.aggregations.values()].map(({ id, plan }) => [id, plan]));
-    return decodeDelta(bytes, (id) => plans.get(id));
+  #plans(): ReadonlyMap<number, Plan> {
+    return new Map([...this.machine.aggregations.values()].map(({ id, plan }) => [id, plan]));
   }
 
   #outboxOf(confirmed: number): DeltaOutbox | undefined {

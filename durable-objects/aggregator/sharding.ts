@@ -15,6 +15,8 @@ export interface ShardsInfo {
   readonly map: SlotMap;
   /** Slots that nobody takes events of at the moment. */
   readonly inTransit: number;
+  /** Objects that have a part in the tenant's events now, home first: owners of slots, and who gives or takes some. */
+  readonly inUse: readonly number[];
   /** Every object the tenant has or had, home first. */
   readonly objects: readonly ObjectInfo[];
 }
@@ -92,6 +94,7 @@ export class Sharding<Ids> {
       moving: isMoving,
       map,
       inTransit: held(IN_TRANSIT),
+      inUse: [HOME, ...this.others],
       objects: Array.from({ length: highest + 1 }, (_, object) => ({
         object,
         slots: held(object),

@@ -8,6 +8,8 @@ export interface ShardSigns {
   readonly storeMs: number | null;
   /** Failed tries to write since the last that succeeded. */
   readonly storeFailures: number;
+  /** Open while the shard waits before it tries again, half open when its next try is due. */
+  readonly storeCircuit: CircuitState;
 }
 
 /** What a consumer says of its calls to a tenant's objects; of the time since its last report. */
@@ -31,6 +33,7 @@ export interface CircuitFigures {
 
 /** What was last heard of consumers is shown for this long, ms. */
 const BELIEVED_MS = 60_000;
+const WORST_FIRST: readonly CircuitState[] = ["open", "half_open"];
 /** Shards remembered: as many as a tenant may have. */
 const MAX_SHARDS = 256;
 
@@ -61,13 +64,11 @@ export class Downstream {
     return known.length === 0 ? null : Math.max(...known);
   }
 
-  /**
-   * A circuit that is not heard of is closed: there is nobody who would try. The sealers' retries with growing pauses are a
-   * circuit of their own: after the first failure a single try finds out whether the store works again.
-   */
+  /** A circuit that is not heard of is closed: there is nobody who would try. Of several shards the worst one is shown. */
   circuits(nowMs: number): CircuitFigures {
-    const failures = Math.max(0, ...this.#fresh(nowMs).map(({ storeFailures }) => storeFailures));
-    return { objects: this.calls(nowMs)?.circuit ?? "closed", store: failures > 0 ? "open" : "closed" };
+    const stores = new Set(this.#fresh(nowMs).map(({ storeCircuit }) => storeCircuit));
+    const store = WORST_FIRST.find((state) => stores.has(state)) ?? "closed";
+    return { objects: this.calls(nowMs)?.circuit ?? "closed", store };
   }
 
   #fresh(nowMs: number): (ShardSigns & { readonly atMs: number })[] {

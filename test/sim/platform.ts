@@ -12,6 +12,8 @@ export interface PlatformExperiment {
   readonly capacity: (atMs: number) => number;
   readonly tenants: readonly SimTenant[];
   readonly algorithm?: FlowAlgorithm;
+  /** What a message takes to reach the consumer without a queue, ms. */
+  readonly queueDelayMs?: number;
   /** False: tenants do not hear of their shares. */
   readonly isShared?: boolean;
 }
@@ -55,6 +57,7 @@ export function runPlatform(experiment: PlatformExperiment): SimOutcome[] {
   const shared = new CapacityLedger();
   const slices = Math.ceil(experiment.durationMs / SLICE_MS);
   const tenants = experiment.tenants.map((settings, index) => new Tenant(settings, index, experiment, random, slices));
+  const delayMs = experiment.queueDelayMs ?? 0;
   let busyUntilMs = 0;
   let batch: Message[] = [];
   let chunk: Message[] = [];
@@ -67,13 +70,19 @@ export function runPlatform(experiment: PlatformExperiment): SimOutcome[] {
     }
     if (nowMs < busyUntilMs) continue;
     for (const { tenant, events } of chunk) tenants[tenant]?.apply(events, nowMs);
-    if (batch.length === 0) batch = queue.splice(0, MESSAGES_PER_BATCH);
+    if (batch.length === 0) batch = queue.splice(0, Math.min(MESSAGES_PER_BATCH, arrived(queue, nowMs - delayMs)));
     chunk = batch.splice(0, MESSAGES_PER_CALL);
     for (const { tenant, atMs } of chunk) tenants[tenant]?.arrive(nowMs - atMs, nowMs);
     const events = chunk.reduce((sum, one) => sum + one.events, 0);
     busyUntilMs = Math.max(busyUntilMs, nowMs - STEP_MS) + (events * 1_000) / experiment.capacity(nowMs);
   }
   return tenants.map(({ outcome }) => outcome);
+}
+
+/** Messages sent up to a time. */
+function arrived(queue: readonly Message[], sentUpToMs: number): number {
+  const later = queue.findIndex(({ atMs }) => atMs > sentUpToMs);
+  return later === -1 ? queue.length : later;
 }
 
 interface Isolate {

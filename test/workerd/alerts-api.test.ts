@@ -70,6 +70,8 @@ describe("rules", () => {
     ],
     [{ inhibited_by: [{ matchers: ["level=~.*"] }] }, 400, { field: "inhibited_by.0.matchers" }],
     [{ flapping: { firings: 1, within: "1h" } }, 400, { field: "flapping.firings" }],
+    [{ annotations: { summary: "{{ values.nope }}" } }, 400, { field: "annotations.summary" }],
+    [{ annotations: { summary: "{{ constructor }}" } }, 400, { field: "annotations.summary" }],
     [{ no_data: "5m" }, 400, { field: "no_data" }],
     [{ no_data: { after: "5m", windows: 3 } }, 400, { field: "no_data" }],
     [{ no_data: { after: "0s" } }, 400, { field: "no_data.after" }],

@@ -45,6 +45,8 @@ class World {
   readonly waits: number[] = [];
   /** What the next calls to an object throw, in order. */
   readonly errors = new Map<number, Error[]>();
+  /** An event that no object can fold. */
+  poison: string | undefined;
   onWait: () => void = () => undefined;
   readonly memory = new ConsumerMemory();
   #stubs = 0;
@@ -96,6 +98,7 @@ class World {
     const unreadable: string[] = [];
     for (const { id, body } of messages) {
       const batch = read(body);
+      if (batch?.ids.includes(this.poison ?? "") === true) throw new Error(`cannot fold ${this.poison}`);
       if (batch === undefined) unreadable.push(id);
       else if (!ownsAll(slots, batch)) refused.push(id);
       else this.applied.set(shard, [...(this.applied.get(shard) ?? []), ...batch.ids]);
@@ -230,6 +233,19 @@ describe("events of several shards", () => {
     expect(world.buried).toHaveLength(1);
     expect(world.calls).toContain(`settle ${HOME}`);
     expect(world.stored).toEqual(idsOf("b", 20).toSorted());
+  });
+});
+
+describe("a poison event among those of several shards", () => {
+  test("is found by halving and buried alone; every other event is taken once by its owner", async () => {
+    const world = new World();
+    world.map = spread(4, 2);
+    world.poison = "p-42";
+    const ids = idsOf("p", 100);
+    expect(await consumeIn(world, [messageOf(ids)], 4)).toEqual(["ack"]);
+    expect(world.buried).toMatchObject([{ kind: "poison", reason: "cannot fold p-42", message: { n: 1 } }]);
+    expect([...new Set(world.stored)]).toEqual(ids.filter((id) => id !== "p-42").toSorted());
+    expect(world.calls.filter((call) => call.startsWith("settle"))).toEqual(["settle 0"]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { rateControllerName } from "../../core/events/names.ts";
 import { RateController } from "../../durable-objects/rate-controller.ts";
 
@@ -43,6 +43,44 @@ describe("a tenant's rate controller", () => {
       return storage.kv.get<{ ledger: { accepted: number } }>("state");
     });
     expect(saved?.ledger.accepted).toBe(1);
+  });
+
+  test("shows the circuits as shards and consumers last told of them, and counts refusals", async () => {
+    const controller = freshController();
+    const closed = { oldestAgeMs: 5, storeMs: 12, storeFailures: 0, storeCircuit: "closed" } as const;
+    await controller.applied(0, 1, closed);
+    expect((await controller.state()).state).toMatchObject({
+      store_ms: 12,
+      circuits: { objects: "closed", store: "closed" },
+    });
+    await controller.applied(0, 2, { ...closed, storeFailures: 3, storeCircuit: "open" });
+    await controller.downstream({ refusals: 10, applyMs: 40, circuit: "half_open", opened: 1, window: 4 });
+    expect((await controller.state()).state).toMatchObject({
+      refusals: 10,
+      apply_ms: 40,
+      call_window: 4,
+      circuits: { objects: "half_open", store: "open" },
+    });
+  });
+
+  test("goes on after an eviction from the capacity it had measured", async () => {
+    const controller = freshController();
+    const measured = await runInDurableObject(controller, async (instance, ctx) => {
+      const clock = vi.spyOn(Date, "now");
+      const startMs = 1_900_000_000_000;
+      for (let tick = 0; tick <= 200; tick++) {
+        clock.mockReturnValue(startMs + tick * 100);
+        instance.lease(report(200));
+        const signs = { storeMs: null, storeFailures: 0, storeCircuit: "closed" } as const;
+        instance.applied(1 + tick * 200, 0, { ...signs, oldestAgeMs: tick === 0 ? 0 : 600 });
+      }
+      const before = instance.state().state.capacity_per_second;
+      const after = new RateController(ctx, env).state().state.capacity_per_second;
+      clock.mockRestore();
+      return { before, after };
+    });
+    expect(measured.before).toBeCloseTo(2_000, -2);
+    expect(measured.after).toBeCloseTo(measured.before, -2);
   });
 
   test("forgets a local queue's events when the queue is a new one, and only then", async () => {

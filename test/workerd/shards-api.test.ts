@@ -135,6 +135,18 @@ describe("a tenant of two shards", () => {
     expect(new Set(types).size).toBe(types.length);
   });
 
+  test("leaves an object alone that has given all its slots away, and still counts what it took", async () => {
+    await put({ count: 4 });
+    await atRest();
+    await put({ count: 2 });
+    await atRest();
+    const { text } = await call("GET", "/metrics", { key: viewer });
+    expect(text).not.toMatch(/^streamflow_log_entries\{shard="4"\}/m);
+    expect(text).toMatch(/^streamflow_shard_slots\{shard="4"\} 0$/m);
+    const { data } = await call("GET", "/api/v1/stats", { key: viewer });
+    expect(data).toMatchObject({ total_events: 120 });
+  });
+
   test("shows every object in the introspection", async () => {
     const { data } = await call("GET", "/api/v1/introspection", { key: viewer });
     expect(data).toMatchObject({

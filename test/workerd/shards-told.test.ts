@@ -73,12 +73,14 @@ describe("what shards count, told at home", () => {
 
 describe("while home does not merge", () => {
   test("a shard tries again by itself, after pauses that grow, and no event is needed for it", async () => {
-    const { home, send } = await newShards(1);
+    const { home, send, shards } = await newShards(1);
     const merge = vi.spyOn(WindowAggregator.prototype, "merge").mockRejectedValue(new Error("away"));
     await send(events(10));
+    expect((await shards[0]?.metrics())?.["unmerged_events"]).toBe(10);
     await expect.poll(() => merge.mock.calls.length, { timeout: 5000 }).toBeGreaterThanOrEqual(3);
     merge.mockRestore();
     await expect.poll(() => hourlyCounts(home), { timeout: 10_000 }).toEqual([10]);
+    await expect.poll(async () => (await shards[0]?.metrics())?.["unmerged_events"]).toBe(0);
   });
 
   test("the alarm sends what a crash kept from being sent", async () => {

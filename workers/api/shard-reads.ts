@@ -4,13 +4,13 @@ import { windowAggregator } from "../../durable-objects/remote.ts";
 
 type Aggregator = ReturnType<typeof windowAggregator>;
 
-/** What home knows of the tenant's shards, and what each object answers, in the order of `info.objects`: home first. */
+/** What home knows of the tenant's shards, and what each object in use answers, home first. One that gave all its slots away sleeps on. */
 export async function askEveryShard<Answer>(
   env: Env,
   tenant: string,
   ask: (object: Aggregator) => Promise<Answer>,
 ): Promise<{ readonly info: ShardsInfo; readonly answers: readonly Answer[] }> {
   const info = await windowAggregator(env, tenant, HOME).shards();
-  const answers = await Promise.all(info.objects.map(({ object }) => ask(windowAggregator(env, tenant, object))));
+  const answers = await Promise.all(info.inUse.map((object) => ask(windowAggregator(env, tenant, object))));
   return { info, answers };
 }

@@ -141,6 +141,10 @@ export class IsolateQuota {
       if ((await this.#report(quota, call)) === 0) break;
     }
     quota.reportingAtMs = null;
+    // What was done while the last report was under way: requests saw a series that goes on, and started none.
+    if (!hasUse(quota)) return;
+    await call.sleep(REPORT_EVERY_MS);
+    if (quota.reportingAtMs === null && hasUse(quota)) await this.#report(quota, call);
   }
 
   /** @returns events asked for; 0 when the allowance is enough for what the tenant sends */
@@ -216,6 +220,10 @@ function unknownQuota(): TenantQuota {
 
 function noUse(): Use {
   return { events: 0, bytes: 0, admitted: 0, refused: 0, paced: 0 };
+}
+
+function hasUse({ use }: TenantQuota): boolean {
+  return use.events > 0 || use.admitted > 0 || use.refused > 0;
 }
 
 /** Events that may be used now without asking; ≥ 0. */

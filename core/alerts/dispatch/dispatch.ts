@@ -7,7 +7,7 @@ import type { HistoryEntry } from "../alert-life.ts";
 import { instanceKey } from "../instance.ts";
 import type { Matchable } from "../matcher.ts";
 import { agreementOf, textOf } from "../matcher.ts";
-import { look, withMember } from "./bundle.ts";
+import { look, MAX_MEMBERS, withMember } from "./bundle.ts";
 import type { Bundle, Member, Telling } from "./bundle.ts";
 import { Inhibitor } from "./inhibitor.ts";
 import { muteOf } from "./mutes.ts";
@@ -187,6 +187,7 @@ export class Dispatch {
     const holdsUntil = flapsUntil !== null && flapsUntil > nowMs ? flapsUntil : null;
     const member = { id: record.id, isFiring: false, isMuted: false, isTaken: false, holdsUntil };
     this.#bundles.set(bundle.key, withMember(bundle, member, holdsUntil ?? nowMs));
+    if (!bundle.policy.tellsEnds) return;
     const others = escalatedTo(record).filter((id) => !bundle.channels.includes(id));
     this.#tell(bundle, {
       id: messageIdOf(record.id, "resolved"),
@@ -344,8 +345,13 @@ export class Dispatch {
 
   #bundleFor(record: AlertRecord, policy: RulePolicy): Bundle {
     const { groupBy } = policy;
-    const key = groupBy === null ? record.id : bundleKey(record, groupBy);
-    const known = this.#bundle(key);
+    const name = groupBy === null ? record.id : bundleKey(record, groupBy);
+    let key = name;
+    let known = this.#bundle(key);
+    for (let nth = 2; known !== null && known.members.length >= MAX_MEMBERS; nth++) {
+      key = `${name} ${nth}`;
+      known = this.#bundle(key);
+    }
     if (known !== null) return known;
     return {
       key,

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { CAPACITY_REPORT_MS, CapacityLedger } from "../../../core/flow/capacity.ts";
 
-const flood = { demand: Infinity, applied: 60_000, weight: 1, oldestAgeMs: 200 };
-const modest = { demand: 40_000, applied: 40_000, weight: 1, oldestAgeMs: 200 };
+const flood = { demand: Infinity, applied: 60_000, weight: 1, waitMs: 200 };
+const modest = { demand: 40_000, applied: 40_000, weight: 1, waitMs: 200 };
 
 describe("the shared capacity", () => {
   test("one tenant alone has nine tenths guaranteed and no upper bound", () => {
@@ -27,8 +27,8 @@ describe("the shared capacity", () => {
 
   test("without a queue more may be tried", () => {
     const ledger = new CapacityLedger();
-    ledger.report("a", { ...flood, oldestAgeMs: 0 }, 0);
-    expect(ledger.report("b", { ...flood, oldestAgeMs: 0 }, 1)?.atMost).toBe(90_000);
+    ledger.report("a", { ...flood, waitMs: 0 }, 0);
+    expect(ledger.report("b", { ...flood, waitMs: 0 }, 1)?.atMost).toBe(90_000);
   });
 
   test("a tenant that is silent for three seconds is under no pressure any more", () => {

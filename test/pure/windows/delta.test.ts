@@ -91,6 +91,9 @@ describe("a delta", () => {
     }));
     expect(() => decodeDelta(encodeDelta({ ...delta, parts: stretched }), planOf)).toThrow("do not reach");
     expect(() => decodeDelta(encodeDelta(delta), () => undefined)).toThrow(CorruptStateError);
+    expect(decodeDelta(encodeDelta(delta), (id) => (id === 2 ? null : planOf(id))).parts).toHaveLength(
+      definitions.length - 1,
+    );
   });
 
   test("is full when its states are heavy, however few events they come from", () => {

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { valuesOf } from "../../../core/windows/aggregation.ts";
+import type { Definition } from "../../../core/windows/definition.ts";
 import { EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
 import { byAggregation, eventOf, expectedWindows, replay, specs, type Specs, windowsOf } from "./recounted.ts";
 import { type Accident, SimulatedTenant } from "./simulated-shards.ts";
@@ -33,6 +35,11 @@ const action = fc.oneof(
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;
 const pause = fc.constantFrom(20_000, 20_000, 20_000, 10 * MINUTE);
 
+const PER_MINUTE: Definition = {
+  name: "made",
+  window: { type: "tumbling", size: "1m" },
+  measures: { events: { fn: "count" } },
+};
 const definitions = EVERY_TYPE.map(({ definition }) => definition);
 
 function act(tenant: SimulatedTenant, one: Action, all: Specs, now: number): void {
@@ -106,6 +113,46 @@ describe("shards, their hand-overs and home", () => {
         },
       ),
       { numRuns: 500 },
+    );
+  }, 120_000);
+
+  test("an aggregation made at any moment counts exactly what is merged after it", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(1, 2, 8),
+        specs,
+        fc.array(fc.tuple(fc.oneof(action, action, fc.constant({ do: "define" as const })), pause), {
+          maxLength: 50,
+          size: "max",
+        }),
+        (count, all, actions) => {
+          const tenant = new SimulatedTenant(definitions);
+          tenant.aim(count);
+          const made: { readonly name: string; readonly at: number }[] = [];
+          let now = T0;
+          for (const [one, pauseMs] of actions) {
+            now += pauseMs;
+            if (one.do !== "define") act(tenant, one, all, now);
+            else if (made.length < 5) {
+              made.push({ name: `made ${made.length}`, at: tenant.home.history.length });
+              tenant.home.define({ ...PER_MINUTE, name: `made ${made.length - 1}` });
+            }
+          }
+          tenant.finish();
+          const { home } = tenant;
+          for (const { name, at } of made) {
+            const merged = home.history.slice(at).flatMap((logged) => (logged.kind === "events" ? logged.events : []));
+            const aggregation = home.machine.aggregations.get(name);
+            let counted = 0;
+            if (aggregation === undefined) throw new Error(`${name} is gone`);
+            for (const { groups } of home.list(aggregation))
+              for (const group of groups.values()) counted += Number(valuesOf(aggregation.plan, group, 1)["events"]);
+            expect([name, counted]).toEqual([name, merged.length]);
+          }
+          expect(home.machine.stats.total).toBe(tenant.sent.size);
+        },
+      ),
+      { numRuns: 200 },
     );
   }, 120_000);
 

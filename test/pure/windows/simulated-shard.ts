@@ -43,7 +43,7 @@ export class SimulatedShard {
   /** What a live reader has: windows by name, with their ends. Kept only by the changes told. */
   readonly seen = new Map<string, number>();
   offered = 0;
-  readonly #plans: readonly { id: number; plan: Plan }[];
+  #plans: readonly { id: number; plan: Plan }[];
   /** Stored records by aggregation and key. */
   readonly #windows = new Map<number, Map<number, readonly Uint8Array[]>>();
   #journal = new IdJournal();
@@ -111,6 +111,14 @@ export class SimulatedShard {
 
   adopt(ids: Uint8Array): void {
     this.checkpoint(this.machine.adopt(decodeKnownIds(ids)));
+  }
+
+  /** Makes an aggregation; a checkpoint goes with it. */
+  define(definition: Definition): void {
+    const made = { id: this.#plans.length + 1, plan: plan(definition) };
+    this.#plans = [...this.#plans, made];
+    this.machine.define(made.id, 1, made.plan);
+    this.checkpoint();
   }
 
   tick(at: number): void {
