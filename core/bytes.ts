@@ -182,6 +182,14 @@ export class ByteReader {
     }
   }
 
+  /** A count as a varint, then so many items. Each takes a byte at least, so too large a count is found out before there is room made for it. */
+  list<T>(read: () => T): T[] {
+    const count = this.varint(this.remaining);
+    const items: T[] = [];
+    for (let k = 0; k < count; k++) items.push(read());
+    return items;
+  }
+
   /** Reads one byte, which must be `version`. `what` names the state in the error. */
   version(version: number, what: string): void {
     const found = this.u8();
