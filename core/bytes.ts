@@ -84,6 +84,16 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** What was written, not copied: good until something else is written. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Begins anew, in the same buffer. */
+  clear(): void {
+    this.#length = 0;
+  }
+
   #shortAscii(text: string): boolean {
     this.#reserve(1 + text.length);
     const start = this.#length + 1;
