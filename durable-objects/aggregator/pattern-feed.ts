@@ -5,6 +5,7 @@ import { advanceWatermark, type Waiting } from "../../core/windows/watermark.ts"
 import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms, Wants } from "../patterns/messages.ts";
 import type { BookedPattern, PatternBook } from "./pattern-book.ts";
 import { type Chunk, countsIn, PatternQueue } from "./pattern-queue.ts";
+import { KeeperLedger } from "./keeper-ledger.ts";
 import type { Shard } from "./shard.ts";
 
 /** Keepers are told at most this often: a call each time would cost more than the events. */
@@ -46,12 +47,8 @@ export class PatternFeed {
   readonly #queue: PatternQueue;
   readonly #watermarks: Map<number, number>;
   readonly #counts: Map<number, FeedCounts>;
-  /** Keepers that may hold something. On disk before they are first told. */
-  readonly #keepers: Set<number>;
-  /** By keeper: the least watermark by pattern that would decide something. Absent: not known. */
-  readonly #wants = new Map<number, ReadonlyMap<number, number>>();
-  /** By keeper: the definitions it has heard. */
-  readonly #toldEpoch = new Map<number, number>();
+  /** On disk before they are first told. */
+  readonly #keepers: KeeperLedger;
   /** At home: what shards counted, by shard. */
   readonly #ofShards: Map<number, PatternNews["counts"]>;
   /** At a shard: what keepers said that home has not heard. */
@@ -69,7 +66,7 @@ export class PatternFeed {
     this.#deps = deps;
     const saved = shard.tables.readMeta("pattern_feed") as Saved | undefined;
     const { lastEntry } = shard.log;
-    this.#keepers = new Set(saved?.keepers);
+    this.#keepers = new KeeperLedger(saved?.keepers ?? []);
     this.#queue = new PatternQueue(shard.tables, this.isIdle ? lastEntry : (saved?.forwarded ?? lastEntry), lastEntry);
     this.#watermarks = new Map((saved?.watermarks ?? []).map(([id, at]) => [id, at ?? -Infinity]));
     this.#counts = new Map(saved?.counts);
@@ -92,7 +89,8 @@ export class PatternFeed {
     return this.#skippedEntries;
   }
 
-  get keepers(): ReadonlySet<number> {
+  /** Those that may hold something. */
+  get keepers(): Iterable<number> {
     return this.#keepers;
   }
 
@@ -148,7 +146,7 @@ export class PatternFeed {
   *waiting(): IterableIterator<Waiting> {
     if (!this.#shard.isHome) return;
     for (const pattern of this.#book.patterns) {
-      const closesAt = this.#wantedBy(pattern.id);
+      const closesAt = this.#keepers.wantedBy(pattern.id);
       const watermark = this.#advanced(pattern);
       if (closesAt !== Infinity && watermark < closesAt) yield { policy: pattern.timing, watermark, closesAt };
     }
@@ -165,9 +163,9 @@ export class PatternFeed {
     }, wait);
   }
 
-  /** Tells everything, unless the last try failed just now. One run at a time. @throws when a keeper cannot be told */
+  /** Home's: tells everything, unless the last try failed just now. One run at a time. @throws when a keeper cannot be told */
   async run(): Promise<void> {
-    if (this.isIdle || this.#deps.now() < this.#retryAt || !this.#isBehind()) return;
+    if (!this.#shard.isHome || this.isIdle || this.#deps.now() < this.#retryAt || !this.#isBehind()) return;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
       this.#toldAt = this.#deps.now();
@@ -176,13 +174,14 @@ export class PatternFeed {
     await this.#running;
   }
 
-  /** A shard's, before it ships: forwards everything that was counted by now. @throws when a keeper cannot be told */
+  /**
+   * A shard's, before it ships: forwards everything that was counted by now. Never two at a time, nor beside `learn`.
+   * @throws when a keeper cannot be told
+   */
   async forward(): Promise<void> {
-    const target = this.#shard.log.lastEntry;
-    while (!this.isIdle && this.#queue.isBehind && this.#queue.forwarded < target) {
-      if (this.#deps.now() < this.#retryAt) throw new Error("keepers could not be told just now");
-      await this.run();
-    }
+    if (this.isIdle || !this.#queue.isBehind) return;
+    if (this.#deps.now() < this.#retryAt) throw new Error("keepers could not be told just now");
+    await this.#run();
   }
 
   /** A shard's, to be shipped with what was forwarded. */
@@ -208,7 +207,7 @@ export class PatternFeed {
     const { epoch, stored } = this.#book;
     if (news !== undefined && news.wants.length > 0) {
       this.#enlist(news.wants.map(([keeper]) => keeper));
-      for (const [keeper, wants] of news.wants) this.#noteWants(keeper, wants);
+      for (const [keeper, wants] of news.wants) this.#keepers.report(keeper, wants);
     }
     if (news !== undefined && news.counts.length > 0) this.#ofShards.set(news.shard, news.counts);
     return (news?.epoch ?? 0) === epoch ? null : { epoch, patterns: stored };
@@ -242,7 +241,7 @@ export class PatternFeed {
         sum.unkeyed += unkeyed;
       }
     }
-    const hasHeard = [...this.#keepers].every((keeper) => this.#toldEpoch.get(keeper) === this.#book.epoch);
+    const hasHeard = [...this.#keepers].every((keeper) => this.#keepers.knows(keeper, this.#book.epoch));
     if (this.#book.patterns.length > 0 || !hasHeard || this.#keepers.size === 0) return;
     // The last pattern is gone, and every keeper knows.
     this.#keepers.clear();
@@ -253,7 +252,8 @@ export class PatternFeed {
     if (this.#shard.isHome) this.#enlist(byKeeper.keys());
     const calls = [...(this.#shard.isHome ? this.#keepers : byKeeper.keys())].map(async (keeper) => {
       const runs = byKeeper.get(keeper) ?? [];
-      if (runs.length > 0 || this.#mustHear(keeper, watermarks)) await this.#tell(keeper, runs, watermarks);
+      const mustHear = runs.length > 0 || this.#keepers.mustHear(keeper, this.#book.epoch, watermarks);
+      if (mustHear) await this.#tell(keeper, runs, watermarks);
     });
     const failed = (await Promise.allSettled(calls)).find((result) => result.status === "rejected");
     if (failed !== undefined)
@@ -267,44 +267,22 @@ export class PatternFeed {
   ): Promise<void> {
     const { epoch, stored } = this.#book;
     const { shard, incarnation } = this.#shard.owner;
-    const isNews = this.#toldEpoch.get(keeper) !== epoch;
+    const isNews = !this.#keepers.knows(keeper, epoch);
     const call: KeeperCall = { shard, incarnation, runs, watermarks, epoch, ...(isNews ? { patterns: stored } : {}) };
+    const asked = this.#keepers.ask(keeper);
     const answer = await this.#deps.tell(keeper, call);
     if (!answer.ok) {
-      this.#toldEpoch.delete(keeper);
+      this.#keepers.refused(keeper);
       throw new Error(`keeper ${keeper}: ${answer.reason}`);
     }
-    this.#toldEpoch.set(keeper, epoch);
-    this.#wants.set(keeper, new Map(answer.wants));
+    this.#keepers.answered(keeper, asked, epoch, answer.wants);
     if (!this.#shard.isHome) this.#unheard.set(keeper, answer.wants);
-  }
-
-  /** What a shard heard may be older than what is known here: the earlier of the two is never wrong, only asked for too early. */
-  #noteWants(keeper: number, wants: Wants): void {
-    const known = this.#wants.get(keeper);
-    if (known === undefined) return;
-    const least = new Map(known);
-    for (const [id, at] of wants) least.set(id, Math.min(at, known.get(id) ?? Infinity));
-    this.#wants.set(keeper, least);
   }
 
   #isBehind(): boolean {
     if (this.#queue.isBehind || !this.#shard.isHome) return this.#queue.isBehind;
     const watermarks = this.#book.patterns.map((pattern) => [pattern.id, this.#advanced(pattern)] as const);
-    return [...this.#keepers].some((keeper) => this.#mustHear(keeper, watermarks));
-  }
-
-  /** Whether a keeper to which nothing is forwarded is to be told. */
-  #mustHear(keeper: number, watermarks: readonly (readonly [number, number])[]): boolean {
-    const wants = this.#wants.get(keeper);
-    if (wants === undefined || this.#toldEpoch.get(keeper) !== this.#book.epoch) return true;
-    return watermarks.some(([id, at]) => at >= (wants.get(id) ?? Infinity));
-  }
-
-  #wantedBy(patternId: number): number {
-    let least = Infinity;
-    for (const wants of this.#wants.values()) least = Math.min(least, wants.get(patternId) ?? Infinity);
-    return least;
+    return [...this.#keepers].some((keeper) => this.#keepers.mustHear(keeper, this.#book.epoch, watermarks));
   }
 
   #advance(): [number, number][] {
@@ -319,9 +297,7 @@ export class PatternFeed {
   }
 
   #enlist(keepers: Iterable<number>): void {
-    const before = this.#keepers.size;
-    for (const keeper of keepers) this.#keepers.add(keeper);
-    if (this.#keepers.size > before) this.#save();
+    if (this.#keepers.enlist(keepers)) this.#save();
   }
 
   #save(): void {
