@@ -11,7 +11,7 @@ import type { HistoryEntry } from "../../../../core/alerts/alert-life.ts";
 import type { AlertRecord } from "../../../../core/alerts/alert.ts";
 import type { Bundle } from "../../../../core/alerts/dispatch/bundle.ts";
 import { Dispatch } from "../../../../core/alerts/dispatch/dispatch.ts";
-import type { DispatchShelf } from "../../../../core/alerts/dispatch/dispatch.ts";
+import type { DispatchShelf } from "../../../../core/alerts/dispatch/terms.ts";
 import { policyOf } from "../../../../core/alerts/dispatch/rule-policy.ts";
 import type { RulePolicy } from "../../../../core/alerts/dispatch/rule-policy.ts";
 import { compileSilence } from "../../../../core/alerts/dispatch/silence.ts";
@@ -72,12 +72,13 @@ export class World implements DispatchShelf {
     return new Map(this.firing().map((record) => [nameOf(record), record.id]));
   }
 
-  close(window: ClosedWindow): void {
-    this.#evaluate(takeWindow, window);
+  /** Takes closed windows, all in one change. */
+  close(...windows: readonly ClosedWindow[]): void {
+    this.#evaluate(takeWindow, windows);
   }
 
   open(window: ClosedWindow): void {
-    this.#evaluate(takeOpenWindow, window);
+    this.#evaluate(takeOpenWindow, [window]);
   }
 
   alarm(): void {
@@ -163,11 +164,14 @@ export class World implements DispatchShelf {
     return this.#silences;
   }
 
-  #evaluate(take: typeof takeWindow, window: ClosedWindow): void {
-    const step = take([this.#logic], this.#state, window, { newId: () => `alert-${this.#made++}`, room: 1_000 });
-    this.#state = step.state;
+  #evaluate(take: typeof takeWindow, windows: readonly ClosedWindow[]): void {
+    const transitions = windows.flatMap((window) => {
+      const step = take([this.#logic], this.#state, window, { newId: () => `alert-${this.#made++}`, room: 1_000 });
+      this.#state = step.state;
+      return step.transitions;
+    });
     this.#change((dispatch) => {
-      for (const transition of step.transitions) this.#transition(dispatch, transition);
+      for (const transition of transitions) this.#transition(dispatch, transition);
     });
   }
 
