@@ -19,6 +19,8 @@ const REPORT_TIMEOUT_MS = 5_000;
 const TRUST_MS = 10_000;
 /** A refusal is repeated from memory at most this long, ms. */
 const REFUSAL_MS = 1_000;
+/** Under pressure the isolate looks with each report how late a timer of so long fires, ms. */
+const LAG_PROBE_MS = 10;
 /** A lease asks for this many times what the last report used, and for no less than one early report holds. */
 const LEASE_FACTOR = 4;
 /** Tenants remembered; the longest unused is forgotten first. */
@@ -58,6 +60,8 @@ interface TenantQuota {
   refusal: Refusal | null;
   readonly pace: Pace;
   reportEveryMs: number;
+  /** How late a timer fired that was set with the last report; null when none was. */
+  lagMs: number | null;
   /** When it last answered, or could not be reached. */
   heardAtMs: number;
   /** When it was last asked, if it has not answered yet. */
@@ -154,7 +158,11 @@ export class IsolateQuota {
     quota.use = noUse();
     quota.askedAtMs = call.now();
     try {
-      const request = { isolate: this.#isolate, used: { events, bytes }, requests: { admitted, refused, paced }, want };
+      const lag = quota.lagMs === null ? {} : { lagMs: quota.lagMs };
+      const requests = { admitted, refused, paced };
+      const request = { isolate: this.#isolate, used: { events, bytes }, requests, ...lag, want };
+      quota.lagMs = null;
+      if (quota.reportEveryMs < REPORT_EVERY_MS) call.waitUntil(measureLag(quota, call));
       hear(quota, await call.ask(request), want, call.now());
     } catch (error) {
       // Not lost, only reported later.
@@ -180,6 +188,13 @@ export class IsolateQuota {
     if (this.#tenants.size > MAX_TENANTS && oldest !== undefined) this.#tenants.delete(oldest);
     return quota;
   }
+}
+
+/** Sees how busy this thread is. */
+async function measureLag(quota: TenantQuota, call: QuotaCall): Promise<void> {
+  const startedAtMs = call.now();
+  await call.sleep(LAG_PROBE_MS);
+  quota.lagMs = Math.max(0, call.now() - startedAtMs - LAG_PROBE_MS);
 }
 
 /** Takes in what the controller said. */
@@ -212,6 +227,7 @@ function unknownQuota(): TenantQuota {
     refusal: null,
     pace: new Pace(),
     reportEveryMs: REPORT_EVERY_MS,
+    lagMs: null,
     heardAtMs: Number.NEGATIVE_INFINITY,
     askedAtMs: null,
     reportingAtMs: null,
