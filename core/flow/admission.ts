@@ -27,7 +27,7 @@ const BUSY_WAIT_MS = 100;
 /** Messages that waited longer mean pressure whatever is in flight, ms. */
 const PRESSED_WAIT_MS = 250;
 /** More in flight than this means pressure too, seconds of capacity: bursts that are served sooner are let through. */
-const PRESSED_S = 0.3;
+const PRESSED_S = 0.25;
 /** Without signs of pressure for this long it is over, ms. */
 const CALM_MS = 1_000;
 /** What was last heard of the age is believed this long, ms. */

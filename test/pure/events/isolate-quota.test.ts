@@ -62,7 +62,10 @@ class World {
   /** One request. @returns whether it was admitted */
   async send(events: number, quota = this.quota): Promise<boolean> {
     const refusal = await quota.refusal(this.call());
-    if (refusal === null) quota.settle(this.call(), events, events * 300);
+    if (refusal === null) {
+      quota.settle(this.call(), events, events * 300);
+      quota.left("default");
+    }
     return refusal === null;
   }
 }
@@ -147,6 +150,7 @@ describe("admission in an isolate", () => {
     for (let n = 0; n < 1_000; n++) {
       if ((await world.quota.refusal(world.call())) === null) {
         world.quota.settle(world.call(), 500, 150_000);
+        world.quota.left("default");
         bytes += 150_000;
       }
       await world.pass(1);
@@ -164,6 +168,7 @@ describe("admission in an isolate", () => {
     for (let n = 0; n < 5_000; n++) {
       const answer = await world.quota.refusal(world.call());
       if (answer === null) world.quota.settle(world.call(), 100, 100);
+      if (answer === null) world.quota.left("default");
       if (answer === null) admitted += 100;
       else refusal = answer;
       await world.pass(1);
@@ -176,6 +181,28 @@ describe("admission in an isolate", () => {
     const counts = world.requests.map(({ requests }) => requests);
     expect(counts.reduce((sum, one) => sum + (one?.admitted ?? 0), 0)).toBe(admitted / 100);
     expect(counts.reduce((sum, one) => sum + (one?.paced ?? 0), 0)).toBe(5_000 - admitted / 100);
+  });
+
+  test("bounds what is under way, by what requests held so far, and forgets those that went down", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(500);
+    const enter = async (): Promise<boolean> => (await world.quota.refusal(world.call())) === null;
+    let entered = 0;
+    while (await enter()) entered++;
+    expect(entered).toBeGreaterThanOrEqual(40);
+    expect(entered).toBeLessThanOrEqual(41);
+    world.quota.left("default");
+    expect([await enter(), await enter()]).toEqual([true, false]);
+    await world.pass(10_001);
+    expect(await enter()).toBe(true);
+  });
+
+  test("lets eight requests in at once, however large", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(10_000);
+    let entered = 0;
+    while ((await world.quota.refusal(world.call())) === null) entered++;
+    expect(entered).toBe(8);
   });
 
   test("lets events in while the controller is away, and reports them afterwards", async () => {
