@@ -50,6 +50,8 @@ function wanted(count: string): number | "auto" {
 function print(data: unknown): void {
   const state =
     field(data, "moving") === true ? `moving, ${textOf(data, "slots_in_transit")} slots in transit` : "at rest";
-  process.stdout.write(`${textOf(data, "count")} shards (${textOf(data, "mode")}), ${state}\n`);
+  process.stdout.write(
+    `${textOf(data, "count")} ${field(data, "count") === 1 ? "shard" : "shards"} (${textOf(data, "mode")}), ${state}\n`,
+  );
   printTable(list(data, "objects"), ["object", "slots", "events_applied", "events_per_second", "overloads"]);
 }

@@ -84,6 +84,16 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** What was written, not copied: good until something else is written. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Begins anew, in the same buffer. */
+  clear(): void {
+    this.#length = 0;
+  }
+
   #shortAscii(text: string): boolean {
     this.#reserve(1 + text.length);
     const start = this.#length + 1;
@@ -180,6 +190,14 @@ export class ByteReader {
     } catch (cause) {
       throw new CorruptStateError("Text is not UTF-8", { cause });
     }
+  }
+
+  /** A count as a varint, then so many items. Each takes a byte at least, so too large a count is found out before there is room made for it. */
+  list<T>(read: () => T): T[] {
+    const count = this.varint(this.remaining);
+    const items: T[] = [];
+    for (let k = 0; k < count; k++) items.push(read());
+    return items;
   }
 
   /** Reads one byte, which must be `version`. `what` names the state in the error. */

@@ -239,7 +239,7 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   alertStats(): AlertStats {
-    return this.#desk.log.stats((id) => this.#desk.rules.get(id)?.spec.name);
+    return this.#desk.log.stats((id) => this.#desk.rules.get(id)?.spec.name, Date.now());
   }
 
   listSilences(): SilenceJson[] {

@@ -117,12 +117,6 @@ export class LiveHub extends DurableObject<Env> {
     return this.#hub.epoch;
   }
 
-  /** A node goes on with these topics, of which its readers have all there was. */
-  async nodeResumes(node: number, topics: readonly Topic[]): Promise<void> {
-    this.#asRoot().resume(node, topics);
-    await this.#armAlarm();
-  }
-
   /** A node says how it is, and which topics it follows now: no others. @returns the epoch */
   async nodeReports(node: number, report: NodeReport, topics: readonly Topic[]): Promise<string> {
     this.#asRoot().report(node, report, topics);

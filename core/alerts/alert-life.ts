@@ -4,6 +4,7 @@ import type { AlertRecord, EndReason } from "./alert.ts";
 import type { Transition } from "./evaluate.ts";
 import type { Values, WindowTime } from "./group.ts";
 import type { RuleSpec } from "./rule.ts";
+import { rendered } from "./template.ts";
 
 /** One line of an alert's history. `suppressed` and `unsuppressed` say what kept it quiet, `escalated` whom it went to. */
 export interface HistoryEntry {
@@ -53,8 +54,8 @@ export function afterTransition(
     case "pending":
       return { record: { ...shown, status: "pending" }, entry: { ...entry, kind, reason } };
     case "firing": {
-      const message = alertMessage(rule, instance);
-      return { record: { ...shown, status: "firing", firedAt: nowMs, message }, entry: { ...entry, kind, reason } };
+      const told = { ...shown, ...wordsOf(rule, instance) };
+      return { record: { ...told, status: "firing", firedAt: nowMs }, entry: { ...entry, kind, reason } };
     }
     case "resolved":
     case "dropped": {
@@ -94,8 +95,17 @@ function openRecord(rule: AlertSource, instance: Transition["instance"], nowMs: 
     resolvedAt: null,
     endReason: null,
     labels: rule.labels,
-    annotations: rule.annotations,
     channels: rule.channels,
-    message: alertMessage(rule, instance),
+    ...wordsOf(rule, instance),
   };
+}
+
+/** What people read of it. An annotation called `summary` is its message. */
+function wordsOf(rule: AlertSource, instance: Transition["instance"]): Pick<AlertRecord, "annotations" | "message"> {
+  const { name, level, threshold, labels } = rule;
+  const values = { rule: name, level, threshold, labels, ...instance };
+  const texts = Object.entries(rule.annotations).map(([key, text]) => [key, rendered(text, values)] as const);
+  const annotations = Object.fromEntries(texts);
+  const { summary = "" } = annotations;
+  return { annotations, message: summary === "" ? alertMessage(rule, instance) : summary };
 }

@@ -30,7 +30,7 @@ export interface Matchable {
   readonly group: Group;
 }
 
-const WRITTEN = /^\s*([^\s=!~"]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))\s*$/;
+const WRITTEN = /^\s*([^\s=!~"]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|((?![=~])[^\s"]*))\s*$/;
 
 /** Reads `data.host=~"web-.*"`; the quotes may be left out around a word. @returns null when the text is no matcher */
 export function parseMatcher(text: string): Matcher | null {

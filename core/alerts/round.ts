@@ -121,7 +121,8 @@ export class Round {
   absent(key: string, span: Span, window: WindowTime): void {
     const open = this.#open.get(key);
     if (open?.kind === "no_data" || isAhead(open, span.lastEnd)) return;
-    this.#fail(key, span, window, {}, "no_data");
+    const firstEnd = Math.max(span.firstEnd, open?.earlyEnd ?? span.firstEnd);
+    this.#fail(key, { firstEnd, lastEnd: span.lastEnd }, window, {}, "no_data");
   }
 
   /** A group that has been without data for too long. */

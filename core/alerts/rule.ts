@@ -70,6 +70,7 @@ export const ruleSchema = z.strictObject({
   group_wait: duration.optional(),
   group_interval: duration.optional(),
   repeat_interval: duration.optional(),
+  notify_resolved: z.boolean().default(true),
   suppression_minutes: minutes.optional(),
   escalation_minutes: minutes.optional(),
   escalation_channels: channelIds.optional(),

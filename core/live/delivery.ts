@@ -12,10 +12,11 @@ export interface Outgoing {
   readonly place: Place | null;
 }
 
-/** A frame of a topic, by number. */
+/** A frame of a topic on its way. */
 export interface Place {
   readonly topic: Topic;
-  readonly n: number;
+  /** Larger for each frame sent to anybody. */
+  readonly mark: number;
 }
 
 /** What was sent since the hub woke, to sockets; other hubs count what they send themselves. */
@@ -35,6 +36,7 @@ export class Delivery {
   /** Readers that never ack and have something due once they are heard of. */
   readonly #unheard = new Set<Reader>();
   #outbox: Outgoing[] = [];
+  #mark = 0;
 
   constructor(table: TopicTable) {
     this.#table = table;
@@ -106,20 +108,20 @@ export class Delivery {
   /** Sends all deltas that a reader has missed, in one burst. */
   replay(reader: Reader, log: TopicLog, position: Position, after: string, nowMs: number): void {
     const missed = log.framesAfterSeq(after) ?? [];
-    for (const { n, text } of missed) this.#send(reader, { topic: log.topic, n }, text, nowMs);
+    for (const { text } of missed) this.#send(reader, log.topic, text, nowMs);
     const length = missed.reduce((sum, { text }) => sum + text.length, 0);
     // `after` says that everything up to there was handled, which is as good as an ack; what is not acked of the burst is its length.
-    if (length > 0) position.sentDeltas(position.sentN, length);
+    if (length > 0) position.sentDeltas(position.sentN, length, this.#mark);
   }
 
   /** Sends one frame of a topic, if one is due and there is room. */
   #sendNext(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
     if (position.due === "refresh" || (position.due === "deltas" && position.sentN >= log.n)) return;
     const room = reader.room(position, nowMs);
-    if (position.due === "deltas" && isLost(position, log, room)) position.due = "gap";
+    if (position.due === "deltas" && isLost(position, log, room)) skip(position, "gap");
     // Its few frames are better spent on what is true now than on catching up; nothing is lost to it, so there is no gap.
     const isBehind = room === "later" && log.n - position.sentN > MAX_BEHIND_WITHOUT_ACKS;
-    if (position.due === "deltas" && isBehind) position.due = "snapshot";
+    if (position.due === "deltas" && isBehind) skip(position, "snapshot");
     // A reader without room hears of its gap at once; the snapshot waits until it was heard of.
     const isUrgent = position.due === "gap" && room === "when heard";
     if (room === "now" || isUrgent) this.#sendDue(reader, position, log, nowMs);
@@ -144,32 +146,42 @@ export class Delivery {
     position.due = "snapshot";
     if (!reader.isNode) this.sent.gaps += 1;
     const text = JSON.stringify({ type: "gap", topic: log.topic, seq: formatSeq(log.epoch, log.n) });
-    this.#send(reader, { topic: log.topic, n: position.sentN }, text, nowMs);
+    this.#send(reader, log.topic, text, nowMs);
   }
 
   #sendDelta(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
     const frame = log.frameAfter(position.sentN);
     if (frame === null) return;
-    position.sentDeltas(frame.n, frame.text.length);
-    this.#send(reader, { topic: log.topic, n: frame.n }, frame.text, nowMs);
+    const mark = this.#send(reader, log.topic, frame.text, nowMs);
+    position.sentDeltas(frame.n, frame.text.length, mark);
   }
 
   #sendSnapshot(reader: Reader, position: Position, log: TopicLog, nowMs: number): void {
     const base = log.takeBase(nowMs);
     if (base === null) return;
-    if (!reader.isNode) this.sent.conflated += Math.max(0, base.n - position.sentN);
+    if (!reader.isNode) this.sent.conflated += Math.max(0, base.n - (position.skippedFrom ?? base.n));
+    position.skippedFrom = null;
     const { topic } = log;
     const head = { type: "snapshot", topic, seq: formatSeq(log.epoch, base.n), server_time: timeText(nowMs) };
     const text = `${JSON.stringify(head).slice(0, -1)},"data":${base.data}}`;
-    position.sentSnapshot(base.n, text.length);
-    this.#send(reader, { topic, n: base.n }, text, nowMs);
+    const mark = this.#send(reader, topic, text, nowMs);
+    position.sentSnapshot(base.n, text.length, mark);
   }
 
-  #send(reader: Reader, place: Place, text: string, nowMs: number): void {
-    reader.noteSent(place.topic, text.length, nowMs);
+  /** @returns the frame's mark */
+  #send(reader: Reader, topic: Topic, text: string, nowMs: number): number {
+    reader.noteSent(topic, text.length, nowMs);
     if (!reader.isNode) this.sent.frames += 1;
-    this.#outbox.push({ to: reader.id, text, place });
+    this.#mark += 1;
+    this.#outbox.push({ to: reader.id, text, place: { topic, mark: this.#mark } });
+    return this.#mark;
   }
+}
+
+/** From here on deltas are left out. */
+function skip(position: Position, due: "gap" | "snapshot"): void {
+  position.skippedFrom = position.sentN;
+  position.due = due;
 }
 
 function timeText(atMs: number): string {

@@ -42,7 +42,7 @@ export class Hub {
   /** @param epoch different for each life of the hub: letters and digits; empty for a node that has not been told yet */
   constructor(epoch: string) {
     this.#epoch = epoch;
-    this.#table = new TopicTable(epoch);
+    this.#table = new TopicTable(epoch, epoch === "");
     this.#delivery = new Delivery(this.#table);
   }
 
@@ -120,7 +120,7 @@ export class Hub {
   delivered(id: string, places: readonly Place[], nowMs: number): void {
     const reader = this.#readers.get(id);
     if (reader === undefined) return;
-    for (const { topic, n } of places) reader.topics.get(topic)?.ack(n);
+    for (const { topic, mark } of places) reader.topics.get(topic)?.ackMark(mark);
     this.#delivery.serve(reader, nowMs);
   }
 
@@ -146,7 +146,7 @@ export class Hub {
     if (epoch === this.#epoch) return false;
     const isAwake = this.#epoch !== "";
     this.#epoch = epoch;
-    this.#table = new TopicTable(epoch);
+    this.#table = new TopicTable(epoch, true);
     this.#delivery.use(this.#table);
     for (const reader of this.#readers.values()) {
       for (const [topic, { due }] of reader.topics) {

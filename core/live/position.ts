@@ -11,6 +11,7 @@ export type Due = "deltas" | "gap" | "snapshot" | "refresh";
 
 interface Unacked {
   readonly n: number;
+  readonly mark: number;
   readonly length: number;
   readonly isSnapshot: boolean;
 }
@@ -21,6 +22,8 @@ export class Position {
   /** Number of the last delta sent (or contained in the snapshot sent). */
   sentN: number;
   ackedN: number;
+  /** Number after which deltas were left out, until a snapshot takes their place; null when none were. */
+  skippedFrom: number | null = null;
   #unacked: Unacked[] = [];
   #length = 0;
 
@@ -36,26 +39,32 @@ export class Position {
     return this.sentN - this.ackedN < MAX_UNACKED_FRAMES && this.#length < MAX_UNACKED_LENGTH;
   }
 
-  /** Notes deltas up to number `n`, `length` characters of them. */
-  sentDeltas(n: number, length: number): void {
+  /** Notes deltas up to number `n`, `length` characters of them. @param mark larger for each frame sent to anybody */
+  sentDeltas(n: number, length: number, mark: number): void {
     this.sentN = n;
-    this.#note({ n, length, isSnapshot: false });
+    this.#note({ n, length, mark, isSnapshot: false });
   }
 
   /** Notes a snapshot. What was sent before it is not asked for any more. */
-  sentSnapshot(n: number, length: number): void {
+  sentSnapshot(n: number, length: number, mark: number): void {
     this.sentN = n;
     this.ackedN = n;
     this.due = "deltas";
-    this.#note({ n, length, isSnapshot: true });
+    this.#note({ n, length, mark, isSnapshot: true });
   }
 
   /** Everything sent up to the frame of this number was handled. */
   ack(n: number): void {
     this.ackedN = Math.max(this.ackedN, Math.min(n, this.sentN));
     // After a snapshot numbers may repeat. The last that fits counts: too much room is harmless, too little for ever is not.
-    this.#unacked = this.#unacked.slice(this.#unacked.findLastIndex((frame) => frame.n <= n) + 1);
-    this.#length = this.#unacked.reduce((sum, frame) => sum + frame.length, 0);
+    this.#forget(this.#unacked.findLastIndex((frame) => frame.n <= n));
+  }
+
+  /** The frame of this mark was handled, and all before it. Unlike numbers, marks do not repeat when a topic is asked for again. */
+  ackMark(mark: number): void {
+    const last = this.#unacked.findLastIndex((frame) => frame.mark <= mark);
+    this.ackedN = Math.max(this.ackedN, this.#unacked[last]?.n ?? 0);
+    this.#forget(last);
   }
 
   ackAll(): void {
@@ -69,6 +78,11 @@ export class Position {
     if (this.#unacked.some(({ isSnapshot }) => isSnapshot)) this.due = "snapshot";
     this.sentN = this.ackedN;
     this.ackAll();
+  }
+
+  #forget(last: number): void {
+    this.#unacked = this.#unacked.slice(last + 1);
+    this.#length = this.#unacked.reduce((sum, frame) => sum + frame.length, 0);
   }
 
   #note(frame: Unacked): void {

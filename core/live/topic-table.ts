@@ -12,11 +12,14 @@ interface Entry {
 /** The topics somebody follows, or left so lately that a reader may come back to its place. */
 export class TopicTable {
   readonly #epoch: string;
+  readonly #isRepeating: boolean;
   readonly #entries = new Map<Topic, Entry>();
   #highestN = 0;
 
-  constructor(epoch: string) {
+  /** @param isRepeating its logs get their numbers from another table's, from the first frame on */
+  constructor(epoch: string, isRepeating = false) {
     this.#epoch = epoch;
+    this.#isRepeating = isRepeating;
   }
 
   /** The topics' names, sorted. */
@@ -76,7 +79,7 @@ export class TopicTable {
   #make(topic: Topic): Entry {
     this.#highestN += 1;
     const entry = {
-      log: new TopicLog(topic, this.#epoch, this.#highestN),
+      log: new TopicLog(topic, this.#epoch, this.#isRepeating ? 0 : this.#highestN),
       readers: new Set<Reader>(),
       emptySinceMs: null,
     };

@@ -9,6 +9,9 @@ import type { PatternPlan } from "./plan.ts";
 /** Keepers of a tenant. Fixed for ever: it decides where a key's events are. */
 export const KEEPERS = 8;
 
+/** The key of a pattern without one. */
+const ALL_TOGETHER = "null";
+
 /** What a pattern made of the events it was tried on. */
 export interface FeedCounts {
   /** Times a filter failed; such an event does not match. */
@@ -46,19 +49,19 @@ export function gather(
     const counts = countsOf(plan);
     const { rows: marked, steps } = markSteps(plan, view, counts);
     const keys = plan.keyPath === undefined ? undefined : batch.column(plan.keyPath);
-    const texts = new Map<number, string | null>();
+    const known = new Map<number, KeyPlace | null>();
     for (const row of marked) {
       const position = keys?.index[row] ?? 0;
-      let key = texts.get(position);
-      if (key === undefined) {
-        key = keys === undefined ? "null" : keyText(keys.values[position]);
-        texts.set(position, key);
+      let place = known.get(position);
+      if (place === undefined) {
+        place = placeOf(plan, keys === undefined ? ALL_TOGETHER : keyText(keys.values[position]), into);
+        known.set(position, place);
       }
-      if (key === null) {
+      if (place === null) {
         counts.unkeyed++;
         continue;
       }
-      const to = rowsOf(into, keeperOf(plan.id, key));
+      const { key, to } = place;
       to.pattern.push(plan.id);
       to.key.push(key);
       to.at.push(batch.timestamps[row] ?? 0);
@@ -81,6 +84,16 @@ export function appendRow(to: GatheredRows, { pattern, key, at, id, steps }: For
 
 export function noRows(): GatheredRows {
   return { pattern: [], key: [], at: [], id: [], steps: [] };
+}
+
+/** A key and where its rows go. */
+interface KeyPlace {
+  readonly key: string;
+  readonly to: GatheredRows;
+}
+
+function placeOf({ id }: PatternPlan, key: string | null, into: Map<number, GatheredRows>): KeyPlace | null {
+  return key === null ? null : { key, to: rowsOf(into, keeperOf(id, key)) };
 }
 
 function rowsOf(into: Map<number, GatheredRows>, keeper: number): GatheredRows {

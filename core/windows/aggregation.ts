@@ -21,8 +21,8 @@ import {
 } from "./window-set.ts";
 import { type GroupState, OVERFLOW_KEY } from "./window-state.ts";
 
-/** Where windows that are not in memory come from: the encoded parts of a record, or undefined when there is none. */
-export type LoadWindow = (aggregationId: number, key: number) => readonly Uint8Array[] | undefined;
+/** Where windows that are not in memory come from: the encoded parts of a record, or only one of them; undefined when there is none. */
+export type LoadWindow = (aggregationId: number, key: number, part?: number) => readonly Uint8Array[] | undefined;
 
 /** Counters and watermark of an aggregation, for checkpoints. null stands for −Infinity. */
 export interface AggregationState {
@@ -74,7 +74,7 @@ export class Aggregation {
         plan,
         watermark: state.watermark ?? -Infinity,
         partialBefore: state.partialBefore ?? -Infinity,
-        load: (key) => load(state.id, key),
+        load: (key, part) => load(state.id, key, part),
         state: state.windows,
       });
   }

@@ -2,16 +2,17 @@ import type { Grouping } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
 import type { Plan } from "./plan.ts";
+import { GroupPages } from "./group-pages.ts";
 import { type DirtyRecord, keysBetween, type StoredKeys, type WindowContext } from "./window-set.ts";
 import {
-  decodeWindow,
   encodeWindow,
+  type Groups,
   type GroupState,
-  groupBytes,
   groupOf,
   isSameGroup,
   mergeGroup,
   OVERFLOW_KEY,
+  readWindow,
   showsSame,
   type WindowState,
 } from "./window-state.ts";
@@ -20,6 +21,8 @@ import {
 const MAX_READ_BINS = 1000;
 /** … and up to this many encoded bytes; in memory they take a few times that. */
 const MAX_READ_BYTES = 4_000_000;
+/** A bin with more decoded groups encodes them: with five measures a group takes about 2 kB decoded and 75 bytes encoded. */
+const MAX_DECODED_GROUPS = 10_000;
 
 /** What a recount found of a bin. */
 export interface ReplacedBin {
@@ -68,7 +71,7 @@ export class Bins {
       const group = grouping.groupOf[k] ?? 0;
       let cell = ofGroup[group];
       if (cell === undefined) {
-        cell = groupOf(bin.groups, grouping.keys[group] ?? OVERFLOW_KEY, this.#context.plan);
+        cell = bin.groups.open(grouping.keys[group] ?? OVERFLOW_KEY);
         ofGroup[group] = cell;
       }
       cells[k] = cell;
@@ -78,7 +81,7 @@ export class Bins {
 
   absorb({ first, group }: Fragment): void {
     const bin = this.#touch(this.#frame.startOf(first));
-    if (bin !== undefined) mergeGroup(groupOf(bin.groups, group.key, this.#context.plan), group);
+    if (bin !== undefined) mergeGroup(bin.groups.open(group.key), group);
   }
 
   /** Has bins that start in [from, to) hold what the fragments say. @returns those that are not as before */
@@ -103,7 +106,7 @@ export class Bins {
         hadEvents: old.size > 0,
         showsSame: isSame || isAlike(old, groups, (a, b) => showsSame(a, b, spanMs)),
       });
-      if (!isSame) bin.groups = groups;
+      if (!isSame) bin.groups = GroupPages.of(this.#context.plan, groups.values());
       bin.partial = false;
       bin.dirty = true;
     }
@@ -114,14 +117,14 @@ export class Bins {
   completeFrom(at: number): void {
     this.partialBefore = Math.min(this.partialBefore, at);
     for (const bin of this.resident.values()) bin.partial &&= bin.start < this.partialBefore;
-    this.#read.clear();
-    this.#readBytes = 0;
+    this.#forgetRead();
   }
 
   /** Bins that `cellsOf` or `absorb` changed since the last call, and whether they had events before it. */
   takeTouched(): ReadonlyMap<WindowState, boolean> {
     const touched = this.#touched;
     this.#touched = new Map();
+    for (const { groups } of touched.keys()) if (groups.decoded > MAX_DECODED_GROUPS) groups.pack();
     return touched;
   }
 
@@ -132,12 +135,9 @@ export class Bins {
     const read = this.#read.get(start);
     if (read !== undefined) return read ?? undefined;
     const loaded = this.#load(start);
-    if (this.#read.size >= MAX_READ_BINS || this.#readBytes >= MAX_READ_BYTES) {
-      this.#read.clear();
-      this.#readBytes = 0;
-    }
+    if (this.#read.size >= MAX_READ_BINS || this.#readBytes >= MAX_READ_BYTES) this.#forgetRead();
     this.#read.set(start, loaded ?? null);
-    this.#readBytes += loaded?.storedBytes ?? 0;
+    this.#readBytes += loaded?.groups.retainedBytes() ?? 0;
     return loaded;
   }
 
@@ -153,10 +153,10 @@ export class Bins {
         closed: false,
         revision: 0,
         partial: start < this.partialBefore,
-        groups: new Map(),
+        groups: GroupPages.empty(this.#context.plan),
         dirty: true,
-        storedBytes: 0,
         storedParts: 0,
+        storedHead: -1,
       };
     this.resident.set(start, bin);
     this.#read.delete(start);
@@ -176,7 +176,7 @@ export class Bins {
     let bytes = 0;
     for (const bin of this.resident.values()) {
       if (isOpen(bin)) openGroups += bin.groups.size;
-      for (const group of bin.groups.values()) bytes += groupBytes(group);
+      bytes += bin.groups.retainedBytes();
     }
     return { openGroups, bytes };
   }
@@ -185,13 +185,16 @@ export class Bins {
     const records: DirtyRecord[] = [];
     for (const [key, bin] of this.resident) {
       if (!bin.dirty) continue;
-      const parts = encodeWindow(bin);
-      records.push({ key, parts, storedParts: bin.storedParts });
+      const { storedParts } = bin;
+      records.push({ key, parts: encodeWindow(bin), storedParts });
       bin.dirty = false;
-      bin.storedParts = parts.length;
-      bin.storedBytes = parts.reduce((sum, part) => sum + part.length, 0);
     }
     return records;
+  }
+
+  #forgetRead(): void {
+    this.#read.clear();
+    this.#readBytes = 0;
   }
 
   #touch(start: number): WindowState | undefined {
@@ -202,32 +205,24 @@ export class Bins {
   }
 
   #load(start: number): WindowState | undefined {
-    const parts = this.#context.load(start);
-    if (parts === undefined) return undefined;
-    const bin = decodeWindow(start, this.#frame.endOf(start), parts, this.#context.plan.measures);
-    bin.partial &&= start < this.partialBefore;
+    const { plan, load } = this.#context;
+    const bin = readWindow(start, this.#frame.endOf(start), (part) => load(start, part), plan);
+    if (bin !== undefined) bin.partial &&= start < this.partialBefore;
     return bin;
   }
 }
 
 /** Groups as a bin may hold them: if they are too many, those that had their place keep it. */
-function limited(
-  fresh: readonly GroupState[],
-  old: ReadonlyMap<string, GroupState>,
-  plan: Plan,
-): Map<string, GroupState> {
+function limited(fresh: readonly GroupState[], old: Groups, plan: Plan): Map<string, GroupState> {
   const groups = new Map<string, GroupState>();
   const isOverfull = fresh.length > plan.maxGroups;
-  const ordered = isOverfull ? [...fresh].sort((a, b) => Number(old.has(b.key)) - Number(old.has(a.key))) : fresh;
+  const known = new Set(isOverfull ? old.keys() : []);
+  const ordered = isOverfull ? [...fresh].sort((a, b) => Number(known.has(b.key)) - Number(known.has(a.key))) : fresh;
   for (const group of ordered) mergeGroup(groupOf(groups, group.key, plan), group);
   return groups;
 }
 
-function isAlike(
-  a: ReadonlyMap<string, GroupState>,
-  b: ReadonlyMap<string, GroupState>,
-  isEqual: (a: GroupState, b: GroupState) => boolean,
-): boolean {
+function isAlike(a: Groups, b: Groups, isEqual: (a: GroupState, b: GroupState) => boolean): boolean {
   if (a.size !== b.size) return false;
   for (const group of a.values()) {
     const other = b.get(group.key);

@@ -6,12 +6,11 @@
  * windows, and takes a delta only if it begins there. So the log is the outbox: what is not merged yet is counted again from it.
  * Why not replacement of whole windows by version: a shard would have to keep every window, closed ones too, to send it again.
  */
-import { jsonOf, keyOf } from "../aggregates/value-key.ts";
-import { parseStoredJson } from "../aggregates/canonical-json.ts";
 import { ByteReader, ByteWriter, CorruptStateError } from "../bytes.ts";
 import { CorruptBatchError, EventBatch } from "../events/event-batch.ts";
-import type { FacetValue, OverviewCounts } from "../live/overview-meter.ts";
+import type { OverviewCounts } from "../live/overview-meter.ts";
 import type { Part } from "./aggregation.ts";
+import { readOverview, readStats, writeOverview, writeStats } from "./delta-counts.ts";
 import type { Fragment } from "./fragment.ts";
 import type { Plan } from "./plan.ts";
 import type { ShardTotals } from "./shard-cursors.ts";
@@ -90,7 +89,7 @@ export function decodeDeltaNews(bytes: Uint8Array): DeltaNews {
 export function decodeDelta(bytes: Uint8Array, planOf: (aggregation: number) => Plan | null | undefined): Delta {
   const from = new ByteReader(bytes);
   const news = readNews(from);
-  const parts = times(from, () => {
+  const parts = from.list(() => {
     const aggregation = from.varint();
     const plan = planOf(aggregation);
     if (plan === undefined) throw new CorruptStateError(`no aggregation ${aggregation}`);
@@ -125,7 +124,7 @@ export function decodePart(bytes: Uint8Array, { measures, shape }: Plan, events:
   const from = new ByteReader(bytes);
   const lateEvents = from.varint();
   const filterErrors = from.varint();
-  const fragments = times(from, (): Fragment => {
+  const fragments = from.list((): Fragment => {
     const first = from.signedVarint();
     const last = first + from.varint();
     // A longer one would be searched for in pages without end.
@@ -164,87 +163,11 @@ function readNews(from: ByteReader): DeltaNews {
   const head = readHead(from);
   const stats = readStats(from);
   if (stats.total !== head.to - head.from) throw new CorruptStateError(`${stats.total} events in a delta`);
-  const sources = times(from, () => ({ name: from.string(), newest: finite(from), lastReceived: finite(from) }));
+  const sources = from.list(() => ({ name: from.string(), newest: finite(from), lastReceived: finite(from) }));
   const overview = readOverview(from);
   const latest = from.string();
   if (latest !== "") assertBatch(latest);
   return { ...head, stats, sources, overview, latest };
-}
-
-function writeStats(into: ByteWriter, { total, byType, bySource, oldest, newest }: EventStats): void {
-  into.varint(total);
-  writeCounts(into, Object.entries(byType));
-  writeCounts(into, Object.entries(bySource));
-  into.f64(oldest ?? Number.NaN);
-  into.f64(newest ?? Number.NaN);
-}
-
-function readStats(from: ByteReader): EventStats {
-  const total = from.varint();
-  const byType = Object.fromEntries(readCounts(from));
-  const bySource = Object.fromEntries(readCounts(from));
-  const [oldest, newest] = [from.f64(), from.f64()];
-  const isTime = total === 0 ? Number.isNaN : Number.isFinite;
-  if (!isTime(oldest) || !isTime(newest)) throw new CorruptStateError("times do not fit the number of events");
-  return { total, byType, bySource, oldest: total === 0 ? null : oldest, newest: total === 0 ? null : newest };
-}
-
-function writeOverview(into: ByteWriter, { seconds, facets }: OverviewCounts): void {
-  into.varint(seconds.length);
-  for (const { at, total, byType } of seconds) {
-    into.varint(at);
-    into.varint(total);
-    writeCounts(into, byType);
-  }
-  into.varint(facets.length);
-  for (const minutes of facets) {
-    into.varint(minutes.length);
-    for (const { minute, values } of minutes) {
-      into.varint(minute);
-      into.varint(values.length);
-      for (const [value, count] of values) {
-        into.string(jsonOf(keyOf(value)));
-        into.varint(count);
-      }
-    }
-  }
-}
-
-function readOverview(from: ByteReader): OverviewCounts {
-  const seconds = times(from, () => ({ at: from.varint(), total: from.varint(), byType: readCounts(from) }));
-  const facets = times(from, () =>
-    times(from, () => ({
-      minute: from.varint(),
-      values: times(from, (): readonly [FacetValue, number] => [facetValue(from.string()), from.varint()]),
-    })),
-  );
-  return { seconds, facets };
-}
-
-function facetValue(text: string): FacetValue {
-  const value = parseStoredJson(text);
-  if (value === null || typeof value === "object") throw new CorruptStateError("a facet's value is no scalar");
-  return value;
-}
-
-function writeCounts(into: ByteWriter, counts: readonly (readonly [string, number])[]): void {
-  into.varint(counts.length);
-  for (const [name, count] of counts) {
-    into.string(name);
-    into.varint(count);
-  }
-}
-
-function readCounts(from: ByteReader): (readonly [string, number])[] {
-  return times(from, (): readonly [string, number] => [from.string(), from.varint()]);
-}
-
-/** Every item takes a byte at least, so a count that is too large is found out before there is room made for it. */
-function times<T>(from: ByteReader, read: () => T): T[] {
-  const count = from.varint(from.remaining);
-  const list: T[] = [];
-  for (let k = 0; k < count; k++) list.push(read());
-  return list;
 }
 
 function finite(from: ByteReader): number {

@@ -164,7 +164,7 @@ export class HoppingWindows implements WindowSet {
   resting(): RestingRecord[] {
     return [...this.#slices.resident.values()]
       .filter((slice) => !slice.dirty && !this.#isOpen(slice))
-      .map(({ start, storedBytes }) => ({ key: start, at: start, storedBytes }));
+      .map(({ start, groups }) => ({ key: start, at: start, bytes: groups.retainedBytes() }));
   }
 
   forget(key: number): void {

@@ -58,8 +58,8 @@ export function decodeKnownIds(bytes: Uint8Array): KnownIds {
   from.version(VERSION, "known ids");
   const newestReceived = time(from);
   const assignedForgottenThrough = time(from);
-  const sources = times(from, () => ({ name: from.string(), newest: time(from), stored: edges(from) }));
-  const groups = times(from, () => ({ owner: from.varint(), bucket: from.signedVarint(), words: words(from) }));
+  const sources = from.list(() => ({ name: from.string(), newest: time(from), stored: edges(from) }));
+  const groups = from.list(() => ({ owner: from.varint(), bucket: from.signedVarint(), words: words(from) }));
   from.end();
   return { newestReceived, assignedForgottenThrough, sources, groups };
 }
@@ -71,7 +71,7 @@ function time(from: ByteReader): number | null {
 }
 
 function edges(from: ByteReader): number[] {
-  const list = times(from, () => from.signedVarint());
+  const list = from.list(() => from.signedVarint());
   if (list.length % 2 !== 0 || list.some((edge, k) => k > 0 && edge <= (list[k - 1] ?? edge)))
     throw new CorruptStateError("edges of stored spans do not rise in pairs");
   return list;
@@ -80,11 +80,4 @@ function edges(from: ByteReader): number[] {
 function words(from: ByteReader): Uint32Array {
   const count = from.varint(Math.floor(from.remaining / (4 * FINGERPRINT_WORDS))) * FINGERPRINT_WORDS;
   return Uint32Array.from({ length: count }, () => from.u32());
-}
-
-function times<T>(from: ByteReader, read: () => T): T[] {
-  const count = from.varint(from.remaining);
-  const list: T[] = [];
-  for (let k = 0; k < count; k++) list.push(read());
-  return list;
 }

@@ -48,6 +48,8 @@ export class Recount {
   /** Of sessions. */
   readonly #gapMs: number | null;
   readonly #frame: Frame | null;
+  /** Names of the sessions that were kept when others were forgotten; undefined until then. */
+  #across: ReadonlySet<string> | undefined;
 
   /**
    * @param stretch as `wholeStretch` gives it
@@ -130,18 +132,27 @@ export class Recount {
     const isKept = ({ first, last }: Fragment): boolean =>
       this.#gapMs === null ? first >= through : last + this.#gapMs > through;
     this.#shadow = this.#keep(isKept);
+    this.#across = new Set(Array.from(this.#fragments(), nameOf));
     return change;
   }
 
-  /** How far before the stretch to begin instead, ms; null when it is far enough. */
+  /** How far before the position to begin instead, ms; null when every session that reaches over it is known as a whole. */
   #furtherReach(frontier: number, oldest: number): number | null {
     const gapMs = this.#gapMs;
-    if (gapMs === null || this.#readFrom <= oldest || frontier < this.#position) return null;
-    for (const { first, last } of this.#fragments()) {
-      const mayBeginEarlier = first < this.#readFrom + gapMs;
-      if (mayBeginEarlier && last + gapMs > this.#position) return (this.#position - this.#readFrom) * REACH_FACTOR;
+    if (gapMs === null || frontier < this.#position) return null;
+    for (const fragment of this.#fragments()) {
+      const isAcross = fragment.first < this.#position && fragment.last + gapMs > this.#position;
+      if (isAcross && !this.#isWhole(fragment, gapMs, oldest))
+        return (this.#position - Math.min(fragment.first, this.#readFrom) + gapMs) * REACH_FACTOR;
     }
     return null;
+  }
+
+  /** Whether no event can be missing before a session that reaches over the position. */
+  #isWhole(fragment: Fragment, gapMs: number, oldest: number): boolean {
+    // What ended before the position has been forgotten: a session that came to reach further back may have joined it.
+    if (this.#across !== undefined) return this.#across.has(nameOf(fragment));
+    return this.#readFrom <= oldest || fragment.first >= this.#readFrom + gapMs;
   }
 
   /** Up to where windows are final, epoch ms. */
@@ -182,6 +193,10 @@ export class Recount {
   #empty(): Aggregation {
     return partialAggregation(this.#live.id, this.#live.plan, -Infinity);
   }
+}
+
+function nameOf({ first, group }: Fragment): string {
+  return `${first} ${group.key}`;
 }
 
 function firstReach({ plan: { shape } }: Aggregation): number {

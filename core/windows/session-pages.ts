@@ -20,6 +20,8 @@ import {
 } from "./window-set.ts";
 
 const GAPS_PER_PAGE = 4;
+/** What is decoded takes a few times its encoded size. */
+const MEMORY_FACTOR = 4;
 const LEVEL_FACTOR = 64;
 /** Missing keys remembered, at some 40 bytes each. */
 const MAX_MISSING = 50_000;
@@ -175,7 +177,7 @@ export class SessionPages {
   resting(): RestingRecord[] {
     return [...this.resident.values()]
       .filter((page) => !page.dirty && page.openEnd === Infinity)
-      .map(({ key, start, storedBytes }) => ({ key, at: start, storedBytes }));
+      .map(({ key, start, storedBytes }) => ({ key, at: start, bytes: MEMORY_FACTOR * storedBytes }));
   }
 
   openKeys(): number[] {

@@ -133,7 +133,7 @@ export class TumblingWindows implements WindowSet {
   resting(): RestingRecord[] {
     return [...this.#bins.resident.values()]
       .filter(({ closed, dirty }) => closed && !dirty)
-      .map(({ start, storedBytes }) => ({ key: start, at: start, storedBytes }));
+      .map(({ start, groups }) => ({ key: start, at: start, bytes: groups.retainedBytes() }));
   }
 
   forget(key: number): void {

@@ -24,9 +24,10 @@ export interface WindowGroup {
   readonly values: Readonly<Record<string, JsonValue>>;
 }
 
-/** One entry per group, ordered by group. */
-export function windowJson(aggregation: Aggregation, window: WindowView): WindowJson[] {
-  return sortedGroups(window).map((group) => groupWindowJson(aggregation, window, group));
+/** One entry per group, ordered by group. @param most entries wanted; of the others nothing is decoded */
+export function windowJson(aggregation: Aggregation, window: WindowView, most = Infinity): WindowJson[] {
+  const groups = most === Infinity ? sortedGroups(window) : firstGroups(window, null, () => true, most);
+  return groups.map((group) => groupWindowJson(aggregation, window, group));
 }
 
 /** One group's entry. */
@@ -46,6 +47,28 @@ export function groupWindowJson({ plan }: Aggregation, window: WindowView, group
 export function sortedGroups(window: WindowView): GroupState[] {
   return [...window.groups.values()].sort((a, b) => compareText(a.key, b.key));
 }
+
+/** Of the groups after `after`, in the order of pages, the first that are wanted: those of a large window are decoded one by one. */
+export function firstGroups(
+  { groups }: WindowView,
+  after: string | null,
+  isWanted: (key: string) => boolean,
+  most: number,
+): GroupState[] {
+  let keys: string[] = [];
+  for (const key of groups.keys()) {
+    if ((after !== null && key <= after) || !isWanted(key)) continue;
+    keys.push(key);
+    // So that a page of a hundred does not sort hundreds of thousands.
+    if (keys.length >= SORTED_PER_PAGE * most) keys = keys.sort(compareText).slice(0, most);
+  }
+  return keys
+    .sort(compareText)
+    .slice(0, most)
+    .flatMap((key) => groups.get(key) ?? []);
+}
+
+const SORTED_PER_PAGE = 8;
 
 export function closedWindow({ plan, version }: Aggregation, window: WindowView): ClosedWindow {
   return {

@@ -1,7 +1,7 @@
 import type { Grouping } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
 import type { Plan } from "./plan.ts";
-import type { GroupState } from "./window-state.ts";
+import type { Groups, GroupState } from "./window-state.ts";
 
 /** A window as readers see it: one of all groups, or the session of one. Times are epoch ms. */
 export interface WindowView {
@@ -15,7 +15,7 @@ export interface WindowView {
   /** The session's group; null for a window of all groups. */
   readonly session: string | null;
   /** By key. Merged anew on each access where the window is made of slices. */
-  readonly groups: ReadonlyMap<string, GroupState>;
+  readonly groups: Groups;
 }
 
 /** What tells a window from the others of its aggregation. */
@@ -37,14 +37,14 @@ export interface Portion {
   readonly start: number;
   readonly end: number;
   readonly partial: boolean;
-  readonly groups: ReadonlyMap<string, GroupState>;
+  readonly groups: Groups;
 }
 
 /** A record that differs from its checkpoint. */
 export interface DirtyRecord {
   readonly key: number;
-  /** Empty when the record is to be deleted. */
-  readonly parts: readonly Uint8Array[];
+  /** By number; null where storage has the part as it is. Empty when the record is to be deleted. */
+  readonly parts: readonly (Uint8Array | null)[];
   /** Parts that storage has of it so far. */
   readonly storedParts: number;
 }
@@ -54,7 +54,8 @@ export interface RestingRecord {
   readonly key: number;
   /** Its place in event time, epoch ms. */
   readonly at: number;
-  readonly storedBytes: number;
+  /** It takes in memory, roughly. */
+  readonly bytes: number;
 }
 
 /** What of the windows a checkpoint keeps beside the records. */
@@ -74,8 +75,8 @@ export interface WindowSizes {
   readonly bytes: number;
 }
 
-/** The encoded parts of a record, or undefined when there is none. */
-export type LoadRecord = (key: number) => readonly Uint8Array[] | undefined;
+/** The encoded parts of a record, in order, or only one of them; undefined when there is none. */
+export type LoadRecord = (key: number, part?: number) => readonly Uint8Array[] | undefined;
 
 /** Keys of stored records in [from, to), ascending, at most `limit`. */
 export type StoredKeys = (from: number, to: number, limit: number) => readonly number[];

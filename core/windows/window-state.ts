@@ -1,6 +1,7 @@
 import type { Accumulator } from "../aggregates/accumulator.ts";
 import { ByteReader, ByteWriter, CorruptStateError } from "../bytes.ts";
-import type { Plan, PlannedMeasure } from "./plan.ts";
+import { GroupPages, type WindowHead } from "./group-pages.ts";
+import type { Plan } from "./plan.ts";
 
 /** Key of the group that takes what exceeds the group limit; no JSON list looks like this. */
 export const OVERFLOW_KEY = "*";
@@ -8,6 +9,15 @@ export const OVERFLOW_KEY = "*";
 export interface GroupState {
   readonly key: string;
   readonly accumulators: readonly Accumulator[];
+}
+
+/** Groups by key, to be read. */
+export interface Groups extends Iterable<readonly [string, GroupState]> {
+  readonly size: number;
+  get(key: string): GroupState | undefined;
+  has(key: string): boolean;
+  keys(): Iterable<string>;
+  values(): Iterable<GroupState>;
 }
 
 /** The group's state, made if there is none; that of the overflow group where the limit is reached. */
@@ -49,6 +59,13 @@ export function showsSame(a: GroupState, b: GroupState, spanMs: number): boolean
   );
 }
 
+function encodeGroup({ key, accumulators }: GroupState): Uint8Array {
+  const writer = new ByteWriter();
+  writer.string(key);
+  for (const accumulator of accumulators) accumulator.encode(writer);
+  return writer.toUint8Array();
+}
+
 /** A map's entry, the group's object and its list. */
 const GROUP_BYTES = 120;
 
@@ -67,87 +84,80 @@ export interface WindowState {
   revision: number;
   /** True while events from before the aggregation existed may be missing. */
   partial: boolean;
-  groups: Map<string, GroupState>;
+  groups: GroupPages;
   /** True when it differs from its checkpoint. */
   dirty: boolean;
-  /** Encoded size at the last checkpoint or load; 0 before. */
-  storedBytes: number;
+  /** Pages that storage has of it. */
   storedParts: number;
+  /** What the first of them says of it, −1 when there is none. */
+  storedHead: number;
 }
 
-const VERSION = 1;
 const CLOSED = 1;
 const PARTIAL = 2;
-/** Well under the 2 MB a row may hold. */
-const MAX_PART_BYTES = 1_000_000;
+/** Of windows written before their groups were on pages: all groups one after another, cut into parts. */
+const VERSION_WITHOUT_PAGES = 1;
 
-/** Encodes a window as one or more parts of at most about 1 MB, each readable by itself. */
-export function encodeWindow(window: WindowState): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  let groups: Uint8Array[] = [];
-  let bytes = 0;
-  const flush = (): void => {
-    const writer = new ByteWriter();
-    writer.u8(VERSION);
-    writer.u8((window.closed ? CLOSED : 0) | (window.partial ? PARTIAL : 0));
-    writer.varint(window.revision);
-    writer.varint(groups.length);
-    for (const group of groups) writer.bytes(group);
-    parts.push(writer.toUint8Array());
-    groups = [];
-    bytes = 0;
-  };
-  for (const group of window.groups.values()) {
-    const encoded = encodeGroup(group);
-    if (bytes + encoded.length > MAX_PART_BYTES && groups.length > 0) flush();
-    groups.push(encoded);
-    bytes += encoded.length;
-  }
-  flush();
+/** What of a window is written: its pages by number, null for those that storage has as they are. They count as written. */
+export function encodeWindow(window: WindowState): (Uint8Array | null)[] {
+  const flags = (window.closed ? CLOSED : 0) | (window.partial ? PARTIAL : 0);
+  const head = { flags, revision: window.revision };
+  const parts = window.groups.encode(head, headCode(head) !== window.storedHead);
+  window.storedHead = headCode(head);
+  window.storedParts = parts.length;
   return parts;
 }
 
-function encodeGroup({ key, accumulators }: GroupState): Uint8Array {
-  const writer = new ByteWriter();
-  writer.string(key);
-  for (const accumulator of accumulators) accumulator.encode(writer);
-  return writer.toUint8Array();
-}
+const headCode = ({ flags, revision }: WindowHead): number => revision * 4 + flags;
 
-/** @throws CorruptStateError when a part was not written by `encodeWindow` for these measures */
-export function decodeWindow(
+/**
+ * @param load the window's parts in storage
+ * @returns undefined when there are none
+ * @throws CorruptStateError when a part was not written by `encodeWindow` for this plan
+ */
+export function readWindow(
   start: number,
   end: number,
-  parts: readonly Uint8Array[],
-  measures: readonly PlannedMeasure[],
-): WindowState {
-  const groups = new Map<string, GroupState>();
+  load: (part?: number) => readonly Uint8Array[] | undefined,
+  plan: Plan,
+): WindowState | undefined {
+  const first = load(0)?.[0];
+  if (first === undefined) return undefined;
+  if (first[0] === VERSION_WITHOUT_PAGES) return readUnpaged(start, end, load() ?? [], plan);
+  const { groups, head } = GroupPages.read(plan, first, (page) => load(page)?.[0]);
+  const stored = { dirty: false, storedParts: groups.pages, storedHead: headCode(head) };
+  return { start, end, session: null, ...stateOf(head.flags), revision: head.revision, groups, ...stored };
+}
+
+function stateOf(flags: number): { closed: boolean; partial: boolean } {
+  return { closed: (flags & CLOSED) !== 0, partial: (flags & PARTIAL) !== 0 };
+}
+
+function readUnpaged(start: number, end: number, parts: readonly Uint8Array[], plan: Plan): WindowState {
+  const groups: GroupState[] = [];
   let flags = 0;
   let revision = 0;
-  let storedBytes = 0;
   for (const part of parts) {
     const reader = new ByteReader(part);
-    if (reader.u8() !== VERSION) throw new CorruptStateError("unknown window version");
+    if (reader.u8() !== VERSION_WITHOUT_PAGES) throw new CorruptStateError("unknown window version");
     flags = reader.u8();
     revision = reader.varint();
     const count = reader.varint();
     for (let k = 0; k < count; k++) {
       const group = new ByteReader(reader.bytes());
       const key = group.string();
-      groups.set(key, { key, accumulators: measures.map(({ measure }) => measure.decode(group)) });
+      groups.push({ key, accumulators: plan.measures.map(({ measure }) => measure.decode(group)) });
     }
-    storedBytes += part.length;
   }
   return {
     start,
     end,
     session: null,
-    closed: (flags & CLOSED) !== 0,
+    ...stateOf(flags),
     revision,
-    partial: (flags & PARTIAL) !== 0,
-    groups,
+    groups: GroupPages.of(plan, groups),
     dirty: false,
-    storedBytes,
     storedParts: parts.length,
+    storedHead: -1,
   };
 }

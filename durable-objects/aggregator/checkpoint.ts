@@ -8,8 +8,8 @@ const MAX_REPLAY_EVENTS = 50_000;
 const MAX_REPLAY_BYTES = 8_000_000;
 /** An object that gets few events writes its state this often: each checkpoint is some ten rows. */
 export const CHECKPOINT_AFTER_MS = 600_000;
-/** Encoded bytes of closed windows kept in memory after a checkpoint; in memory they take a few times that. */
-const RESIDENT_WINDOW_BYTES = 12_000_000;
+/** Bytes of closed windows kept in memory after a checkpoint. */
+const RESIDENT_WINDOW_BYTES = 24_000_000;
 /** Stored ids that are past the horizon are tolerated up to this many beyond as many again. */
 const SPARE_IDS = 20_000;
 
@@ -79,11 +79,11 @@ function evictClosed(machine: ShardMachine): void {
   const closed = [...machine.aggregations.values()].flatMap(({ windows }) =>
     windows.resting().map((record) => ({ windows, record })),
   );
-  let bytes = closed.reduce((sum, { record }) => sum + record.storedBytes, 0);
+  let bytes = closed.reduce((sum, { record }) => sum + record.bytes, 0);
   closed.sort((a, b) => a.record.at - b.record.at);
   for (const { windows, record } of closed) {
     if (bytes <= RESIDENT_WINDOW_BYTES) return;
     windows.forget(record.key);
-    bytes -= record.storedBytes;
+    bytes -= record.bytes;
   }
 }

@@ -219,7 +219,7 @@ export function watermarkOf(aggregation: Aggregation): number | null {
 function newestFirst(aggregation: Aggregation, windows: Set<WindowView>): WindowJson[] {
   const shown: WindowJson[] = [];
   for (const window of [...windows].sort((a, b) => b.start - a.start)) {
-    const entries = windowJson(aggregation, window);
+    const entries = windowJson(aggregation, window, WINDOWS_PER_FRAME);
     if (shown.length > 0 && shown.length + entries.length > WINDOWS_PER_FRAME) break;
     shown.push(...entries);
     windows.delete(window);

@@ -68,9 +68,6 @@ export class PastVersions {
     if (planned?.ok !== true) return undefined;
     const saved = state as AggregationState;
     const windows = { ...saved.windows, open: [] };
-    return new Aggregation(planned.plan, { ...saved, windows }, (id, key) => {
-      const parts = this.#tables.windowParts(id, key);
-      return parts.length === 0 ? undefined : parts;
-    });
+    return new Aggregation(planned.plan, { ...saved, windows }, this.#tables.windowParts);
   }
 }

@@ -2,9 +2,11 @@ import type { EventBatch } from "../../core/events/event-batch.ts";
 import type { FeedCounts } from "../../core/patterns/forward.ts";
 import { finiteOrNull } from "../../core/windows/finite.ts";
 import { advanceWatermark, type Waiting } from "../../core/windows/watermark.ts";
-import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms, Wants } from "../patterns/messages.ts";
+import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms } from "../patterns/messages.ts";
 import type { BookedPattern, PatternBook } from "./pattern-book.ts";
-import { type Chunk, countsIn, PatternQueue } from "./pattern-queue.ts";
+import { type Chunk, PatternQueue } from "./pattern-queue.ts";
+import { PatternReport, type SavedReport } from "./pattern-report.ts";
+import { KeeperLedger } from "./keeper-ledger.ts";
 import type { Shard } from "./shard.ts";
 
 /** Keepers are told at most this often: a call each time would cost more than the events. */
@@ -23,13 +25,11 @@ export interface PatternFeedDeps {
   readonly background: (what: string, work: Promise<unknown>) => void;
 }
 
-interface Saved {
+interface Saved extends SavedReport {
   readonly forwarded: number;
   readonly keepers: readonly number[];
   readonly watermarks: readonly (readonly [patternId: number, at: number | null])[];
-  readonly counts: readonly (readonly [patternId: number, counts: FeedCounts])[];
   readonly skippedEntries: number;
-  readonly shards?: readonly (readonly [shard: number, counts: PatternNews["counts"]])[];
 }
 
 /**
@@ -45,17 +45,9 @@ export class PatternFeed {
   readonly #deps: PatternFeedDeps;
   readonly #queue: PatternQueue;
   readonly #watermarks: Map<number, number>;
-  readonly #counts: Map<number, FeedCounts>;
-  /** Keepers that may hold something. On disk before they are first told. */
-  readonly #keepers: Set<number>;
-  /** By keeper: the least watermark by pattern that would decide something. Absent: not known. */
-  readonly #wants = new Map<number, ReadonlyMap<number, number>>();
-  /** By keeper: the definitions it has heard. */
-  readonly #toldEpoch = new Map<number, number>();
-  /** At home: what shards counted, by shard. */
-  readonly #ofShards: Map<number, PatternNews["counts"]>;
-  /** At a shard: what keepers said that home has not heard. */
-  readonly #unheard = new Map<number, Wants>();
+  readonly #report: PatternReport;
+  /** On disk before they are first told. */
+  readonly #keepers: KeeperLedger;
   #skippedEntries: number;
   #running: Promise<void> | undefined;
   #isScheduled = false;
@@ -69,11 +61,10 @@ export class PatternFeed {
     this.#deps = deps;
     const saved = shard.tables.readMeta("pattern_feed") as Saved | undefined;
     const { lastEntry } = shard.log;
-    this.#keepers = new Set(saved?.keepers);
+    this.#keepers = new KeeperLedger(saved?.keepers ?? []);
     this.#queue = new PatternQueue(shard.tables, this.isIdle ? lastEntry : (saved?.forwarded ?? lastEntry), lastEntry);
     this.#watermarks = new Map((saved?.watermarks ?? []).map(([id, at]) => [id, at ?? -Infinity]));
-    this.#counts = new Map(saved?.counts);
-    this.#ofShards = new Map(saved?.shards);
+    this.#report = new PatternReport(saved);
     this.#skippedEntries = saved?.skippedEntries ?? 0;
   }
 
@@ -92,7 +83,8 @@ export class PatternFeed {
     return this.#skippedEntries;
   }
 
-  get keepers(): ReadonlySet<number> {
+  /** Those that may hold something. */
+  get keepers(): Iterable<number> {
     return this.#keepers;
   }
 
@@ -135,20 +127,14 @@ export class PatternFeed {
   }
 
   countsOf(patternId: number): FeedCounts {
-    const sum = { filterErrors: 0, unkeyed: 0, ...this.#counts.get(patternId) };
-    for (const counts of this.#ofShards.values()) {
-      const [, more] = counts.find(([id]) => id === patternId) ?? [];
-      sum.filterErrors += more?.filterErrors ?? 0;
-      sum.unkeyed += more?.unkeyed ?? 0;
-    }
-    return sum;
+    return this.#report.countsOf(patternId);
   }
 
   /** Patterns that an idle check could bring to a decision. */
   *waiting(): IterableIterator<Waiting> {
     if (!this.#shard.isHome) return;
     for (const pattern of this.#book.patterns) {
-      const closesAt = this.#wantedBy(pattern.id);
+      const closesAt = this.#keepers.wantedBy(pattern.id);
       const watermark = this.#advanced(pattern);
       if (closesAt !== Infinity && watermark < closesAt) yield { policy: pattern.timing, watermark, closesAt };
     }
@@ -165,9 +151,9 @@ export class PatternFeed {
     }, wait);
   }
 
-  /** Tells everything, unless the last try failed just now. One run at a time. @throws when a keeper cannot be told */
+  /** Home's: tells everything, unless the last try failed just now. One run at a time. @throws when a keeper cannot be told */
   async run(): Promise<void> {
-    if (this.isIdle || this.#deps.now() < this.#retryAt || !this.#isBehind()) return;
+    if (!this.#shard.isHome || this.isIdle || this.#deps.now() < this.#retryAt || !this.#isBehind()) return;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
       this.#toldAt = this.#deps.now();
@@ -176,25 +162,25 @@ export class PatternFeed {
     await this.#running;
   }
 
-  /** A shard's, before it ships: forwards everything that was counted by now. @throws when a keeper cannot be told */
+  /**
+   * A shard's, before it ships: forwards everything that was counted by now. Never two at a time, nor beside `learn`.
+   * @throws when a keeper cannot be told
+   */
   async forward(): Promise<void> {
-    const target = this.#shard.log.lastEntry;
-    while (!this.isIdle && this.#queue.isBehind && this.#queue.forwarded < target) {
-      if (this.#deps.now() < this.#retryAt) throw new Error("keepers could not be told just now");
-      await this.run();
-    }
+    if (this.isIdle || !this.#queue.isBehind) return;
+    if (this.#deps.now() < this.#retryAt) throw new Error("keepers could not be told just now");
+    await this.#run();
   }
 
   /** A shard's, to be shipped with what was forwarded. */
   news(): PatternNews {
     const { epoch, patterns } = this.#book;
-    const counts = patterns.map(({ id }) => [id, { ...countsIn(this.#counts, id) }] as const);
-    return { shard: this.#shard.owner.shard, epoch, wants: [...this.#unheard], counts };
+    return { shard: this.#shard.owner.shard, epoch, ...this.#report.news(patterns.map(({ id }) => id)) };
   }
 
   /** Home has heard these. */
-  heard({ wants }: PatternNews): void {
-    for (const [keeper, told] of wants) if (this.#unheard.get(keeper) === told) this.#unheard.delete(keeper);
+  heard(news: PatternNews): void {
+    this.#report.heard(news);
   }
 
   /** Home has other definitions. A shard's, as part of a change. @param mergedEntry the newest entry that home has merged all of */
@@ -206,11 +192,11 @@ export class PatternFeed {
   /** Home's, before it merges. @returns the definitions, when the shard has others: then it must not be merged */
   hear(news: PatternNews | undefined): PatternTerms | null {
     const { epoch, stored } = this.#book;
-    if (news !== undefined && news.wants.length > 0) {
+    if (news !== undefined) {
       this.#enlist(news.wants.map(([keeper]) => keeper));
-      for (const [keeper, wants] of news.wants) this.#noteWants(keeper, wants);
+      for (const [keeper, wants] of news.wants) this.#keepers.report(keeper, wants);
+      this.#report.hear(news);
     }
-    if (news !== undefined && news.counts.length > 0) this.#ofShards.set(news.shard, news.counts);
     return (news?.epoch ?? 0) === epoch ? null : { epoch, patterns: stored };
   }
 
@@ -235,14 +221,8 @@ export class PatternFeed {
 
   #settle({ through, counts }: Chunk): void {
     this.#queue.forwardedThrough(through);
-    for (const run of counts) {
-      for (const [id, { filterErrors, unkeyed }] of run) {
-        const sum = countsIn(this.#counts, id);
-        sum.filterErrors += filterErrors;
-        sum.unkeyed += unkeyed;
-      }
-    }
-    const hasHeard = [...this.#keepers].every((keeper) => this.#toldEpoch.get(keeper) === this.#book.epoch);
+    this.#report.add(counts);
+    const hasHeard = [...this.#keepers].every((keeper) => this.#keepers.knows(keeper, this.#book.epoch));
     if (this.#book.patterns.length > 0 || !hasHeard || this.#keepers.size === 0) return;
     // The last pattern is gone, and every keeper knows.
     this.#keepers.clear();
@@ -253,7 +233,8 @@ export class PatternFeed {
     if (this.#shard.isHome) this.#enlist(byKeeper.keys());
     const calls = [...(this.#shard.isHome ? this.#keepers : byKeeper.keys())].map(async (keeper) => {
       const runs = byKeeper.get(keeper) ?? [];
-      if (runs.length > 0 || this.#mustHear(keeper, watermarks)) await this.#tell(keeper, runs, watermarks);
+      const mustHear = runs.length > 0 || this.#keepers.mustHear(keeper, this.#book.epoch, watermarks);
+      if (mustHear) await this.#tell(keeper, runs, watermarks);
     });
     const failed = (await Promise.allSettled(calls)).find((result) => result.status === "rejected");
     if (failed !== undefined)
@@ -267,44 +248,22 @@ export class PatternFeed {
   ): Promise<void> {
     const { epoch, stored } = this.#book;
     const { shard, incarnation } = this.#shard.owner;
-    const isNews = this.#toldEpoch.get(keeper) !== epoch;
+    const isNews = !this.#keepers.knows(keeper, epoch);
     const call: KeeperCall = { shard, incarnation, runs, watermarks, epoch, ...(isNews ? { patterns: stored } : {}) };
+    const asked = this.#keepers.ask(keeper);
     const answer = await this.#deps.tell(keeper, call);
     if (!answer.ok) {
-      this.#toldEpoch.delete(keeper);
+      this.#keepers.refused(keeper);
       throw new Error(`keeper ${keeper}: ${answer.reason}`);
     }
-    this.#toldEpoch.set(keeper, epoch);
-    this.#wants.set(keeper, new Map(answer.wants));
-    if (!this.#shard.isHome) this.#unheard.set(keeper, answer.wants);
-  }
-
-  /** What a shard heard may be older than what is known here: the earlier of the two is never wrong, only asked for too early. */
-  #noteWants(keeper: number, wants: Wants): void {
-    const known = this.#wants.get(keeper);
-    if (known === undefined) return;
-    const least = new Map(known);
-    for (const [id, at] of wants) least.set(id, Math.min(at, known.get(id) ?? Infinity));
-    this.#wants.set(keeper, least);
+    this.#keepers.answered(keeper, asked, epoch, answer.wants);
+    if (!this.#shard.isHome) this.#report.note(keeper, answer.wants);
   }
 
   #isBehind(): boolean {
     if (this.#queue.isBehind || !this.#shard.isHome) return this.#queue.isBehind;
     const watermarks = this.#book.patterns.map((pattern) => [pattern.id, this.#advanced(pattern)] as const);
-    return [...this.#keepers].some((keeper) => this.#mustHear(keeper, watermarks));
-  }
-
-  /** Whether a keeper to which nothing is forwarded is to be told. */
-  #mustHear(keeper: number, watermarks: readonly (readonly [number, number])[]): boolean {
-    const wants = this.#wants.get(keeper);
-    if (wants === undefined || this.#toldEpoch.get(keeper) !== this.#book.epoch) return true;
-    return watermarks.some(([id, at]) => at >= (wants.get(id) ?? Infinity));
-  }
-
-  #wantedBy(patternId: number): number {
-    let least = Infinity;
-    for (const wants of this.#wants.values()) least = Math.min(least, wants.get(patternId) ?? Infinity);
-    return least;
+    return [...this.#keepers].some((keeper) => this.#keepers.mustHear(keeper, this.#book.epoch, watermarks));
   }
 
   #advance(): [number, number][] {
@@ -319,9 +278,7 @@ export class PatternFeed {
   }
 
   #enlist(keepers: Iterable<number>): void {
-    const before = this.#keepers.size;
-    for (const keeper of keepers) this.#keepers.add(keeper);
-    if (this.#keepers.size > before) this.#save();
+    if (this.#keepers.enlist(keepers)) this.#save();
   }
 
   #save(): void {
@@ -330,9 +287,8 @@ export class PatternFeed {
       forwarded: this.#queue.forwarded,
       keepers: [...this.#keepers],
       watermarks: [...this.#watermarks].filter(([id]) => ids.has(id)).map(([id, at]) => [id, finiteOrNull(at)]),
-      counts: [...this.#counts].filter(([id]) => ids.has(id)),
       skippedEntries: this.#skippedEntries,
-      shards: [...this.#ofShards],
+      ...this.#report.toJSON(ids),
     };
     this.#shard.tables.writeMeta("pattern_feed", saved);
   }

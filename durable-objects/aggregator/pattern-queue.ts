@@ -68,7 +68,11 @@ export class PatternQueue {
   commit(lastEntry: number): void {
     const gathered = this.#gathering;
     this.#gathering = undefined;
-    if (gathered === undefined) return;
+    if (gathered === undefined || isNothing(gathered)) {
+      // The log need not be kept for what nobody waits for.
+      if (!this.isBehind) this.#forwarded = lastEntry;
+      return;
+    }
     this.#runs.push({ through: lastEntry, ...gathered });
     this.#rows += gathered.rows;
     if (this.#rows > MAX_QUEUED_ROWS) this.#leaveToLog(lastEntry);
@@ -142,6 +146,10 @@ function chunkOf(runs: readonly Run[], through: number): Chunk {
     }
   }
   return { through, byKeeper, counts: runs.map(({ counts }) => counts) };
+}
+
+function isNothing({ rows, counts }: Pick<Run, "rows" | "counts">): boolean {
+  return rows === 0 && [...counts.values()].every(({ filterErrors, unkeyed }) => filterErrors + unkeyed === 0);
 }
 
 /** A pattern's counts, made on first sight. */

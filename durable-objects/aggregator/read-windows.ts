@@ -3,7 +3,7 @@ import type { WindowJson } from "../../core/live/protocol.ts";
 import { type Aggregation, groupJson, valuesOf } from "../../core/windows/aggregation.ts";
 import { CalendarFrame, type CalendarUnit } from "../../core/windows/calendar.ts";
 import { FixedFrame, type Frame } from "../../core/windows/frame.ts";
-import { groupWindowJson, sortedGroups } from "../../core/windows/window-json.ts";
+import { firstGroups, groupWindowJson } from "../../core/windows/window-json.ts";
 import type { Portion, StoredKeys } from "../../core/windows/window-set.ts";
 import { emptyGroup, type GroupState, mergeGroup } from "../../core/windows/window-state.ts";
 import type { ShardTables } from "./tables.ts";
@@ -70,14 +70,16 @@ export function listWindows(aggregation: Aggregation, tables: ShardTables, query
   const windows: WindowJson[] = [];
   let next: WindowPlace | null = null;
   const from = query.after === null ? query.from : query.after.start;
+  const isFiltered = Object.keys(query.groups).length > 0;
   for (const window of aggregation.windows.list(from ?? -Infinity, query.to ?? Infinity, keysOf(aggregation, tables))) {
     if (query.status !== "all" && (query.status === "closed") !== window.closed) continue;
-    for (const group of sortedGroups(window)) {
-      const place = { start: window.start, key: group.key };
-      if (!isBeyond(place, query.after) || !matches(groupJson(aggregation.plan, group.key), query.groups)) continue;
+    const after = query.after !== null && query.after.start === window.start ? query.after.key : null;
+    const isWanted = (key: string): boolean => !isFiltered || matches(groupJson(aggregation.plan, key), query.groups);
+    // One more than the page holds, to know whether there is another.
+    for (const group of firstGroups(window, after, isWanted, query.limit - windows.length + 1)) {
       if (windows.length === query.limit) return page(aggregation, windows, next);
       windows.push(groupWindowJson(aggregation, window, group));
-      next = place;
+      next = { start: window.start, key: group.key };
     }
   }
   return page(aggregation, windows, null);
@@ -164,10 +166,6 @@ function page(aggregation: Aggregation, windows: readonly WindowJson[], next: Wi
     filterErrors: aggregation.filterErrors,
     next,
   };
-}
-
-function isBeyond(place: WindowPlace, after: WindowPlace | null): boolean {
-  return after === null || place.start > after.start || (place.start === after.start && place.key > after.key);
 }
 
 function matches(group: Readonly<Record<string, JsonValue>>, wanted: GroupFilter): boolean {

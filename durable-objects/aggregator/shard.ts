@@ -276,10 +276,7 @@ export class Shard {
     const machine = new ShardMachine(
       state,
       this.isHome ? storedPlans(this.tables) : [],
-      (aggregation, start) => {
-        const parts = this.tables.windowParts(aggregation, start);
-        return parts.length === 0 ? undefined : parts;
-      },
+      this.tables.windowParts,
       (words, at, group) => this.#checkpointer.journal.add(words, at, group),
     );
     for (const page of this.tables.idPages()) restorePage(page, machine.deduplicator);

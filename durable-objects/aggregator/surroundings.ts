@@ -35,12 +35,15 @@ export class Surroundings {
 
   /** Tells live readers. */
   readonly publish = async (frames: readonly PublishedFrame[]): Promise<void> => {
+    this.#assertCurrent();
     await this.#env.LIVE_HUB.getByName(liveHubName(this.tenant)).publish(frames);
   };
 
   /** Tells the alerts of closed windows. */
-  readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> =>
-    await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
+  readonly deliver = async (windows: readonly ClosedWindow[]): Promise<Heard> => {
+    this.#assertCurrent();
+    return await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsClosed(windows);
+  };
 
   /** Tells a keeper of events and watermarks. */
   readonly tell = async (keeper: number, call: KeeperCall): Promise<KeeperAnswer> =>
@@ -51,8 +54,10 @@ export class Surroundings {
     await patternKeeper(this.#env, this.tenant, keeper).status();
 
   /** Tells the alerts of open windows that rules already hold for. */
-  readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> =>
-    await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
+  readonly deliverEarly = async (windows: readonly EarlyWindow[]): Promise<Heard> => {
+    this.#assertCurrent();
+    return await this.#env.ALERT_MANAGER.getByName(alertManagerName(this.tenant)).windowsOpen(windows);
+  };
 
   /** Has home merge a delta. */
   readonly merge = async (delta: Uint8Array, news: PatternNews): Promise<HomeAnswer> =>
@@ -92,6 +97,14 @@ export class Surroundings {
       this.report(what, error);
     }
   };
+
+  /**
+   * An instance that another has replaced may go on for a while and would tell of what is no more. Only its storage knows.
+   * @throws in such an instance: the platform closes its storage to it
+   */
+  #assertCurrent(): void {
+    this.#ctx.storage.sql.exec("select 1");
+  }
 
   #rate() {
     return this.#env.RATE_CONTROLLER.getByName(rateControllerName(this.tenant));

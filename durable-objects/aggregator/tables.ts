@@ -1,3 +1,4 @@
+import type { LoadWindow } from "../../core/windows/aggregation.ts";
 import type { DirtyRecord } from "../../core/windows/window-set.ts";
 
 const LOG_KINDS = ["events", "late", "tick", "delta", "delta_part"] as const;
@@ -50,6 +51,7 @@ export type MetaTable = Pick<ShardTables, "readMeta" | "writeMeta">;
 /** The SQL of a WindowAggregator: every statement it runs, and a count of the rows they wrote (each is billed). */
 export class ShardTables {
   rowsWritten = 0;
+  windowBytesWritten = 0;
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -164,16 +166,16 @@ export class ShardTables {
     this.#run("delete from late_inbox where entry <= ?", throughEntry);
   }
 
-  windowParts(aggregation: number, start: number): Uint8Array[] {
-    return this.#sql
-      .exec<{ body: ArrayBuffer }>(
-        "select body from windows where aggregation = ? and start = ? order by part",
-        aggregation,
-        start,
-      )
-      .toArray()
-      .map((row) => new Uint8Array(row.body));
-  }
+  /** @returns undefined when there are none */
+  readonly windowParts: LoadWindow = (aggregation, start, part) => {
+    const where = "select body from windows where aggregation = ? and start = ?";
+    const rows =
+      part === undefined
+        ? this.#sql.exec<{ body: ArrayBuffer }>(`${where} order by part`, aggregation, start)
+        : this.#sql.exec<{ body: ArrayBuffer }>(`${where} and part = ?`, aggregation, start, part);
+    const parts = rows.toArray().map((row) => new Uint8Array(row.body));
+    return parts.length === 0 ? undefined : parts;
+  };
 
   /** Keys of stored windows in [from, to), ascending, at most `limit`. */
   windowKeys(aggregation: number, from: number, to: number, limit: number): number[] {
@@ -191,6 +193,8 @@ export class ShardTables {
 
   writeWindow(aggregation: number, { key, parts, storedParts }: DirtyRecord): void {
     for (const [part, body] of parts.entries()) {
+      if (body === null) continue;
+      this.windowBytesWritten += body.length;
       this.#run(
         "insert into windows (aggregation, start, part, body) values (?, ?, ?, ?) on conflict (aggregation, start, part) do update set body = excluded.body",
         aggregation,

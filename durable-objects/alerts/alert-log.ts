@@ -16,6 +16,8 @@ export interface AlertQuery {
   /** List only alerts older than the one with this id. */
   readonly before: string | null;
   readonly limit: number;
+  /** Alerts left out at the beginning. */
+  readonly offset?: number;
 }
 
 /** Counts over all alerts kept. Times in seconds, null when there is none to average. */
@@ -24,10 +26,13 @@ export interface AlertStats {
   readonly by_status: Readonly<Record<string, number>>;
   readonly by_level: Readonly<Record<string, number>>;
   readonly by_rule: readonly { readonly id: string; readonly name: string | null; readonly alerts: number }[];
+  /** Alerts that began in the last 24 hours. */
+  readonly recent_24h: number;
   readonly mean_seconds_to_acknowledge: number | null;
   readonly mean_seconds_to_resolve: number | null;
 }
 
+const DAY_MS = 86_400_000;
 /** Rules named in the statistics: those with the most alerts. */
 const MAX_RULES_IN_STATS = 10;
 
@@ -114,7 +119,7 @@ export class AlertLog {
          and (?2 = '[]' or level in (select value from json_each(?2)))
          and (?3 is null or started_at >= ?3) and (?4 is null or started_at < ?4) and (?5 is null or id < ?5)
          and (?7 is null or rule_id = ?7)
-       order by id desc limit ?6`,
+       order by id desc limit ?6 offset ?8`,
       JSON.stringify(query.statuses),
       JSON.stringify(query.levels),
       query.from,
@@ -122,6 +127,7 @@ export class AlertLog {
       query.before,
       query.limit,
       query.ruleId,
+      query.offset ?? 0,
     );
     return rows.toArray().map(({ body }) => JSON.parse(body));
   }
@@ -144,7 +150,8 @@ export class AlertLog {
       .map(({ body }) => JSON.parse(body));
   }
 
-  stats(ruleName: (ruleId: string) => string | undefined): AlertStats {
+  /** @param nowMs epoch ms */
+  stats(ruleName: (ruleId: string) => string | undefined, nowMs: number): AlertStats {
     const counts = (column: "status" | "level" | "rule_id"): [string, number][] => {
       const query = `select ${column} as name, count(*) as alerts from alerts group by ${column} order by alerts desc`;
       return this.#sql
@@ -158,6 +165,9 @@ export class AlertLog {
       )
       .one();
     const byStatus = counts("status");
+    const recent = this.#sql
+      .exec<{ alerts: number }>("select count(*) as alerts from alerts where started_at > ?", nowMs - DAY_MS)
+      .one().alerts;
     return {
       total: byStatus.reduce((sum, [, alerts]) => sum + alerts, 0),
       by_status: Object.fromEntries(byStatus),
@@ -165,6 +175,7 @@ export class AlertLog {
       by_rule: counts("rule_id")
         .slice(0, MAX_RULES_IN_STATS)
         .map(([id, alerts]) => ({ id, name: ruleName(id) ?? null, alerts })),
+      recent_24h: recent,
       mean_seconds_to_acknowledge: seconds(means.acknowledged),
       mean_seconds_to_resolve: seconds(means.resolved),
     };

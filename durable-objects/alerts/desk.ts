@@ -14,7 +14,7 @@ import { alertJson } from "../../core/alerts/alert.ts";
 import type { AlertJson, AlertRecord, EndReason } from "../../core/alerts/alert.ts";
 import { cursorAt } from "../../core/alerts/cursor.ts";
 import { Dispatch } from "../../core/alerts/dispatch/dispatch.ts";
-import type { DispatchMessage } from "../../core/alerts/dispatch/dispatch.ts";
+import type { DispatchMessage } from "../../core/alerts/dispatch/terms.ts";
 import type { Silence } from "../../core/alerts/dispatch/silence.ts";
 import { compileSilence } from "../../core/alerts/dispatch/silence.ts";
 import type { RuleLogic } from "../../core/alerts/evaluate.ts";

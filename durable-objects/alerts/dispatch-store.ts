@@ -1,7 +1,7 @@
 import type { AlertRecord } from "../../core/alerts/alert.ts";
 import type { HistoryEntry } from "../../core/alerts/alert-life.ts";
 import type { Bundle } from "../../core/alerts/dispatch/bundle.ts";
-import type { DispatchResult, DispatchShelf } from "../../core/alerts/dispatch/dispatch.ts";
+import type { DispatchResult, DispatchShelf } from "../../core/alerts/dispatch/terms.ts";
 import type { RulePolicy } from "../../core/alerts/dispatch/rule-policy.ts";
 import type { CompiledSilence } from "../../core/alerts/dispatch/silence.ts";
 import { expiryOf } from "../../core/alerts/dispatch/track.ts";

@@ -1,6 +1,6 @@
 import { alertJson } from "../../core/alerts/alert.ts";
 import type { AlertJson, AlertRecord } from "../../core/alerts/alert.ts";
-import type { DispatchMessage, Ended } from "../../core/alerts/dispatch/dispatch.ts";
+import type { DispatchMessage, Ended } from "../../core/alerts/dispatch/terms.ts";
 import type { Instance } from "../../core/alerts/instance.ts";
 import { groupBody, notificationBody } from "../../core/alerts/notification.ts";
 

@@ -61,14 +61,11 @@ export class Node implements Supply {
     await this.#report();
   }
 
+  /** A root that does not know this node yet must hear what it follows. */
   #adopt(epoch: string): void {
     if (!this.#deps.hub.adopt(epoch, Date.now())) return;
-    this.#deps.background("resume", this.#resume());
+    this.socketsChanged();
     this.#deps.flush();
-  }
-
-  async #resume(): Promise<void> {
-    await this.#root.nodeResumes(this.#deps.node, this.#deps.hub.followedTopics(Date.now()));
   }
 
   /** One at a time: what changes meanwhile is told by the next. One that fails is made up for by the next check. */

@@ -80,18 +80,17 @@ export class Root implements Supply {
     this.#deps.flush();
   }
 
-  /** A node that woke, or found this life of the root to be new, follows these topics. */
-  resume(node: number, topics: readonly Topic[]): void {
-    this.#know(node);
-    this.#deps.hub.resume(readerId(node), topics, this.#missed, Date.now());
-    this.#heard(node);
-    this.#deps.flush();
-  }
-
+  /** A node says how it is and what it follows, of which its readers have all there was unless it is told otherwise. */
   report(node: number, report: NodeReport, topics: readonly Topic[]): void {
+    const { hub, flush } = this.#deps;
     this.#know(node);
     this.book.report(node, report, Date.now());
-    this.#deps.hub.keepOnly(readerId(node), topics, Date.now());
+    // What a node of this life follows and we do not know of was lost on the way, and what changed meanwhile nobody noted.
+    const missed = this.#silent.has(node) ? this.#missed : new Set(topics);
+    hub.resume(readerId(node), topics, missed, Date.now());
+    hub.keepOnly(readerId(node), topics, Date.now());
+    this.#heard(node);
+    flush();
   }
 
   /** Interest first: whatever changes after the snapshot was taken must be reported. */

@@ -112,6 +112,6 @@ test.skipIf(!hasSample)(
     expect(await backtested(file, "--rule", "other")).toEqual([]);
     const table = await streamflow(platform, ["backtest", String(rule.data.id), ...RANGE]).done;
     // Of the log's 84 hours the last one is open.
-  expect(table.stdout).toContain(`${expected.length} of ${expected.length} alerts fire in 83 windows.`);
+    expect(table.stdout).toContain(`${expected.length} of ${expected.length} alerts fire in 83 windows.`);
   },
 );

@@ -50,7 +50,7 @@ function delivered(): Set<string> {
 
 async function firing(): Promise<{ id: string; group: Record<string, unknown> }[]> {
   const { data } = JSON.parse(await (await platform.fetch("/api/v1/alerts?limit=1000")).text());
-  return data.alerts.filter(({ group }: { group: Record<string, unknown> }) => group["data.host"] !== "end");
+  return data.alerts;
 }
 
 test(`however often the platform is killed while ${ALERTS} alerts fire, each is told, under one id (seed ${SEED})`, async () => {
@@ -64,8 +64,16 @@ test(`however often the platform is killed while ${ALERTS} alerts fire, each is 
     group_by: ["data.host"],
     measures: { events: { fn: "count" } },
     out_of_orderness: "0s",
+    // Nothing may end because a slow machine was taken for silence.
+    idle_timeout: "1d",
   });
-  const rule = { name: "storm", aggregation: "hosts", condition: "events > 0", level: "error", keep_firing_for: "1d" };
+  const rule = {
+    name: "storm",
+    aggregation: "hosts",
+    condition: "events > 0 && group['data.host'] != 'end'",
+    level: "error",
+    keep_firing_for: "1d",
+  };
   await post("/api/v1/rules", { ...rule, channels: [channel["id"]] });
   for (let kill = 0; kill < KILLS; kill++) {
     // The first kill comes at any moment after the events were sent, the others after some of what is left was told.
@@ -86,4 +94,4 @@ test(`however often the platform is killed while ${ALERTS} alerts fire, each is 
   expect(receiver.bad).toEqual([]);
   const twice = receiver.received.length - new Set(receiver.received.map(({ id }) => id)).size;
   process.stdout.write(`storm: ${receiver.received.length} posts for ${ALERTS} alerts, ${twice} of them repeats\n`);
-});
+}, 300_000);

@@ -156,7 +156,7 @@ describe("one post", () => {
   const PRODUCTION = { ...env, STREAMFLOW_MODE: "production" };
 
   test("follows no redirect and carries a time limit", async () => {
-    await sendOnce(target, message, PRODUCTION);
+    await sendOnce(target, message, env);
     expect(vi.mocked(fetch).mock.calls).toMatchObject([
       [new URL(target.url), { method: "POST", redirect: "manual", signal: expect.any(AbortSignal) }],
     ]);
@@ -170,12 +170,58 @@ describe("one post", () => {
     expect((await sendOnce(changed, message, env)).attempted).toMatchObject({ kind: "answered", status: 200 });
   });
 
+  test("is not made where the name leads into a private network, in production", async () => {
+    const addresses = new Map([
+      ["rebind.example.com", "10.0.0.7"],
+      ["mapped.example.com", "::ffff:169.254.169.254"],
+      ["public.example.com", "93.184.215.14"],
+    ]);
+    vi.mocked(fetch).mockImplementation(async (input) => {
+      const url = new URL(input instanceof Request ? input.url : input);
+      if (url.hostname !== "cloudflare-dns.com") return new Response("ok");
+      const data = addresses.get(url.searchParams.get("name") ?? "") ?? "";
+      const type = data.includes(":") ? 28 : 1;
+      const isAsked = url.searchParams.get("type") === (type === 1 ? "A" : "AAAA");
+      return Response.json({
+        Status: 0,
+        Answer: isAsked
+          ? [
+              { name: "x", type: 5, data: "y" },
+              { name: "y", type, data },
+            ]
+          : [],
+      });
+    });
+    const results: unknown[] = [];
+    for (const host of addresses.keys()) {
+      const { error } = await sendOnce({ ...target, url: `https://${host}/x` }, message, PRODUCTION);
+      results.push(error);
+    }
+    const refused = "the target must not resolve to a private address";
+    expect(results).toEqual([refused, refused, null]);
+    const asked = vi.mocked(fetch).mock.calls.length;
+    await sendOnce({ ...target, url: "https://public.example.com/x" }, message, PRODUCTION);
+    // Remembered: only the post itself.
+    expect(vi.mocked(fetch).mock.calls.length).toBe(asked + 1);
+  });
+
+  test("is made when the resolver says nothing", async () => {
+    vi.mocked(fetch).mockImplementation(async (input) => {
+      const { url } = new Request(input);
+      if (url.startsWith("https://cloudflare-dns.com/")) throw new Error("away");
+      return new Response("ok");
+    });
+    expect(await sendOnce({ ...target, url: "https://quiet.example.com/" }, message, PRODUCTION)).toMatchObject({
+      error: null,
+    });
+  });
+
   test.each([
     [new DOMException("timed out", "TimeoutError"), "no answer within 5 s"],
     [new Error("connection refused"), "no answer: connection refused"],
   ])("tells that nobody answered: %s", async (error, expected) => {
     vi.mocked(fetch).mockRejectedValueOnce(error);
-    expect(await sendOnce(target, message, PRODUCTION)).toMatchObject({
+    expect(await sendOnce(target, message, env)).toMatchObject({
       attempted: { kind: "unanswered" },
       error: expected,
     });
@@ -194,7 +240,7 @@ describe("one post", () => {
       },
     });
     vi.mocked(fetch).mockResolvedValueOnce(new Response(endless, { status: 500 }));
-    const { error } = await sendOnce(target, message, PRODUCTION);
+    const { error } = await sendOnce(target, message, env);
     expect(error).toBe(`answered 500: ${"a".repeat(200)}`);
     expect(isCancelled).toBe(true);
     expect(sent).toBeLessThan(200_000);

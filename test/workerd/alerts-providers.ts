@@ -70,13 +70,41 @@ function judgeSlack(request: Request, text: string): Verdict {
   const done = new Response("ok");
   if (!isJson(request)) return ["invalid_payload", said, done];
   if (typeof said.text !== "string" || said.text === "") return ["no_text", said, done];
-  for (const block of said.blocks ?? []) {
-    if (!["header", "section", "context"].includes(block.type)) return ["invalid_blocks", said, done];
-    if (block.type === "header" && block.text.type !== "plain_text") return ["invalid_blocks", said, done];
-    if (block.type === "section" && block.text === undefined && !(block.fields?.length > 0))
-      return ["invalid_blocks", said, done];
+  if ((said.blocks ?? []).length > 50) return ["invalid_blocks", said, done];
+  const isValid = (said.blocks ?? []).every(isSlackBlock);
+  return [isValid ? null : "invalid_blocks", said, done];
+}
+
+/** Limits of https://docs.slack.dev/reference/block-kit/blocks: longer texts and more fields are refused. */
+function isSlackBlock({ type, text, fields, elements }: SlackBlock): boolean {
+  switch (type) {
+    case "header":
+      return text?.type === "plain_text" && hasLength(text, 150);
+    case "section": {
+      const isText = text !== undefined && ["plain_text", "mrkdwn"].includes(text.type) && hasLength(text, 3_000);
+      const isFields = fields !== undefined && fields.length <= 10 && fields.every((field) => hasLength(field, 2_000));
+      return text === undefined ? isFields && fields.length > 0 : isText && (fields === undefined || isFields);
+    }
+    case "context":
+      return elements !== undefined && elements.length > 0 && elements.length <= 10;
+    default:
+      return false;
   }
-  return [null, said, done];
+}
+
+interface SlackText {
+  readonly type: string;
+  readonly text: string;
+}
+interface SlackBlock {
+  readonly type: string;
+  readonly text?: SlackText;
+  readonly fields?: readonly SlackText[];
+  readonly elements?: readonly SlackText[];
+}
+
+function hasLength({ text }: SlackText, max: number): boolean {
+  return text.length >= 1 && text.length <= max;
 }
 
 function judgePagerDuty(path: string, request: Request, text: string): Verdict {

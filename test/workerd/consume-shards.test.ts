@@ -42,6 +42,8 @@ class World {
   readonly applied = new Map<number, string[]>();
   readonly calls: string[] = [];
   readonly buried: unknown[] = [];
+  readonly requeued: { readonly message: EventMessage; readonly delaySeconds: number }[] = [];
+  isQueueFull = false;
   readonly waits: number[] = [];
   /** What the next calls to an object throw, in order. */
   readonly errors = new Map<number, Error[]>();
@@ -55,6 +57,10 @@ class World {
     return {
       target: (_, shard) => this.#stub(shard),
       bury: async (letter) => this.buried.push(letter),
+      requeue: async (messages, delaySeconds) => {
+        if (this.isQueueFull) throw new Error("Too Many Requests");
+        this.requeued.push(...messages.map((message) => ({ message, delaySeconds })));
+      },
       random: () => 0,
       wait: async (ms) => {
         this.waits.push(ms);
@@ -209,6 +215,19 @@ describe("events of several shards", () => {
     expect(world.buried).toEqual([]);
   });
 
+  test("that were taken are not taken again when the slots of the others stay in transit for long", async () => {
+    const world = new World();
+    const arrived = spread(2, 2);
+    world.map = { epoch: 1, owners: arrived.owners.map((owner, slot) => (slot < 64 ? IN_TRANSIT : owner)) };
+    expect(await consumeIn(world, [messageOf(idsOf("a", 400))])).toEqual(["ack"]);
+    const [rest] = world.requeued;
+    expect(rest?.delaySeconds).toBe(2);
+    expect(world.stored.length + (rest?.message.n ?? 0)).toBe(400);
+    world.map = arrived;
+    expect(await consumeIn(world, [rest?.message])).toEqual(["ack"]);
+    expect(world.stored).toEqual(idsOf("a", 400).toSorted());
+  });
+
   test("fail only in the messages that had a part for the object that failed", async () => {
     const world = new World();
     world.map = spread(2, 2);
@@ -306,6 +325,36 @@ describe("objects in trouble", () => {
     const body = messageOf(idsOf("a", 3));
     for (let k = 0; k < 4; k++) await consumeIn(world, [body]);
     expect(world.calls).toEqual([0, 1, 2, 0].map((overloads) => `apply 0 overloads=${overloads}`));
+  });
+
+  test("of a message of several shards only the part of the overloaded one comes again, as a message of its own", async () => {
+    const world = new World();
+    world.map = spread(4, 2);
+    world.memory.keepMap(TENANT, world.map);
+    world.errors.set(3, [marked("overloaded")]);
+    const body = messageOf(idsOf("a", 200));
+    expect(await consumeIn(world, [body])).toEqual(["ack"]);
+    const [rest] = world.requeued;
+    expect(world.requeued).toHaveLength(1);
+    expect(rest?.delaySeconds).toBe(16);
+    expect(rest?.message).toMatchObject({
+      v: 1,
+      tenant: TENANT,
+      acceptedAt: body.acceptedAt,
+      n: 200 - world.stored.length,
+    });
+    expect(rest?.message.batch).not.toBe(body.batch);
+    expect(await consumeIn(world, [rest?.message])).toEqual(["ack"]);
+    expect(world.stored).toEqual(idsOf("a", 200).toSorted());
+  });
+
+  test("the whole message comes again when its rest cannot be put on the queue", async () => {
+    const world = new World();
+    world.map = spread(2, 2);
+    world.memory.keepMap(TENANT, world.map);
+    world.errors.set(2, [marked("overloaded")]);
+    world.isQueueFull = true;
+    expect(await consumeIn(world, [messageOf(idsOf("a", 100))])).toEqual(["again in 1"]);
   });
 
   test("nobody is blamed when home does not say where the slots are", async () => {

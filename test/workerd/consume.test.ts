@@ -44,6 +44,7 @@ function poisonedBy(id: string, buried: unknown[], isDown = () => false): Consum
       },
     }),
     bury: async (letter) => buried.push(letter),
+    requeue: async () => undefined,
     random: () => 0,
     wait: async () => undefined,
     memory: new ConsumerMemory(),

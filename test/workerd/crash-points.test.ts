@@ -9,7 +9,11 @@ import { Sealing } from "../../durable-objects/aggregator/sealing.ts";
 import { Shipping } from "../../durable-objects/aggregator/shipping.ts";
 import { Silence } from "../../durable-objects/aggregator/silence.ts";
 import { ShardTables } from "../../durable-objects/aggregator/tables.ts";
+import { Surroundings } from "../../durable-objects/aggregator/surroundings.ts";
+import { AlertManager } from "../../durable-objects/alert-manager.ts";
+import { LiveHub } from "../../durable-objects/live-hub.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
+import type { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
 import { event, events, T0 } from "./event-messages.ts";
 import { newShards } from "./shards-bench.ts";
 import { hourlyCounts, message, newAggregator, sealedEvents, takeClock } from "./window-aggregator-bench.ts";
@@ -148,6 +152,29 @@ describe("versions that meet (C14)", () => {
     await send(events(10));
     for (const shard of shards) await shard.drain();
     expect(await hourlyCounts(home)).toEqual([10]);
+  });
+});
+
+describe("an instance that was replaced (C17)", () => {
+  test("takes no events and tells nobody anything: its storage is closed to it", async () => {
+    const { stub, object } = newAggregator();
+    await stub.apply([message(events(10))]);
+    const replaced = await runInDurableObject(object, (instance: WindowAggregator, state) => ({
+      instance,
+      around: new Surroundings(state, env),
+    }));
+    await evictDurableObject(object);
+    await stub.apply([message(events(10, "b", T0 + HOUR))]);
+    const publish = vi.spyOn(LiveHub.prototype, "publish");
+    const windowsClosed = vi.spyOn(AlertManager.prototype, "windowsClosed");
+    const outcomes = await runInDurableObject(object, async () => [
+      await outcomeOf(async () => await replaced.instance.apply([message(events(10, "c"))])),
+      await outcomeOf(async () => await replaced.around.publish([])),
+      await outcomeOf(async () => await replaced.around.deliver([])),
+    ]);
+    expect(outcomes).toEqual(["failed", "failed", "failed"]);
+    expect([publish.mock.calls, windowsClosed.mock.calls]).toEqual([[], []]);
+    expect(await hourlyCounts(stub)).toEqual([10, 10]);
   });
 });
 

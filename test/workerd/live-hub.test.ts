@@ -6,12 +6,13 @@ import {
   type AggregationSnapshot,
   CLOSE_REVOKED,
   CLOSE_TOO_MANY_FRAMES,
+  CLOSE_UNHEARD,
   MAX_CLIENT_FRAME_LENGTH,
   PING_TEXT,
   type WindowJson,
 } from "../../core/live/protocol.ts";
 import { MAX_UNACKED_FRAMES } from "../../core/live/position.ts";
-import { MAX_WAITING_FRAMES } from "../../core/live/reader.ts";
+import { MAX_UNHEARD_LENGTH, MAX_WAITING_FRAMES } from "../../core/live/reader.ts";
 import { FRAME_INTERVAL_MS, SNAPSHOT_REUSE_MS } from "../../core/live/topic-log.ts";
 import { foldAggregation } from "../../core/live/topics.ts";
 import type { LiveHub } from "../../durable-objects/live-hub.ts";
@@ -87,6 +88,20 @@ function folded(socket: LiveSocket): AggregationSnapshot | null {
     if (frame.type === "delta" && "windows" in frame.data && state !== null) state = foldAggregation(state, frame.data);
   }
   return state;
+}
+
+/** Sends a socket that never acks more than it may have unread, a frame a second by the hub's clock. @returns moves that clock on */
+async function fill(scene: Stage): Promise<(ms: number) => void> {
+  let nowMs = Date.now();
+  vi.spyOn(Date, "now").mockImplementation(() => nowMs);
+  const long = { ...windowOf(0, 1), group: { key: "x".repeat(200_000) } };
+  for (let sent = 0; sent < MAX_UNHEARD_LENGTH; sent += 50_000) {
+    await scene.hub.publish([{ topic: TOPIC, data: { watermark: null, windows: [long] } }]);
+    nowMs += 1_000;
+  }
+  return (ms) => {
+    nowMs += ms;
+  };
 }
 
 afterEach(() => {
@@ -212,6 +227,36 @@ describe("a live socket", () => {
     await evictDurableObject(scene.hub, { webSockets: "hibernate" });
     second.close();
     expect((await second.closing()).code).toBe(1000);
+  });
+});
+
+describe("a live socket that never acks", () => {
+  test("is sent 1 MB, told of a gap, and closed a minute later", async () => {
+    const scene = await stage();
+    const [socket, other] = [await openLive(scene.key.key), await openLive(scene.key.key)];
+    socket.subscribe(TOPIC);
+    await socket.snapshot(1);
+    const pass = await fill(scene);
+    await vi.waitFor(() => expect(socket.types.at(-1)).toBe("gap"), { timeout: 5_000 });
+    expect(socket.types.filter((type) => type === "delta")).toHaveLength(6);
+    pass(61_000);
+    await runDurableObjectAlarm(scene.hub);
+    expect((await socket.closing()).code).toBe(CLOSE_UNHEARD);
+    expect(other.closed).toBeNull();
+  });
+
+  test("goes on with a snapshot when it says anything", async () => {
+    const scene = await stage();
+    const socket = await openLive(scene.key.key);
+    socket.subscribe(TOPIC);
+    await socket.snapshot(1);
+    const pass = await fill(scene);
+    await vi.waitFor(() => expect(socket.types.at(-1)).toBe("gap"), { timeout: 5_000 });
+    socket.send('{ "type": "ping" }');
+    await vi.waitFor(() => expect(socket.types.slice(-2).toSorted()).toEqual(["pong", "snapshot"]), { timeout: 5_000 });
+    pass(61_000);
+    await runDurableObjectAlarm(scene.hub);
+    expect(socket.closed).toBeNull();
   });
 });
 

@@ -230,6 +230,19 @@ describe("definitions of patterns", () => {
     expect(n).toBe(0);
   });
 
+  test("that nothing matches keep no log: it is trimmed as if there were none", async () => {
+    const bench = await withPatterns({ ...cartPaid, first: { filter: "false" }, second: { filter: "false" } });
+    for (let call = 0; call < 5; call++) {
+      await bench.stub.apply([message([later(T0 + call * SECOND)])]);
+      await bench.stub.flush();
+    }
+    await bench.stub.flush();
+    const rows = "select count(*) as n from log";
+    const { n } = await runInDurableObject(bench.object, (_, { storage }) => storage.sql.exec(rows).one());
+    expect(n).toBe(0);
+    expect(await told(bench)).toEqual([]);
+  });
+
   test("that is replaced by another starts anew; one with other times goes on", async () => {
     const bench = await withPatterns(cartPaid);
     await bench.stub.apply([message([cart("ann", T0)])]);

@@ -133,8 +133,12 @@ describe("WindowAggregator", () => {
     expect(await stub.deleteAggregation("mine")).toBe("deleted");
     expect(await stub.windows("mine", everyWindow)).toBeNull();
     await stub.putAggregation(definition, { mode: "create" });
+    // It counts the events that are stored, once, from its own beginning.
+    await expect.poll(async () => (await stub.getAggregation("mine"))?.filling).toBe(false);
     await evictDurableObject(object);
-    expect((await stub.windows("mine", everyWindow))?.windows).toEqual([]);
+    const page = await stub.windows("mine", everyWindow);
+    expect(page?.windows.map(({ values, revision }) => [values["n"], revision])).toEqual([[10, 0]]);
+    expect(await stub.getAggregation("mine")).toMatchObject({ version: 1, pastVersions: [] });
   });
 
   test("a message that cannot be read is named, and its neighbours are counted", async () => {

@@ -20,6 +20,8 @@ import { badParameter, Parameters } from "./window-parameters.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
+/** As far as the alerts go that are kept; a cursor costs less. */
+const MAX_OFFSET = 30_000;
 const ALERT_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const byField = z.string().trim().min(1).max(256);
@@ -52,7 +54,9 @@ export const alertRoutes = new Hono<AppEnv>()
     });
   })
   .post("/api/v1/alerts/:id/acknowledge", requireRole("editor"), async (c) => {
-    const hand = handOf(parseBody(acknowledgeSchema, await readJson(c)));
+    const hasBody = c.req.header("Content-Type") !== undefined;
+    // Without a name it is the key that acknowledges.
+    const hand = handOf(hasBody ? parseBody(acknowledgeSchema, await readJson(c)) : { by: c.get("principal").keyId });
     return ok(c, alertOf(await manager(c).acknowledge(c.req.param("id"), hand)));
   })
   .post("/api/v1/alerts/:id/resolve", requireRole("editor"), async (c) => {
@@ -73,6 +77,7 @@ function alertQuery(parameters: Parameters): AlertQuery {
     to,
     before,
     limit: parameters.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
+    offset: parameters.integer("offset", 0, 0, MAX_OFFSET),
   };
   parameters.end();
   return query;

@@ -4,7 +4,6 @@ import {
   addressOf,
   channelSchema,
   isBound,
-  judgeAddress,
   targetOf,
   wantsPrivate,
 } from "../../core/alerts/channel.ts";
@@ -17,7 +16,7 @@ import { requireRole } from "../auth/index.ts";
 import { ApiError, ok, readJson } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
 import { importPushKey } from "../notify/push-encryption.ts";
-import { sendOnce } from "../notify/send.ts";
+import { refusalOf, sendOnce } from "../notify/send.ts";
 import { newSecret } from "../notify/sign.ts";
 import { badFields, parseBody } from "./schema-errors.ts";
 
@@ -74,15 +73,15 @@ async function sendTest(c: AppContext, id: string): Promise<Record<string, unkno
  */
 async function checked(c: AppContext, target: DraftTarget): Promise<DraftTarget> {
   if (isBound(target)) return target;
-  const isLocal = c.env.STREAMFLOW_MODE === "local";
-  if (wantsPrivate(target) && !isLocal) {
+  const mode = c.env.STREAMFLOW_MODE;
+  if (wantsPrivate(target) && mode !== "local") {
     const name = "apiUrl" in target ? "api_url" : "allow_private_targets";
     throw badFields([{ field: `config.${name}`, message: "exists only in local mode" }]);
   }
   const field = `config.${ADDRESS_FIELDS[target.type]}`;
   const url = URL.parse(addressOf(target));
   if (url === null) throw badFields([{ field, message: "must be a URL" }]);
-  const refusal = judgeAddress(target, url, isLocal);
+  const refusal = await refusalOf(target, url, mode);
   if (refusal !== null) throw badFields([{ field, message: refusal }]);
   const own = new URL(c.req.url).hostname;
   if (!wantsPrivate(target) && url.hostname === own) throw badFields([{ field, message: "must not be this platform" }]);

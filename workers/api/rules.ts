@@ -4,6 +4,8 @@ import { MAX_RULES } from "../../core/alerts/limits.ts";
 import { compileRule } from "../../core/alerts/rule-logic.ts";
 import { contradictionsOf, ruleSchema } from "../../core/alerts/rule.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
+import { unknownPlaceholder } from "../../core/alerts/template.ts";
+import type { TemplateNames } from "../../core/alerts/template.ts";
 import type { RuleAnswer, RuleDraft, RuleView } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
@@ -56,6 +58,7 @@ export async function readDraft(c: AppContext, body: unknown, id: string | null)
   checkGroupBy(spec, definition.group_by ?? []);
   const measures = Object.keys(definition.measures);
   checkCondition(spec, measures);
+  checkAnnotations(spec, { measures, paths: definition.group_by ?? [], labels: Object.keys(spec.labels) });
   return { id, spec, measures, watermark: aggregation.watermark };
 }
 
@@ -75,6 +78,14 @@ function checkCondition(spec: RuleSpec, measures: readonly string[]): void {
   throw badFields([
     { field, message, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) },
   ]);
+}
+
+function checkAnnotations({ annotations }: RuleSpec, names: TemplateNames): void {
+  const bad = Object.entries(annotations).flatMap(([name, text]) => {
+    const message = unknownPlaceholder(text, names);
+    return message === null ? [] : { field: `annotations.${name}`, message };
+  });
+  if (bad.length > 0) throw badFields(bad);
 }
 
 function withoutReadOnly(body: unknown): unknown {

@@ -1,3 +1,4 @@
+import type { EventMessage } from "../../core/events/message.ts";
 import type { windowAggregator } from "../../durable-objects/remote.ts";
 import { isMarked } from "../object-errors.ts";
 import type { ConsumerMemory } from "./memory.ts";
@@ -10,6 +11,8 @@ export interface ConsumeDeps {
   /** One of a tenant's objects; a new stub each time, because one that has thrown stays broken. */
   readonly target: (tenant: string, shard: number) => Target;
   readonly bury: (letter: unknown) => Promise<unknown>;
+  /** Puts messages on the queue of events again, to be delivered no sooner than `delaySeconds` from now. */
+  readonly requeue: (messages: readonly EventMessage[], delaySeconds: number) => Promise<unknown>;
   /** In [0, 1). */
   readonly random: () => number;
   readonly wait: (ms: number) => Promise<unknown>;

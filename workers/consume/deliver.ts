@@ -12,8 +12,8 @@ export type Verdict =
   /** All of it is on disk. */
   | { readonly kind: "committed" }
   | { readonly kind: "unreadable" }
-  /** It has to come again, and is not to blame. */
-  | { readonly kind: "postponed"; readonly why: Trouble }
+  /** It has to come again, and is not to blame: all of it, or what `rest` holds when the other parts of it are on disk. */
+  | { readonly kind: "postponed"; readonly why: Trouble; readonly rest: readonly IncomingMessage[] | null }
   /** Something threw, perhaps because of it. `shard` is the object that did, null when none was asked. */
   | { readonly kind: "failed"; readonly error: unknown; readonly shard: number | null };
 
@@ -45,7 +45,7 @@ export async function deliver(
     pending = map === null ? [] : await round.send(pending, map);
   }
   round.postpone(pending, "in transit");
-  return new Map(messages.map(({ id }) => [id, round.verdicts.get(id) ?? { kind: "committed" }]));
+  return new Map(messages.map(({ id }) => [id, round.verdictOf(id)]));
 }
 
 /** The tenant's map as home has it, or null when home cannot be asked. */
@@ -62,7 +62,11 @@ async function newestMap(tenant: string, deps: ConsumeDeps): Promise<SlotMap | n
 
 /** The calls that one set of messages takes, and what is known to be wrong with each of them. */
 class Round {
-  readonly verdicts = new Map<string, Verdict>();
+  readonly #failures = new Map<string, Exclude<Verdict, { kind: "committed" | "postponed" }>>();
+  /** Parts that have to come again. */
+  readonly #postponed = new Map<string, { readonly why: Trouble; readonly rest: IncomingMessage[] }>();
+  /** Messages with a part on disk. */
+  readonly #begun = new Set<string>();
   readonly #tenant: string;
   readonly #careful: boolean;
   readonly #deps: ConsumeDeps;
@@ -77,14 +81,26 @@ class Round {
   async send(messages: readonly IncomingMessage[], map: SlotMap): Promise<readonly IncomingMessage[]> {
     const { byOwner, inTransit, unreadable, broken } = partsOf(messages, map);
     this.#unreadable(unreadable);
-    for (const { id, error } of broken) this.verdicts.set(id, { kind: "failed", error, shard: null });
+    for (const { id, error } of broken) this.#failures.set(id, { kind: "failed", error, shard: null });
     const refused = await Promise.all([...byOwner].map(([shard, parts]) => this.#sendTo(shard, parts)));
     return [...inTransit, ...refused.flat()];
   }
 
-  /** What is wrong already weighs more. */
   postpone(parts: readonly IncomingMessage[], why: Trouble): void {
-    for (const { id } of parts) if (!this.verdicts.has(id)) this.verdicts.set(id, { kind: "postponed", why });
+    for (const part of parts) {
+      const known = this.#postponed.get(part.id);
+      if (known === undefined) this.#postponed.set(part.id, { why, rest: [part] });
+      else known.rest.push(part);
+    }
+  }
+
+  /** A failure weighs more than a postponement: the whole message comes again, to find out what is wrong with it. */
+  verdictOf(id: string): Verdict {
+    const postponed = this.#postponed.get(id);
+    const failure = this.#failures.get(id);
+    if (failure !== undefined) return failure;
+    if (postponed === undefined) return { kind: "committed" };
+    return { kind: "postponed", why: postponed.why, rest: this.#begun.has(id) ? postponed.rest : null };
   }
 
   /** Portion by portion, so that others get their turn at the object. @returns the parts that are not the object's to take */
@@ -102,6 +118,8 @@ class Round {
       const ask = () => call(() => target(this.#tenant, shard).apply(parts, options));
       const { unreadable, refused } = await limited(this.#tenant, shard, ask);
       this.#unreadable(unreadable);
+      const notTaken = new Set([...unreadable, ...refused]);
+      for (const { id } of parts) if (!notTaken.has(id)) this.#begun.add(id);
       return parts.filter(({ id }) => refused.includes(id));
     } catch (error) {
       if (error instanceof NotCalledError) {
@@ -113,12 +131,12 @@ class Round {
       if (isMarked(error, "overloaded")) {
         memory.noteOverloads(this.#tenant, shard, overloads + 1);
         this.postpone(parts, "overloaded");
-      } else for (const { id } of parts) this.verdicts.set(id, { kind: "failed", error, shard });
+      } else for (const { id } of parts) this.#failures.set(id, { kind: "failed", error, shard });
       return [];
     }
   }
 
   #unreadable(ids: readonly string[]): void {
-    for (const id of ids) this.verdicts.set(id, { kind: "unreadable" });
+    for (const id of ids) this.#failures.set(id, { kind: "unreadable" });
   }
 }

@@ -1,6 +1,7 @@
 import { type EventMessage, isEventMessage } from "../../core/events/message.ts";
 import { rateControllerName, TENANT_ID } from "../../core/events/names.ts";
 import { ATTEMPTS_TOGETHER, retryDelaySeconds } from "../../core/events/poison.ts";
+import type { IncomingMessage } from "../../durable-objects/aggregator/messages.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { log, logError } from "../log.ts";
 import type { ConsumeDeps } from "./call.ts";
@@ -43,6 +44,11 @@ export async function consumeEvents(batch: MessageBatch, env: Env, ctx: Executio
   await consume(batch, {
     target: (tenant, shard) => windowAggregator(env, tenant, shard),
     bury: (letter) => env.DEAD_LETTERS.send(letter, { contentType: "v8" }),
+    requeue: (messages, delaySeconds) =>
+      env.EVENTS.sendBatch(
+        messages.map((body) => ({ body, contentType: "v8" as const })),
+        { delaySeconds },
+      ),
     random: Math.random,
     wait,
     memory,
@@ -97,7 +103,11 @@ async function settleOne({ message, body }: Delivery, verdict: Verdict | undefin
       await answer(message, deps, () => buryPoison(body, "cannot be read", deps));
       return;
     case "postponed":
-      later(message, verdict.why, deps);
+      if (verdict.rest === null) later(message, verdict.why, deps);
+      else
+        await answer(message, deps, () =>
+          requeue(body, verdict.rest ?? [], laterSeconds(message, verdict.why, deps), deps),
+        );
       return;
     case "failed":
       again(message, deps);
@@ -132,10 +142,29 @@ function again(message: Message, deps: ConsumeDeps): void {
 /** It comes again, and this delivery is not held against it. */
 function later(message: Message, why: Trouble, deps: ConsumeDeps): void {
   deps.memory.excuse(message.id);
-  const tries = Math.max(OVERLOADED_TRIES, message.attempts);
-  message.retry({
-    delaySeconds: isOverload(why) ? retryDelaySeconds(tries, deps.random()) : IN_TRANSIT_DELAY_SECONDS,
-  });
+  message.retry({ delaySeconds: laterSeconds(message, why, deps) });
+}
+
+/** Pause before a message comes again that is not to blame. */
+function laterSeconds({ attempts }: Message, why: Trouble, deps: ConsumeDeps): number {
+  if (!isOverload(why)) return IN_TRANSIT_DELAY_SECONDS;
+  return retryDelaySeconds(Math.max(OVERLOADED_TRIES, attempts), deps.random());
+}
+
+/** What is left of a message, as messages of their own: were it to come again as a whole, what was taken would count as duplicates. */
+async function requeue(
+  body: EventMessage,
+  rest: readonly IncomingMessage[],
+  delaySeconds: number,
+  deps: ConsumeDeps,
+): Promise<void> {
+  const messages = rest.map((part) => ({
+    ...body,
+    batch: crypto.randomUUID(),
+    n: part.events ?? body.n,
+    body: part.body,
+  }));
+  await deps.requeue(messages, delaySeconds);
 }
 
 /** The object cannot take more, by its own word or as its refusals have shown. */

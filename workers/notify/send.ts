@@ -1,16 +1,19 @@
 import { Buffer } from "node:buffer";
 import { addressOf, isBound, judgeAddress, redacted } from "../../core/alerts/channel.ts";
-import type { ChannelTarget } from "../../core/alerts/channel.ts";
+import type { ChannelTarget, DraftTarget } from "../../core/alerts/channel.ts";
 import type { BindingTarget } from "../../core/alerts/channels/email.ts";
 import type { ChannelRequest } from "../../core/alerts/channels/request.ts";
 import type { Attempted } from "../../core/alerts/delivery.ts";
 import { sendBoundMail } from "./bound-mail.ts";
 import { sendMail } from "./mail.ts";
+import { leadsInside } from "./resolve.ts";
 import { requestOf } from "./request.ts";
 import type { ChannelMessage } from "./sign.ts";
 
 /** A receiver that needs longer should answer first and work later. */
 const TIMEOUT_MS = 5_000;
+/** Channels whose host a user chooses; the others have hosts of their own. */
+const ANY_HOST: ReadonlySet<string> = new Set(["webhook", "push", "email"]);
 /** Bytes of an answer that are read: enough to drain an ordinary one so that the connection can be used again. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Characters of an error that are kept for people to read. */
@@ -34,7 +37,7 @@ export interface SendAttempt {
  */
 export async function sendOnce(target: ChannelTarget, message: ChannelMessage, means: SendMeans): Promise<SendAttempt> {
   const url = URL.parse(addressOf(target));
-  const refusal = url === null ? "is not a URL" : refusalOf(target, url, means);
+  const refusal = url === null ? "is not a URL" : await refusalOf(target, url, means.STREAMFLOW_MODE);
   if (url === null || refusal !== null) return refused(`the target ${refusal ?? ""}`);
   const startedAt = Date.now();
   try {
@@ -48,8 +51,12 @@ export async function sendOnce(target: ChannelTarget, message: ChannelMessage, m
   }
 }
 
-function refusalOf(target: ChannelTarget, url: URL, means: SendMeans): string | null {
-  return isBound(target) ? null : judgeAddress(target, url, means.STREAMFLOW_MODE === "local");
+/** Why a target must not be called, or null when it may be: by its address, and in production by what its name resolves to. */
+export async function refusalOf(target: DraftTarget, url: URL, mode: string): Promise<string | null> {
+  if (isBound(target)) return null;
+  const refusal = judgeAddress(target, url, mode === "local");
+  if (refusal !== null || mode === "local" || !ANY_HOST.has(target.type)) return refusal;
+  return (await leadsInside(url.hostname, Date.now())) ? "must not resolve to a private address" : null;
 }
 
 async function attempt(

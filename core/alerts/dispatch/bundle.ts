@@ -14,7 +14,12 @@ export interface BundlePolicy {
   readonly waitMs: number;
   readonly intervalMs: number;
   readonly repeatMs: number | null;
+  /** Whether ends are told. */
+  readonly tellsEnds: boolean;
 }
+
+/** Alerts of one bundle: one message and one row hold them. More make another bundle. */
+export const MAX_MEMBERS = 1_000;
 
 /** One alert of a bundle. */
 export interface Member {
@@ -106,10 +111,13 @@ export function look(
   const now = { firing: idsOf(firing), resolved: idsOf(resolved) };
   // What somebody has taken, or what is kept quiet, is no reason to tell again.
   const isRestless = firing.some(({ isFiring, isMuted, isTaken }) => isFiring && !isMuted && !isTaken);
-  const isDue = needsUpdate(before, now, isRestless ? bundle.policy.repeatMs : null, nowMs);
+  const { repeatMs, tellsEnds } = bundle.policy;
+  const isDue = needsUpdate(before, now, isRestless ? repeatMs : null, nowMs, tellsEnds);
   const fresh = [...now.firing].filter((id) => before?.firing.has(id) !== true);
-  const isRepeat = isDue && fresh.length === 0 && resolved.length === 0;
-  const telling = isDue ? { firing: [...now.firing], fresh, resolved: [...now.resolved], isRepeat } : null;
+  const ended = tellsEnds ? [...now.resolved] : [];
+  const isRepeat = fresh.length === 0 && ended.length === 0;
+  const hasWords = isDue && now.firing.size + ended.length > 0;
+  const telling = hasWords ? { firing: [...now.firing], fresh, resolved: ended, isRepeat } : null;
   // Who ended and was heard of is told now; who ended unheard is nobody's business.
   const members = bundle.members.filter((member) => member.isFiring || isHeld(member));
   if (members.length === 0) return { bundle: null, telling };

@@ -4,88 +4,22 @@
 // one transaction. All times are the clock's (epoch ms) and are in what is written, so that a restart changes nothing.
 import type { AlertRecord, AlertStatus, Escalation } from "../alert.ts";
 import type { HistoryEntry } from "../alert-life.ts";
-import { instanceKey } from "../instance.ts";
-import type { Matchable } from "../matcher.ts";
-import { agreementOf, textOf } from "../matcher.ts";
 import { look, withMember } from "./bundle.ts";
-import type { Bundle, Member, Telling } from "./bundle.ts";
+import type { Bundle, Member } from "./bundle.ts";
 import { Inhibitor } from "./inhibitor.ts";
 import { muteOf } from "./mutes.ts";
-import type { MuteReason } from "./mutes.ts";
-import type { RulePolicy } from "./rule-policy.ts";
-import type { CompiledSilence } from "./silence.ts";
-import { afterFiring, newTrack } from "./track.ts";
-import type { Track } from "./track.ts";
+import type { Mute, MuteReason } from "./mutes.ts";
+import { messageIdOf, Teller } from "./teller.ts";
+import type { DispatchMeans, DispatchResult, DispatchShelf } from "./terms.ts";
+import { afterFiring } from "./track.ts";
+import { isFiring, Work } from "./work.ts";
 
-/** What is on disk. */
-export interface DispatchShelf {
-  alert(id: string): AlertRecord | null;
-  /** Alerts that fired and have not ended: of one rule, or all. */
-  firing(ruleId: string | null): readonly AlertRecord[];
-  /** How an alert ended; null when it has not. */
-  ending(id: string): HistoryEntry | null;
-  bundle(key: string): Bundle | null;
-  track(ruleId: string, key: string): Track | null;
-  /** Undefined when the rule is gone. */
-  policy(ruleId: string): RulePolicy | undefined;
-  /** Policies of enabled rules that others can inhibit. */
-  inhibited(): readonly RulePolicy[];
-  silences(): readonly CompiledSilence[];
-}
-
-/** Something to tell. */
-export interface DispatchMessage {
-  /** The webhook-id: the same for every attempt and every channel. */
-  readonly id: string;
-  /** Messages of one thread reach a channel in their order. */
-  readonly threadId: string;
-  readonly kind: "firing" | "acknowledged" | "resolved" | "bundle";
-  readonly channels: readonly string[];
-  /** The message that a channel must have had before, by channel. */
-  readonly after: Readonly<Record<string, string>>;
-  /** Nothing new: not worth waiting for if the channel still owes an answer. */
-  readonly isRepeat: boolean;
-  /** The alerts as they are when it is made; one, unless it is a bundle's. */
-  readonly firing: readonly AlertRecord[];
-  readonly resolved: readonly Ended[];
-  readonly bundle: Bundle;
-}
-
-/** An alert that ended, with the line of its history that says how. */
-export interface Ended {
-  readonly record: AlertRecord;
-  readonly entry: HistoryEntry | null;
-}
-
-/** An alert as it is now, with the lines its history gained. */
-export interface Written {
-  readonly record: AlertRecord;
-  readonly entries: readonly HistoryEntry[];
-}
-
-/** What is to be written down. */
-export interface DispatchResult {
-  readonly alerts: readonly Written[];
-  /** By key; null: deleted. */
-  readonly bundles: ReadonlyMap<string, Bundle | null>;
-  readonly tracks: readonly Track[];
-  readonly messages: readonly DispatchMessage[];
-}
-
-export interface DispatchMeans {
-  readonly nowMs: number;
-  readonly newId: () => string;
-  /** Whether a channel is told of acknowledgements. */
-  readonly hearsAcknowledgements: (channelId: string) => boolean;
-}
-
+/** What follows from one change. */
 export class Dispatch {
   readonly #shelf: DispatchShelf;
   readonly #means: DispatchMeans;
-  readonly #alerts = new Map<string, { record: AlertRecord; readonly entries: HistoryEntry[] }>();
-  readonly #bundles = new Map<string, Bundle | null>();
-  readonly #tracks = new Map<string, Track>();
-  readonly #messages: DispatchMessage[] = [];
+  readonly #work: Work;
+  readonly #teller: Teller;
   /** Ids of alerts to review. */
   readonly #open = new Set<string>();
   /** Alerts that began or ceased to fire: others may have been inhibited by them. */
@@ -94,6 +28,8 @@ export class Dispatch {
   constructor(shelf: DispatchShelf, means: DispatchMeans) {
     this.#shelf = shelf;
     this.#means = means;
+    this.#work = new Work(shelf);
+    this.#teller = new Teller(this.#work);
   }
 
   /** An alert as it is after everything noted so far, with what follows from that. Null when there is no such alert. */
@@ -101,16 +37,16 @@ export class Dispatch {
     // One that fires and ends in one change is told of both.
     if (this.#open.delete(id)) {
       this.#review(id, this.#inhibitor());
-      const record = this.#alert(id);
-      const bundle = record === null ? null : this.#bundleOf(record);
+      const record = this.#work.alert(id);
+      const bundle = record === null ? null : this.#work.bundleOf(record);
       if (bundle !== null) this.#look(bundle);
     }
-    return this.#alert(id);
+    return this.#work.alert(id);
   }
 
   /** Notes what happened to an alert. @param record made from what `alert` said */
   note(record: AlertRecord, entry: HistoryEntry): void {
-    this.#put(record, entry);
+    this.#work.put(record, entry);
     if (entry.kind === "firing") this.#fire(record);
     if (entry.kind === "acknowledged") this.#take(record);
     if (entry.kind === "resolved" && record.firedAt !== null) this.#end(record);
@@ -118,26 +54,22 @@ export class Dispatch {
 
   /** An alert is to be reviewed: its time has come, or a silence came or went. */
   review(record: AlertRecord): void {
-    if (!this.#alerts.has(record.id)) this.#put(record);
+    if (!this.#work.isChanged(record.id)) this.#work.put(record);
     this.#open.add(record.id);
   }
 
   /** A bundle is to be looked at. */
   revisit(bundle: Bundle): void {
-    if (!this.#bundles.has(bundle.key)) this.#bundles.set(bundle.key, bundle);
+    if (!this.#work.bundles.has(bundle.key)) this.#work.bundles.set(bundle.key, bundle);
   }
 
   /** Draws the conclusions. Call it once. */
   finish(): DispatchResult {
     const inhibitor = this.#inhibitor();
     for (const id of this.#open) this.#review(id, inhibitor);
-    for (const bundle of this.#bundles.values()) if (bundle !== null) this.#look(bundle);
-    return {
-      alerts: [...this.#alerts.values()],
-      bundles: this.#bundles,
-      tracks: [...this.#tracks.values()],
-      messages: this.#messages,
-    };
+    for (const bundle of this.#work.bundles.values()) if (bundle !== null) this.#look(bundle);
+    const { alerts, bundles, tracks } = this.#work;
+    return { alerts, bundles, tracks, messages: this.#teller.messages };
   }
 
   #fire(record: AlertRecord): void {
@@ -146,29 +78,31 @@ export class Dispatch {
     const { nowMs } = this.#means;
     let isFlapping = false;
     if (policy.flap !== null) {
-      const { track, startsFlapping } = afterFiring(this.#track(record), policy.flap, nowMs);
-      this.#tracks.set(trackName(track), track);
+      const { track, startsFlapping } = afterFiring(this.#work.track(record), policy.flap, nowMs);
+      this.#work.putTrack(track);
       isFlapping = startsFlapping;
     }
-    const bundle = this.#bundleFor(record, policy);
+    const bundle = this.#work.bundleFor(record, policy, this.#means.newId);
     const { escalation: chain } = policy;
     const escalation = chain === null ? null : { ...chain, step: 0, at: null };
-    this.#put({ ...record, bundle: bundle.key, thread: bundle.id, escalation, isFlapping });
-    this.#bundles.set(bundle.key, bundle);
+    this.#work.put({ ...record, bundle: bundle.key, thread: bundle.id, escalation, isFlapping });
+    // Whether it may be told is for its review to say.
+    const member = { id: record.id, isFiring: true, isMuted: true, isTaken: false, holdsUntil: null };
+    this.#work.bundles.set(bundle.key, withMember(bundle, member, nowMs));
     this.#open.add(record.id);
     this.#moved.push(record);
   }
 
   #take(record: AlertRecord): void {
     const taken = { ...record, escalation: stopped(record) };
-    this.#put(taken);
+    this.#work.put(taken);
     this.#open.add(record.id);
-    const bundle = this.#bundleOf(record);
+    const bundle = this.#work.bundleOf(record);
     if (bundle === null || bundle.told?.firing.includes(record.id) !== true) return;
     // A bundle's incident has other alerts in it that nobody has taken.
     const own = bundle.groupBy === null ? bundle.channels : [];
     const channels = [...new Set([...own, ...escalatedTo(record)])].filter(this.#means.hearsAcknowledgements);
-    this.#tell(bundle, {
+    this.#teller.tell(bundle, {
       id: messageIdOf(record.id, "acknowledged"),
       kind: "acknowledged",
       channels,
@@ -177,18 +111,22 @@ export class Dispatch {
   }
 
   #end(record: AlertRecord): void {
-    this.#put({ ...record, escalation: stopped(record), nextAt: null, mutedBy: [] });
+    this.#work.put({ ...record, escalation: stopped(record), nextAt: null, mutedBy: [] });
     this.#open.delete(record.id);
     this.#moved.push(record);
     const { nowMs } = this.#means;
-    const bundle = this.#bundleOf(record);
+    const bundle = this.#work.bundleOf(record);
     if (bundle === null) return;
-    const { flapsUntil } = this.#track(record);
+    const { flapsUntil } = this.#work.track(record);
     const holdsUntil = flapsUntil !== null && flapsUntil > nowMs ? flapsUntil : null;
     const member = { id: record.id, isFiring: false, isMuted: false, isTaken: false, holdsUntil };
-    this.#bundles.set(bundle.key, withMember(bundle, member, holdsUntil ?? nowMs));
+    const ended = withMember(bundle, member, holdsUntil ?? nowMs);
+    this.#work.bundles.set(bundle.key, ended);
+    // Told before anything that happens after it; the ends of a bundle are told together.
+    if (bundle.groupBy === null) this.#look(ended);
+    if (!bundle.policy.tellsEnds) return;
     const others = escalatedTo(record).filter((id) => !bundle.channels.includes(id));
-    this.#tell(bundle, {
+    this.#teller.tell(bundle, {
       id: messageIdOf(record.id, "resolved"),
       kind: "resolved",
       channels: others,
@@ -197,25 +135,28 @@ export class Dispatch {
   }
 
   #review(id: string, inhibitor: Inhibitor): void {
-    const known = this.#alerts.get(id)?.record;
-    if (known === undefined || !isFiring(known)) return;
+    const known = this.#work.alert(id);
+    if (known === null || !isFiring(known)) return;
     const { nowMs } = this.#means;
     const { reasons, until } = this.#muteOf(known, inhibitor);
     const record = this.#escalated({ ...known, mutedBy: reasons, status: statusOf(known, reasons) });
     const dues = [until, reasons.length === 0 ? (record.escalation?.at ?? null) : null].filter((at) => at !== null);
-    this.#put({ ...record, nextAt: dues.length === 0 ? null : Math.min(...dues) }, ...changeOf(known, reasons, nowMs));
-    const bundle = this.#bundleOf(record);
+    this.#work.put(
+      { ...record, nextAt: dues.length === 0 ? null : Math.min(...dues) },
+      ...changeOf(known, reasons, nowMs),
+    );
+    const bundle = this.#work.bundleOf(record);
     if (bundle === null) return;
     const isTaken = record.acknowledgedAt !== null;
     const member = { id, isFiring: true, isMuted: reasons.length > 0, isTaken, holdsUntil: null };
     const before = bundle.members.find((one) => one.id === id);
     if (before !== undefined && isSame(before, member)) return;
-    this.#bundles.set(bundle.key, withMember(bundle, member, nowMs));
+    this.#work.bundles.set(bundle.key, withMember(bundle, member, nowMs));
   }
 
-  #muteOf(record: AlertRecord, inhibitor: Inhibitor): ReturnType<typeof muteOf> {
+  #muteOf(record: AlertRecord, inhibitor: Inhibitor): Mute {
     const policy = this.#shelf.policy(record.ruleId);
-    const { toldAt, flapsUntil } = this.#track(record);
+    const { toldAt, flapsUntil } = this.#work.track(record);
     const hasSuppression = policy !== undefined && policy.suppressionMs > 0;
     // What silenced this very alert's group is an earlier alert's telling, never its own.
     const isSuppressed = hasSuppression && toldAt !== null && (record.toldAt ?? null) === null;
@@ -240,14 +181,14 @@ export class Dispatch {
     if (escalation === undefined || escalation === null || channel === undefined) return record;
     if (escalation.at === null || escalation.at > nowMs || mutedBy.length > 0 || record.acknowledgedAt !== null)
       return record;
-    const bundle = this.#bundleOf(record);
+    const bundle = this.#work.bundleOf(record);
     if (bundle === null) return record;
     const step = escalation.step + 1;
     const at = step < escalation.channels.length ? nowMs + escalation.everyMs : null;
     const told = { ...record, escalation: { ...escalation, step, at } };
-    this.#put(told, { ...entryAt(nowMs), kind: "escalated", details: [channel] });
+    this.#work.put(told, { ...entryAt(nowMs), kind: "escalated", details: [channel] });
     const id = `${messageIdOf(record.id, "escalation")}_${step}`;
-    this.#tell(bundle, { id, kind: "firing", channels: [channel], firing: [record.id] });
+    this.#teller.tell(bundle, { id, kind: "firing", channels: [channel], firing: [record.id] });
     return told;
   }
 
@@ -255,76 +196,40 @@ export class Dispatch {
     const { nowMs } = this.#means;
     if (bundle.dueAt === null || bundle.dueAt > nowMs) return;
     const looked = look({ ...bundle, members: bundle.members.map((member) => this.#stillHeld(member)) }, nowMs);
-    this.#bundles.set(bundle.key, looked.bundle);
-    if (looked.telling !== null) this.#announce(looked.bundle ?? bundle, looked.telling, bundle.sent + 1);
+    this.#work.bundles.set(bundle.key, looked.bundle);
+    if (looked.telling === null) return;
+    for (const id of looked.telling.fresh) this.#noteTold(id);
+    this.#teller.announce(looked.bundle ?? bundle, looked.telling, bundle.sent + 1);
   }
 
   /** A group that went on flapping since is held back for longer. */
   #stillHeld(member: Member): Member {
     if (member.isFiring || member.holdsUntil === null) return member;
-    const record = this.#alert(member.id);
-    return record === null ? member : { ...member, holdsUntil: this.#track(record).flapsUntil };
-  }
-
-  /** @param nth how manieth message of the bundle it is */
-  #announce(bundle: Bundle, telling: Telling, nth: number): void {
-    for (const id of telling.fresh) this.#noteTold(id);
-    const { firing, resolved, isRepeat } = telling;
-    const { groupBy, channels, id } = bundle;
-    if (groupBy !== null) {
-      this.#tell(bundle, { id: messageIdOf(id, String(nth)), kind: "bundle", channels, firing, resolved, isRepeat });
-      return;
-    }
-    const kind = firing.length > 0 ? ("firing" as const) : ("resolved" as const);
-    const messageId = isRepeat ? `${messageIdOf(id, kind)}_${nth}` : messageIdOf(id, kind);
-    this.#tell(bundle, { id: messageId, kind, channels, firing, resolved, isRepeat });
+    const record = this.#work.alert(member.id);
+    return record === null ? member : { ...member, holdsUntil: this.#work.track(record).flapsUntil };
   }
 
   /** From now on the clock of the escalation runs, and that of the suppression of its group. */
   #noteTold(id: string): void {
-    const record = this.#alert(id);
+    const record = this.#work.alert(id);
     if (record === null) return;
     const { nowMs } = this.#means;
     const policy = this.#shelf.policy(record.ruleId);
     if (policy !== undefined && policy.suppressionMs > 0) {
-      const track = { ...this.#track(record), toldAt: nowMs };
-      this.#tracks.set(trackName(track), track);
+      const track = { ...this.#work.track(record), toldAt: nowMs };
+      this.#work.putTrack(track);
     }
     const { escalation = null } = record;
     const isRunning = escalation !== null && escalation.step === 0 && record.acknowledgedAt === null;
-    if (!isRunning || record.status === "resolved") return this.#put({ ...record, toldAt: nowMs });
+    if (!isRunning || record.status === "resolved") return this.#work.put({ ...record, toldAt: nowMs });
     const at = nowMs + escalation.everyMs;
     const nextAt = Math.min(at, record.nextAt ?? at);
-    this.#put({ ...record, toldAt: nowMs, escalation: { ...escalation, at }, nextAt });
-  }
-
-  #tell(bundle: Bundle, message: Draft): void {
-    if (message.channels.length === 0) return;
-    const known = this.#bundles.get(bundle.key) ?? bundle;
-    const after = Object.fromEntries(
-      message.channels.flatMap((channel) => {
-        const earlier = known.newest[channel];
-        return earlier === undefined ? [] : [[channel, earlier]];
-      }),
-    );
-    const newest = { ...known.newest, ...Object.fromEntries(message.channels.map((channel) => [channel, message.id])) };
-    // A bundle of which nothing is left has nothing more to say.
-    if (this.#bundles.get(bundle.key) !== null) this.#bundles.set(bundle.key, { ...known, newest });
-    const { firing = [], resolved = [], isRepeat = false } = message;
-    this.#messages.push({
-      ...message,
-      isRepeat,
-      threadId: known.id,
-      after,
-      firing: firing.flatMap((alert) => this.#alert(alert) ?? []),
-      resolved: resolved.flatMap((alert) => this.#ended(alert) ?? []),
-      bundle: known,
-    });
+    this.#work.put({ ...record, toldAt: nowMs, escalation: { ...escalation, at }, nextAt });
   }
 
   #inhibitor(): Inhibitor {
     const inhibited = this.#shelf.inhibited();
-    const firing = (ruleId: string | null): AlertRecord[] => this.#firing(ruleId);
+    const firing = (ruleId: string | null): AlertRecord[] => this.#work.firing(ruleId);
     const inhibitor = new Inhibitor(inhibited, () => firing(null));
     for (const policy of inhibited) {
       if (!this.#moved.some((record) => inhibitor.concerns(record, policy))) continue;
@@ -332,85 +237,6 @@ export class Dispatch {
     }
     return inhibitor;
   }
-
-  #firing(ruleId: string | null): AlertRecord[] {
-    const stored = this.#shelf.firing(ruleId).filter(({ id }) => !this.#alerts.has(id));
-    const changed = [...this.#alerts.values()].map(({ record }) => record);
-    return [
-      ...stored,
-      ...changed.filter((record) => isFiring(record) && (ruleId === null || record.ruleId === ruleId)),
-    ];
-  }
-
-  #bundleFor(record: AlertRecord, policy: RulePolicy): Bundle {
-    const { groupBy } = policy;
-    const key = groupBy === null ? record.id : bundleKey(record, groupBy);
-    const known = this.#bundle(key);
-    if (known !== null) return known;
-    return {
-      key,
-      id: groupBy === null ? record.id : this.#means.newId(),
-      ruleId: record.ruleId,
-      channels: record.channels,
-      groupBy: groupBy === null ? null : Object.fromEntries(groupBy.map((name) => [name, textOf(record, name)])),
-      policy: policy.bundle,
-      members: [],
-      told: null,
-      lookedAt: null,
-      dueAt: null,
-      sent: 0,
-      newest: {},
-    };
-  }
-
-  #bundleOf({ bundle }: AlertRecord): Bundle | null {
-    return bundle === undefined ? null : this.#bundle(bundle);
-  }
-
-  #bundle(key: string): Bundle | null {
-    const known = this.#bundles.get(key);
-    return known === undefined ? this.#shelf.bundle(key) : known;
-  }
-
-  #track(record: AlertRecord): Track {
-    const key = instanceKey(record);
-    const track = newTrack(record.ruleId, key);
-    const policy = this.#shelf.policy(record.ruleId);
-    if (policy === undefined || (policy.flap === null && policy.suppressionMs === 0)) return track;
-    return this.#tracks.get(trackName(track)) ?? this.#shelf.track(record.ruleId, key) ?? track;
-  }
-
-  #ended(id: string): Ended | null {
-    const record = this.#alert(id);
-    if (record === null) return null;
-    const entry = this.#alerts.get(id)?.entries.findLast(({ kind }) => kind === "resolved");
-    return { record, entry: entry ?? this.#shelf.ending(id) };
-  }
-
-  #alert(id: string): AlertRecord | null {
-    return this.#alerts.get(id)?.record ?? this.#shelf.alert(id);
-  }
-
-  #put(record: AlertRecord, ...entries: readonly HistoryEntry[]): void {
-    const known = this.#alerts.get(record.id);
-    this.#alerts.set(record.id, { record, entries: [...(known?.entries ?? []), ...entries] });
-  }
-}
-
-/** A message before what is known of its alerts is added. */
-interface Draft extends Pick<DispatchMessage, "id" | "kind" | "channels"> {
-  readonly firing?: readonly string[];
-  readonly resolved?: readonly string[];
-  readonly isRepeat?: boolean;
-}
-
-function isFiring({ firedAt, status }: AlertRecord): boolean {
-  return firedAt !== null && status !== "resolved";
-}
-
-/** The webhook-id of what happened to an alert or a bundle. */
-export function messageIdOf(id: string, what: string): string {
-  return `msg_${id}_${what}`;
 }
 
 function statusOf(record: AlertRecord, reasons: readonly MuteReason[]): AlertStatus {
@@ -436,14 +262,6 @@ function escalatedTo({ escalation }: AlertRecord): readonly string[] {
 
 function stopped({ escalation = null }: AlertRecord): Escalation | null {
   return escalation === null ? null : { ...escalation, at: null };
-}
-
-function bundleKey(record: Matchable & AlertRecord, groupBy: readonly string[]): string {
-  return `${record.ruleId} ${JSON.stringify(record.channels)} ${agreementOf(record, groupBy)}`;
-}
-
-function trackName({ ruleId, key }: Pick<Track, "ruleId" | "key">): string {
-  return `${ruleId} ${key}`;
 }
 
 function isSame(a: Member, b: Member): boolean {

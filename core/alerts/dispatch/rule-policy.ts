@@ -42,6 +42,7 @@ export function policyOf(ruleId: string, spec: RuleSpec): RulePolicy {
       waitMs: isBundled ? msOf(spec.group_wait, DEFAULT_GROUP_WAIT_MS) : 0,
       intervalMs: isBundled ? msOf(spec.group_interval, DEFAULT_GROUP_INTERVAL_MS) : 0,
       repeatMs: spec.repeat_interval === undefined ? null : durationMs(spec.repeat_interval),
+      tellsEnds: spec.notify_resolved,
     },
     suppressionMs: (spec.suppression_minutes ?? 0) * MINUTE_MS,
     flap: spec.flapping === undefined ? null : { ...spec.flapping, withinMs: durationMs(spec.flapping.within) },

@@ -24,7 +24,14 @@ const base64 = (bytes: number): string => Buffer.alloc(bytes, 7).toString("base6
 
 describe("a rule's fields", () => {
   test("defaults are filled", () => {
-    expect(ruleSchema.parse(rule)).toEqual({ ...rule, channels: [], labels: {}, annotations: {}, enabled: true });
+    expect(ruleSchema.parse(rule)).toEqual({
+      ...rule,
+      channels: [],
+      labels: {},
+      annotations: {},
+      notify_resolved: true,
+      enabled: true,
+    });
   });
 
   test("for and keep_firing_for are durations", () => {

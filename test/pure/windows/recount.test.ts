@@ -8,7 +8,7 @@ import type { Plan } from "../../../core/windows/plan.ts";
 import { Recount, type Stretch, wholeStretch } from "../../../core/windows/recount.ts";
 import type { StoredKeys } from "../../../core/windows/window-set.ts";
 import { EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
-import { allRows, plan } from "./simulated-shard.ts";
+import { allRows, partsOf, plan, withParts } from "./simulated-shard.ts";
 
 const FRESH: AggregationState = {
   id: 1,
@@ -26,7 +26,7 @@ class Live {
   readonly #records = new Map<number, readonly Uint8Array[]>();
 
   constructor(of: Plan) {
-    this.aggregation = new Aggregation(of, FRESH, (_, key) => this.#records.get(key));
+    this.aggregation = new Aggregation(of, FRESH, (_, key, part) => partsOf(this.#records.get(key), part));
   }
 
   readonly stored: StoredKeys = (from, to, limit) =>
@@ -45,7 +45,7 @@ class Live {
     const { windows } = this.aggregation;
     for (const { key, parts } of windows.takeDirty()) {
       if (parts.length === 0) this.#records.delete(key);
-      else this.#records.set(key, parts);
+      else this.#records.set(key, withParts(this.#records.get(key), parts));
     }
     for (const { key } of windows.resting()) windows.forget(key);
   }

@@ -134,7 +134,7 @@ export class SimulatedShard {
         if (storedParts !== known) throw new Error(`record ${key} has ${known} parts, not ${storedParts}`);
         const records = this.#windows.get(id) ?? new Map<number, readonly Uint8Array[]>();
         if (parts.length === 0) records.delete(key);
-        else records.set(key, parts);
+        else records.set(key, withParts(records.get(key), parts));
         this.#windows.set(id, records);
       }
       for (const { key } of windows.resting()) windows.forget(key);
@@ -217,7 +217,7 @@ export class SimulatedShard {
     const machine = new ShardMachine(
       this.#state,
       this.#plans,
-      (aggregation, key) => this.#windows.get(aggregation)?.get(key),
+      (aggregation, key, part) => partsOf(this.#windows.get(aggregation)?.get(key), part),
       (words, at, group) => this.#journal.add(words, at, group),
       // Room for a few groups only, so that forgetting and look-ups happen all the time.
       new IdMemory(1 << 12, 6),
@@ -225,6 +225,26 @@ export class SimulatedShard {
     for (const page of this.#pages) restorePage(page, machine.deduplicator);
     return machine;
   }
+}
+
+/** A record after a write that leaves out the parts that are as they were. */
+export function withParts(
+  known: readonly Uint8Array[] | undefined,
+  parts: readonly (Uint8Array | null)[],
+): readonly Uint8Array[] {
+  return parts.map((part, k) => {
+    const kept = part ?? known?.[k];
+    if (kept === undefined) throw new Error(`part ${k} was never written`);
+    return kept;
+  });
+}
+
+/** What is loaded of a record: all of it, or one part. */
+export function partsOf(
+  record: readonly Uint8Array[] | undefined,
+  part: number | undefined,
+): readonly Uint8Array[] | undefined {
+  return part === undefined ? record : record?.slice(part, part + 1);
 }
 
 /** Aggregation, start, end and group of a window's entry, as text. */
