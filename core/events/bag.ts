@@ -1,5 +1,6 @@
 import { type Column, absentColumn, childColumn, decodeColumn } from "./column.ts";
 import { type BagText, type ColumnText, CorruptBatchError } from "./columnar-format.ts";
+import { selectColumn } from "./select-rows.ts";
 import type { JsonValue } from "./event.ts";
 
 /** The read side of an object-valued field: columns by key, decoded when first asked for. */
@@ -27,6 +28,18 @@ export class Bag {
     const column = this.#decode(key);
     this.#columns.set(key, column);
     return column;
+  }
+
+  /** The same of some rows. Keys that none of them has are left out. @throws CorruptBatchError */
+  select(rows: Uint32Array): BagText {
+    const k = Array.from(
+      this.#texts,
+      ([key, text]) => [key, selectColumn(this.column(key), rows, "p" in text)] as const,
+    );
+    const rest = this.#restColumn();
+    const x = rest && this.#rest && selectColumn(rest, rows, "p" in this.#rest);
+    const kept = k.flatMap(([key, column]) => (column === undefined ? [] : [[key, column] as const]));
+    return x === undefined ? { k: kept } : { k: kept, x };
   }
 
   /** A key is either in a column of its own or in the shared one, never in both. */

@@ -2,6 +2,7 @@ import { Bag } from "./bag.ts";
 import { type Column, childColumn, identityIndex } from "./column.ts";
 import { ColumnarBuilder } from "./columnar-builder.ts";
 import { type BatchText, CorruptBatchError, type TimesText } from "./columnar-format.ts";
+import { selectTimes } from "./select-rows.ts";
 import type { JsonValue, StreamEvent } from "./event.ts";
 
 export type { Column } from "./column.ts";
@@ -81,6 +82,23 @@ export class EventBatch {
       ...(this.#assigned.has(row) ? { timestampAssigned: true } : {}),
     };
     return event as unknown as StreamEvent;
+  }
+
+  /** The text of a batch of some of the rows, in the order given. @throws CorruptBatchError */
+  select(rows: Uint32Array): string {
+    const assigned = this.#assigned.size === 0 ? [] : [...rows.keys()].filter((k) => this.#assigned.has(rows[k] ?? -1));
+    const text: BatchText = {
+      v: 1,
+      n: rows.length,
+      id: Array.from(rows, (row) => this.ids[row] ?? ""),
+      ts: selectTimes(this.timestamps, rows),
+      rt: selectTimes(this.receivedAt, rows),
+      ...(assigned.length > 0 ? { ta: assigned } : {}),
+      fields: this.#fields.select(rows),
+      data: this.#data.select(rows),
+      metadata: this.#metadata.select(rows),
+    };
+    return JSON.stringify(text);
   }
 
   #decode(path: readonly string[]): Column {

@@ -49,6 +49,48 @@ describe("columnar text", () => {
     );
   });
 
+  test("some rows of any batch are a batch of exactly these events, in the order given, also when selected again", () => {
+    fc.assert(
+      fc.property(fc.array(events, { maxLength: 40 }), fc.array(fc.nat(39)), (list, wanted) => {
+        const rows = Uint32Array.from(new Set(wanted.filter((row) => row < list.length)));
+        const selected = EventBatch.fromText(EventBatch.fromEvents(list).select(rows));
+        const expected = Array.from(rows, (row) => list[row]);
+        expect(rowsOf(selected)).toStrictEqual(expected);
+        const back = Uint32Array.from(rows.keys()).toReversed();
+        expect(rowsOf(EventBatch.fromText(selected.select(back)))).toStrictEqual(expected.toReversed());
+      }),
+    );
+  });
+
+  test("some rows keep their values in columns of every kind: constant, narrow and wide dictionary, plain, shared by many keys", () => {
+    const list = withData(
+      Array.from({ length: 400 }, (_, k) => ({
+        constant: "c",
+        narrow: k % 7,
+        wide: `w${k % 200}`,
+        plain: `unique ${k}`,
+        ...(k % 3 === 0 ? { sparse: `unique ${-k}`, few: k % 2 } : {}),
+        ...(k % 40 === 0 ? { ...wide(k), ...wide(k + 60) } : {}),
+      })),
+    );
+    const batch = EventBatch.fromEvents(list);
+    for (const step of [1, 2, 3, 7, 399]) {
+      const rows = Uint32Array.from([...list.keys()].filter((row) => row % step === step - 1));
+      expect(rowsOf(EventBatch.fromText(batch.select(rows)))).toStrictEqual(Array.from(rows, (row) => list[row]));
+    }
+  });
+
+  test("some rows take no more bytes than when they are built anew, by more than a tenth", () => {
+    const list = withData(
+      Array.from({ length: 500 }, (_, k) => ({ path: `/p/${k % 90}`, n: k, only: k < 10 ? "x" : "y" })),
+    );
+    const rows = Uint32Array.from({ length: 125 }, (_, k) => k * 4);
+    const anew = new ColumnarBuilder();
+    for (const row of rows) anew.add(list[row] ?? EVENT);
+    const selected = EventBatch.fromEvents(list).select(rows);
+    expect(selected.length).toBeLessThan(anew.toText().length * 1.1);
+  });
+
   test("a column holds what the rows hold, for keys that some rows lack", () => {
     fc.assert(
       fc.property(fc.array(bags, { maxLength: 40 }), fc.constantFrom("a", "a.b", "", "client"), (list, key) => {
