@@ -2,9 +2,10 @@ import type { EventBatch } from "../../core/events/event-batch.ts";
 import type { FeedCounts } from "../../core/patterns/forward.ts";
 import { finiteOrNull } from "../../core/windows/finite.ts";
 import { advanceWatermark, type Waiting } from "../../core/windows/watermark.ts";
-import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms, Wants } from "../patterns/messages.ts";
+import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms } from "../patterns/messages.ts";
 import type { BookedPattern, PatternBook } from "./pattern-book.ts";
-import { type Chunk, countsIn, PatternQueue } from "./pattern-queue.ts";
+import { type Chunk, PatternQueue } from "./pattern-queue.ts";
+import { PatternReport, type SavedReport } from "./pattern-report.ts";
 import { KeeperLedger } from "./keeper-ledger.ts";
 import type { Shard } from "./shard.ts";
 
@@ -24,13 +25,11 @@ export interface PatternFeedDeps {
   readonly background: (what: string, work: Promise<unknown>) => void;
 }
 
-interface Saved {
+interface Saved extends SavedReport {
   readonly forwarded: number;
   readonly keepers: readonly number[];
   readonly watermarks: readonly (readonly [patternId: number, at: number | null])[];
-  readonly counts: readonly (readonly [patternId: number, counts: FeedCounts])[];
   readonly skippedEntries: number;
-  readonly shards?: readonly (readonly [shard: number, counts: PatternNews["counts"]])[];
 }
 
 /**
@@ -46,13 +45,9 @@ export class PatternFeed {
   readonly #deps: PatternFeedDeps;
   readonly #queue: PatternQueue;
   readonly #watermarks: Map<number, number>;
-  readonly #counts: Map<number, FeedCounts>;
+  readonly #report: PatternReport;
   /** On disk before they are first told. */
   readonly #keepers: KeeperLedger;
-  /** At home: what shards counted, by shard. */
-  readonly #ofShards: Map<number, PatternNews["counts"]>;
-  /** At a shard: what keepers said that home has not heard. */
-  readonly #unheard = new Map<number, Wants>();
   #skippedEntries: number;
   #running: Promise<void> | undefined;
   #isScheduled = false;
@@ -69,8 +64,7 @@ export class PatternFeed {
     this.#keepers = new KeeperLedger(saved?.keepers ?? []);
     this.#queue = new PatternQueue(shard.tables, this.isIdle ? lastEntry : (saved?.forwarded ?? lastEntry), lastEntry);
     this.#watermarks = new Map((saved?.watermarks ?? []).map(([id, at]) => [id, at ?? -Infinity]));
-    this.#counts = new Map(saved?.counts);
-    this.#ofShards = new Map(saved?.shards);
+    this.#report = new PatternReport(saved);
     this.#skippedEntries = saved?.skippedEntries ?? 0;
   }
 
@@ -133,13 +127,7 @@ export class PatternFeed {
   }
 
   countsOf(patternId: number): FeedCounts {
-    const sum = { filterErrors: 0, unkeyed: 0, ...this.#counts.get(patternId) };
-    for (const counts of this.#ofShards.values()) {
-      const [, more] = counts.find(([id]) => id === patternId) ?? [];
-      sum.filterErrors += more?.filterErrors ?? 0;
-      sum.unkeyed += more?.unkeyed ?? 0;
-    }
-    return sum;
+    return this.#report.countsOf(patternId);
   }
 
   /** Patterns that an idle check could bring to a decision. */
@@ -187,13 +175,12 @@ export class PatternFeed {
   /** A shard's, to be shipped with what was forwarded. */
   news(): PatternNews {
     const { epoch, patterns } = this.#book;
-    const counts = patterns.map(({ id }) => [id, { ...countsIn(this.#counts, id) }] as const);
-    return { shard: this.#shard.owner.shard, epoch, wants: [...this.#unheard], counts };
+    return { shard: this.#shard.owner.shard, epoch, ...this.#report.news(patterns.map(({ id }) => id)) };
   }
 
   /** Home has heard these. */
-  heard({ wants }: PatternNews): void {
-    for (const [keeper, told] of wants) if (this.#unheard.get(keeper) === told) this.#unheard.delete(keeper);
+  heard(news: PatternNews): void {
+    this.#report.heard(news);
   }
 
   /** Home has other definitions. A shard's, as part of a change. @param mergedEntry the newest entry that home has merged all of */
@@ -205,11 +192,11 @@ export class PatternFeed {
   /** Home's, before it merges. @returns the definitions, when the shard has others: then it must not be merged */
   hear(news: PatternNews | undefined): PatternTerms | null {
     const { epoch, stored } = this.#book;
-    if (news !== undefined && news.wants.length > 0) {
+    if (news !== undefined) {
       this.#enlist(news.wants.map(([keeper]) => keeper));
       for (const [keeper, wants] of news.wants) this.#keepers.report(keeper, wants);
+      this.#report.hear(news);
     }
-    if (news !== undefined && news.counts.length > 0) this.#ofShards.set(news.shard, news.counts);
     return (news?.epoch ?? 0) === epoch ? null : { epoch, patterns: stored };
   }
 
@@ -234,13 +221,7 @@ export class PatternFeed {
 
   #settle({ through, counts }: Chunk): void {
     this.#queue.forwardedThrough(through);
-    for (const run of counts) {
-      for (const [id, { filterErrors, unkeyed }] of run) {
-        const sum = countsIn(this.#counts, id);
-        sum.filterErrors += filterErrors;
-        sum.unkeyed += unkeyed;
-      }
-    }
+    this.#report.add(counts);
     const hasHeard = [...this.#keepers].every((keeper) => this.#keepers.knows(keeper, this.#book.epoch));
     if (this.#book.patterns.length > 0 || !hasHeard || this.#keepers.size === 0) return;
     // The last pattern is gone, and every keeper knows.
@@ -276,7 +257,7 @@ export class PatternFeed {
       throw new Error(`keeper ${keeper}: ${answer.reason}`);
     }
     this.#keepers.answered(keeper, asked, epoch, answer.wants);
-    if (!this.#shard.isHome) this.#unheard.set(keeper, answer.wants);
+    if (!this.#shard.isHome) this.#report.note(keeper, answer.wants);
   }
 
   #isBehind(): boolean {
@@ -306,9 +287,8 @@ export class PatternFeed {
       forwarded: this.#queue.forwarded,
       keepers: [...this.#keepers],
       watermarks: [...this.#watermarks].filter(([id]) => ids.has(id)).map(([id, at]) => [id, finiteOrNull(at)]),
-      counts: [...this.#counts].filter(([id]) => ids.has(id)),
       skippedEntries: this.#skippedEntries,
-      shards: [...this.#ofShards],
+      ...this.#report.toJSON(ids),
     };
     this.#shard.tables.writeMeta("pattern_feed", saved);
   }

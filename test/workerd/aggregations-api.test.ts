@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { ChunkLog } from "../../durable-objects/aggregator/chunk-log.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { event, packed } from "./event-messages.ts";
 import { type Answer, call, makeKey, makeTenant } from "./http-client.ts";
@@ -211,7 +212,48 @@ describe("the older systems' analytics paths", () => {
       ["02:00", 2, null],
       ["03:00", 2, 0],
       ["04:00", 2, 0],
+      ["05:00", 0, -100],
     ]);
+  });
+
+  test("an interval without events is there, with nothing in it, and what follows it has no change in percent", async () => {
+    const { data } = await get(`/api/v1/analytics/event-trends?from=${T0 - HOUR}&to=${T0 + HOUR}&interval_minutes=60`);
+    expect(data["trends"]).toMatchObject([
+      { count: 0, change_percent: null },
+      { count: 2, change_percent: null },
+    ]);
+    const five = await get(`/api/v1/analytics/event-trends?from=${T0}&to=${T0 + HOUR}&interval_minutes=5`);
+    expect((five.data["trends"] as { count: number }[]).map(({ count }) => count)).toEqual([2, ...Array(11).fill(0)]);
+    const many = await get(`/api/v1/analytics/event-trends?hours=8784&interval_minutes=1`);
+    expect([many.status, many.body["details"]]).toMatchObject([400, { field: "interval_minutes" }]);
+  });
+
+  test("a year up to this moment is answered from hours, and the answer says what it covers", async () => {
+    const { data } = await get("/api/v1/analytics/event-types?hours=8784");
+    expect(data["total"]).toBe((await get("/api/v1/stats")).data["total_events"]);
+    const shares = (data["event_types"] as { percentage: number }[]).map(({ percentage }) => percentage);
+    expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(100);
+    expect(Date.parse(String(data["from"])) % HOUR).toBe(0);
+    expect(Date.parse(String(data["to"]))).toBeLessThanOrEqual(Date.now());
+    const odd = await get(`/api/v1/analytics/event-types?from=${T0 + 1000}&to=${T0 + 2000}`);
+    expect(odd.data).toMatchObject({
+      total: 2,
+      from: new Date(T0).toISOString(),
+      to: new Date(T0 + 60_000).toISOString(),
+    });
+  });
+
+  test("none of them looks at stored events", async () => {
+    await get("/api/v1/stats");
+    const asked = vi.spyOn(Object.getPrototypeOf(env.DB), "prepare");
+    const opened = vi.spyOn(ChunkLog.prototype, "batch");
+    for (const path of ["event-trends", "event-types", "top-sources", "user-distribution", "metrics", "windows/1hour"])
+      expect((await get(`/api/v1/analytics/${path}?${path.startsWith("w") ? range : "hours=8784"}`)).status).toBe(200);
+    expect((await get("/metrics/realtime")).status).toBe(200);
+    expect((await get("/metrics/history/users?hours=24")).status).toBe(200);
+    expect(asked.mock.calls.filter(([sql]) => String(sql).includes("segment"))).toEqual([]);
+    expect(opened).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
   });
 
   test("types and sources come with their share", async () => {
@@ -234,6 +276,7 @@ describe("the older systems' analytics paths", () => {
       { value: 2 },
       { value: 2 },
       { value: 2 },
+      { value: 0 },
     ]);
     expect((await get("/metrics/history/temperature")).status).toBe(404);
     expect((await get("/metrics/realtime")).data).toMatchObject({ total_events: expect.any(Number) });

@@ -73,6 +73,16 @@ describe("patterns of a tenant with two shards", () => {
     });
   });
 
+  test("count events without a key over all shards", async () => {
+    const { home, send, shards } = await newShards(2);
+    await home.putPattern(cartPaid, "create");
+    await send(users.map((user) => cart(user, T0)));
+    for (const shard of shards) await shard.drain();
+    await send(users.map((user) => event(`keyless-${user}`, T0, { type: "cart" })));
+    for (const shard of shards) await shard.drain();
+    expect(await home.getPattern("paid")).toMatchObject({ unkeyed: users.length, kept: { buffered: users.length } });
+  });
+
   test("see what shards had not shipped when the pattern was made, and nothing from before", async () => {
     const { home, send, shards } = await newShards(2);
     await send(users.map((user) => cart(user, T0)));

@@ -10,11 +10,13 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DEFAULT_HOURS = 24;
 const MAX_HOURS = 24 * 366;
-/** The built-in rollups, coarsest first: a question is answered from the coarsest that fits its interval. */
+/** Intervals in one answer. */
+const MAX_INTERVALS = 10_000;
+/** The built-in rollups, coarsest first: a question is answered from the coarsest that fits its interval, or a range of this length. */
 const ROLLUPS = [
-  { name: "events_1h", windowMs: HOUR_MS },
-  { name: "events_5m", windowMs: 5 * MINUTE_MS },
-  { name: "events_1m", windowMs: MINUTE_MS },
+  { name: "events_1h", windowMs: HOUR_MS, fromMs: 48 * HOUR_MS },
+  { name: "events_5m", windowMs: 5 * MINUTE_MS, fromMs: 12 * HOUR_MS },
+  { name: "events_1m", windowMs: MINUTE_MS, fromMs: 0 },
 ] as const;
 /** The parent system's names of its windows. */
 const WINDOW_ALIASES: Readonly<Record<string, string>> = {
@@ -28,9 +30,8 @@ export const analyticsRoutes = new Hono<AppEnv>()
   .get("/api/v1/analytics/event-trends", requireRole("viewer"), async (c) => {
     const parameters = parametersOf(c);
     const intervalMinutes = parameters.integer("interval_minutes", 60, 1, 1440);
-    const range = readRange(parameters);
-    const rows = await read(c, range, intervalMinutes * MINUTE_MS);
-    const trends = byInterval(rows).map(({ start, rows: inInterval }, k, all) => {
+    const { range, intervals } = await readIntervals(c, readRange(parameters), intervalMinutes * MINUTE_MS);
+    const trends = intervals.map(({ start, rows: inInterval }, k, all) => {
       const count = total(inInterval);
       const before = all[k - 1];
       return {
@@ -40,7 +41,12 @@ export const analyticsRoutes = new Hono<AppEnv>()
         change_percent: before === undefined ? null : percentChange(total(before.rows), count),
       };
     });
-    return ok(c, { ...rangeJson(range), interval_minutes: intervalMinutes, total: total(rows), trends });
+    return ok(c, {
+      ...rangeJson(range),
+      interval_minutes: intervalMinutes,
+      total: total(intervals.flatMap(({ rows }) => rows)),
+      trends,
+    });
   })
   .get("/api/v1/analytics/event-types", requireRole("viewer"), async (c) => {
     const { range, rows, limit } = await readTotals(c);
@@ -81,9 +87,8 @@ export const analyticsRoutes = new Hono<AppEnv>()
   )
   .get("/metrics/realtime", requireRole("viewer"), async (c) => {
     const now = Date.now();
-    const range = { from: Math.floor(now / MINUTE_MS) * MINUTE_MS - 4 * MINUTE_MS, to: now };
-    const rows = await read(c, range, MINUTE_MS);
-    const minutes = byInterval(rows).map(({ start, rows: inMinute }) => ({
+    const { range, intervals } = await readIntervals(c, { from: now - 4 * MINUTE_MS, to: now }, MINUTE_MS);
+    const minutes = intervals.map(({ start, rows: inMinute }) => ({
       start,
       count: total(inMinute),
       by_type: countsBy(inMinute, "type"),
@@ -95,14 +100,14 @@ export const analyticsRoutes = new Hono<AppEnv>()
     const parameters = parametersOf(c);
     const name = c.req.param("name");
     const intervalMinutes = parameters.integer("interval_minutes", 60, 1, 1440);
-    const range = readRange(parameters);
+    const asked = readRange(parameters);
     if (name !== "events" && name !== "users")
       throw new ApiError(
         "not_found",
         "The metrics with a history are events and users; others come from aggregations.",
       );
-    const rows = await read(c, range, intervalMinutes * MINUTE_MS);
-    const points = byInterval(rows).map(({ start, rows: inInterval }) => ({
+    const { range, intervals } = await readIntervals(c, asked, intervalMinutes * MINUTE_MS);
+    const points = intervals.map(({ start, rows: inInterval }) => ({
       timestamp: start,
       ...(name === "events"
         ? { value: total(inInterval) }
@@ -152,28 +157,51 @@ function readRange(parameters: Parameters): Range {
 async function readTotals(c: AppContext): Promise<{ range: Range; rows: readonly RangeRow[]; limit: number }> {
   const parameters = parametersOf(c);
   const limit = parameters.integer("limit", 10, 1, 1000);
-  const range = readRange(parameters);
-  return { range, limit, rows: await read(c, range, null) };
+  const asked = readRange(parameters);
+  const rollup = ROLLUPS.find((candidate) => suits(candidate, asked)) ?? ROLLUPS[2];
+  const range = wholeWindows(asked, rollup.windowMs);
+  return { range, limit, rows: await read(c, rollup.name, range, null) };
 }
 
-/** Rows of the coarsest rollup that fits. @param stepMs interval, or null for one over everything */
-async function read(c: AppContext, range: Range, stepMs: number | null): Promise<readonly RangeRow[]> {
-  const isAligned = (windowMs: number): boolean => range.from % windowMs === 0 && range.to % windowMs === 0;
-  const rollup =
-    ROLLUPS.find(({ windowMs }) => (stepMs === null ? isAligned(windowMs) : stepMs % windowMs === 0)) ?? ROLLUPS[2];
-  // Steps lie on the clock, not on the moment of the question.
-  const step = stepMs ?? rollup.windowMs;
-  const from = Math.floor(range.from / step) * step;
-  const result = await aggregator(c).queryRange(rollup.name, { from, to: range.to, stepMs, groups: {} });
+/** Coarse windows answer what begins and ends with them, and what is so long that its ends hardly matter: those are widened. */
+function suits({ windowMs, fromMs }: (typeof ROLLUPS)[number], { from, to }: Range): boolean {
+  return (from % windowMs === 0 && to % windowMs === 0) || to - from >= fromMs;
+}
+
+/** The range that the windows over `asked` cover. Nothing is known of what is still to come. */
+function wholeWindows({ from, to }: Range, windowMs: number): Range {
+  const end = Math.ceil(to / windowMs) * windowMs;
+  return { from: Math.floor(from / windowMs) * windowMs, to: Math.max(to, Math.min(end, Date.now())) };
+}
+
+interface Interval {
+  /** RFC 3339. */
+  readonly start: string;
+  readonly rows: readonly RangeRow[];
+}
+
+/** The range in intervals that lie on the clock, not on the moment of the question; those without events too. */
+async function readIntervals(
+  c: AppContext,
+  asked: Range,
+  intervalMs: number,
+): Promise<{ range: Range; intervals: readonly Interval[] }> {
+  const range = wholeWindows(asked, intervalMs);
+  if ((range.to - range.from) / intervalMs > MAX_INTERVALS)
+    throw badParameter("interval_minutes", `cuts the range into more than ${MAX_INTERVALS} intervals`);
+  const rollup = ROLLUPS.find(({ windowMs }) => intervalMs % windowMs === 0) ?? ROLLUPS[2];
+  const byStart = Map.groupBy(await read(c, rollup.name, range, intervalMs), ({ start }) => start);
+  const intervals: Interval[] = [];
+  for (let start = range.from; start < range.to; start += intervalMs)
+    intervals.push({ start: new Date(start).toISOString(), rows: byStart.get(start) ?? [] });
+  return { range, intervals };
+}
+
+async function read(c: AppContext, rollup: string, range: Range, stepMs: number | null): Promise<readonly RangeRow[]> {
+  const result = await aggregator(c).queryRange(rollup, { ...range, stepMs, groups: {} });
   if (result === null || !result.ok)
     throw badParameter("from", "the range is too long for this interval; narrow it or take a longer interval_minutes");
   return result.rows;
-}
-
-function byInterval(rows: readonly RangeRow[]): { start: string; rows: RangeRow[] }[] {
-  const intervals = new Map<number, RangeRow[]>();
-  for (const row of rows) intervals.set(row.start, [...(intervals.get(row.start) ?? []), row]);
-  return [...intervals].map(([start, inInterval]) => ({ start: new Date(start).toISOString(), rows: inInterval }));
 }
 
 const total = (rows: readonly RangeRow[]): number => rows.reduce((sum, { values }) => sum + Number(values["count"]), 0);

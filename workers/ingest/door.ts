@@ -48,6 +48,11 @@ function refused({ reason, message, retryAfterSeconds }: Refusal): ApiError {
   return new ApiError(code, message, { reason }, retryAfterSeconds);
 }
 
+/** What `assertOpen` let in has been answered. */
+export function hasLeft(tenant: string): void {
+  quota().left(tenant);
+}
+
 /** Middleware: turns a request away before its body is read, and sees to the rate limit headers on every answer. */
 export function admission(): MiddlewareHandler<AppEnv> {
   return async function admissionMiddleware(c, next) {
@@ -57,7 +62,11 @@ export function admission(): MiddlewareHandler<AppEnv> {
     } finally {
       setRateLimitHeaders(c, tenant);
     }
-    await next();
+    try {
+      await next();
+    } finally {
+      hasLeft(tenant);
+    }
   };
 }
 

@@ -19,6 +19,13 @@ const REPORT_TIMEOUT_MS = 5_000;
 const TRUST_MS = 10_000;
 /** A refusal is repeated from memory at most this long, ms. */
 const REFUSAL_MS = 1_000;
+/** Under pressure the isolate looks with each report how late a timer of so long fires, ms. */
+const LAG_PROBE_MS = 10;
+/** Events of one tenant that may be under way here, between admission and the queue, unless they are of so few requests. */
+const MAX_EVENTS_UNDER_WAY = 20_000;
+const MIN_REQUESTS_UNDER_WAY = 8;
+/** A request that has not left after so long went down on its way, ms. */
+const UNDER_WAY_MS = 10_000;
 /** A lease asks for this many times what the last report used, and for no less than one early report holds. */
 const LEASE_FACTOR = 4;
 /** Tenants remembered; the longest unused is forgotten first. */
@@ -57,7 +64,11 @@ interface TenantQuota {
   state: QuotaState | null;
   refusal: Refusal | null;
   readonly pace: Pace;
+  /** When the requests came in that have not left, oldest first. */
+  underWay: number[];
   reportEveryMs: number;
+  /** How late a timer fired that was set with the last report; null when none was. */
+  lagMs: number | null;
   /** When it last answered, or could not be reached. */
   heardAtMs: number;
   /** When it was last asked, if it has not answered yet. */
@@ -92,12 +103,19 @@ export class IsolateQuota {
     const isRefusalFresh = quota.refusal !== null && call.now() < quota.heardAtMs + REFUSAL_MS;
     if (!isRefusalFresh && !isCovered(quota, call.now())) await this.#report(quota, call);
     const nowMs = call.now();
-    const refusal = quota.refusal ?? (quota.pace.enter(nowMs) ? null : congested(quota, nowMs));
-    if (refusal === null) quota.use.admitted++;
-    else quota.use.refused++;
+    const refusal = quota.refusal ?? (mayEnter(quota, nowMs) ? null : congested(quota, nowMs));
+    if (refusal === null) {
+      quota.use.admitted++;
+      quota.underWay.push(nowMs);
+    } else quota.use.refused++;
     if (refusal?.reason === "congested") quota.use.paced++;
     this.#keepReporting(quota, call);
     return refusal;
+  }
+
+  /** A request that was let in has been answered. */
+  left(tenant: string): void {
+    this.#tenants.get(tenant)?.underWay.shift();
   }
 
   /** Books what a request put on the queue. */
@@ -154,7 +172,11 @@ export class IsolateQuota {
     quota.use = noUse();
     quota.askedAtMs = call.now();
     try {
-      const request = { isolate: this.#isolate, used: { events, bytes }, requests: { admitted, refused, paced }, want };
+      const lag = quota.lagMs === null ? {} : { lagMs: quota.lagMs };
+      const requests = { admitted, refused, paced };
+      const request = { isolate: this.#isolate, used: { events, bytes }, requests, ...lag, want };
+      quota.lagMs = null;
+      if (quota.reportEveryMs < REPORT_EVERY_MS) call.waitUntil(measureLag(quota, call));
       hear(quota, await call.ask(request), want, call.now());
     } catch (error) {
       // Not lost, only reported later.
@@ -180,6 +202,24 @@ export class IsolateQuota {
     if (this.#tenants.size > MAX_TENANTS && oldest !== undefined) this.#tenants.delete(oldest);
     return quota;
   }
+}
+
+/**
+ * Many requests at once are all let in before the first of them has told what it holds. Without a bound on what is under way the
+ * beginning of a flood would keep this thread busy for a second.
+ */
+function mayEnter(quota: TenantQuota, nowMs: number): boolean {
+  const { underWay, pace } = quota;
+  while (underWay.length > 0 && nowMs - (underWay[0] ?? nowMs) > UNDER_WAY_MS) underWay.shift();
+  const isFull = underWay.length >= MIN_REQUESTS_UNDER_WAY && underWay.length * pace.perRequest >= MAX_EVENTS_UNDER_WAY;
+  return !isFull && pace.enter(nowMs);
+}
+
+/** Sees how busy this thread is. */
+async function measureLag(quota: TenantQuota, call: QuotaCall): Promise<void> {
+  const startedAtMs = call.now();
+  await call.sleep(LAG_PROBE_MS);
+  quota.lagMs = Math.max(0, call.now() - startedAtMs - LAG_PROBE_MS);
 }
 
 /** Takes in what the controller said. */
@@ -211,7 +251,9 @@ function unknownQuota(): TenantQuota {
     state: null,
     refusal: null,
     pace: new Pace(),
+    underWay: [],
     reportEveryMs: REPORT_EVERY_MS,
+    lagMs: null,
     heardAtMs: Number.NEGATIVE_INFINITY,
     askedAtMs: null,
     reportingAtMs: null,
