@@ -18,6 +18,8 @@ class World {
   readonly requests: LeaseRequest[] = [];
   readonly errors: unknown[] = [];
   isControllerAway = false;
+  /** What the next requests' headers say. */
+  bodyBytes: number | null = null;
   /** What the controller says of the rate. */
   rate: IsolateRate = { ratePerSecond: null, reportEveryMs: 1_000 };
   readonly ledger: LeaseLedger;
@@ -31,6 +33,7 @@ class World {
   call(tenant = "default"): QuotaCall {
     return {
       tenant,
+      bodyBytes: this.bodyBytes,
       ask: (request) => this.#ask(request),
       waitUntil: () => undefined,
       sleep: (ms) => new Promise((wake) => this.#sleepers.push({ atMs: this.nowMs + ms, wake })),
@@ -195,6 +198,13 @@ describe("admission in an isolate", () => {
     expect([await enter(), await enter()]).toEqual([true, false]);
     await world.pass(10_001);
     expect(await enter()).toBe(true);
+  });
+
+  test("takes any number of small requests at once, though the last ones were large", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(10_000);
+    world.bodyBytes = 80;
+    for (let n = 0; n < 1_000; n++) expect(await world.quota.refusal(world.call())).toBeNull();
   });
 
   test("lets eight requests in at once, however large", async () => {
