@@ -3,6 +3,7 @@ import type { LatencyResult } from "./alert-latency.ts";
 import type { CostResult } from "./cost.ts";
 import type { EndToEndResult } from "./end-to-end.ts";
 import type { LiveResult } from "./live.ts";
+import type { TickResult } from "./tick.ts";
 
 /** Thousands with commas, no fraction. */
 function whole(value: number): string {
@@ -95,4 +96,19 @@ export function formatCost(result: CostResult): string {
     ["rows written per event", result.rowsWrittenPerEvent.toFixed(4)],
     ["calls in this run", JSON.stringify(result.byMethod)],
   ]);
+}
+
+/** @param rules over how many rules the instances are spread */
+export function formatTick(rules: number, result: TickResult): string {
+  const spread = rules === 1 ? "one rule" : `${rules} rules`;
+  return lines(`${whole(result.instances)} alert instances of ${spread}, all firing, one closed window`, [
+    ["evaluated and made ready to be written, p50", `${milliseconds(result.p50)} (goal ≤ 100 ms)`],
+    ["p99", milliseconds(result.p99)],
+    ["longest", milliseconds(result.max)],
+    ["evaluation alone, p50", milliseconds(result.evaluationP50)],
+  ]);
+}
+
+function milliseconds(value: number): string {
+  return `${value.toFixed(1)} ms`;
 }

@@ -52,9 +52,9 @@ export class RateController extends DurableObject<Env> {
   /** An isolate reports what it used and asks for more. */
   lease(request: LeaseRequest): AdmissionAnswer {
     const nowMs = Date.now();
-    const { isolate, used, requests } = request;
+    const { isolate, used, requests, lagMs } = request;
     const answer = this.#ledger.lease(request, nowMs);
-    const rate = this.#flow.report({ isolate, events: used.events, refused: requests?.paced ?? 0 }, nowMs);
+    const rate = this.#flow.report({ isolate, events: used.events, refused: requests?.paced ?? 0, lagMs }, nowMs);
     this.#afterChange(nowMs);
     return { ...answer, rate };
   }

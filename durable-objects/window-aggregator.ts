@@ -232,7 +232,10 @@ export class WindowAggregator extends DurableObject<Env> {
     });
     await attempt("late", () => this.#late.runIfDue());
     await attempt("seal", () => this.#sealing.sealIfDue());
-    await attempt("ship", () => this.#shipping.runIfDue());
+    await attempt("ship", async () => {
+      await this.#shipping.runIfDue();
+      this.#shard.saveConfirmed();
+    });
     await attempt("alerts", () => this.#alerts.tell());
     await attempt("shards", () => {
       if (this.#sharding.look()) this.#moveSlots();

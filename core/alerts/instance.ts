@@ -33,6 +33,7 @@ export function noDataKey(key: string): string {
 
 /** The values an alert shows: measures in their order, without those that would take the JSON text over the limit. */
 export function shownValues(values: Values): Values {
+  if (isShort(values)) return values;
   const shown: [string, Values[string]][] = [];
   let chars = 2;
   for (const [name, value] of Object.entries(values)) {
@@ -44,39 +45,104 @@ export function shownValues(values: Values): Values {
   return Object.fromEntries(shown);
 }
 
+/** Characters that a number, a truth or null takes at most as JSON, with what stands around it. */
+const MAX_SCALAR_CHARS = 30;
+
+/** True when the values surely fit: a few numbers, as nearly always, without writing them out to see. */
+function isShort(values: Values): boolean {
+  let chars = 2;
+  for (const name in values) {
+    const value = values[name];
+    if (typeof value === "string" || (typeof value === "object" && value !== null)) return false;
+    chars += name.length + MAX_SCALAR_CHARS;
+  }
+  return chars <= MAX_SHOWN_VALUES_CHARS;
+}
+
 /** Characters per page: three bytes each at worst stay under the 2 MB that one row may hold. */
 export const MAX_PAGE_CHARS = 400_000;
 
+/** An open alert as it is written down: without the names of its fields, which would be most of the text. */
+type Row = readonly [
+  alertId: string,
+  group: Group,
+  isFiring: 0 | 1,
+  since: number,
+  falseSince: number | null,
+  start: number,
+  end: number,
+  revision: number,
+  values: Values,
+  kind?: Instance["kind"] | null,
+  earlyEnd?: number | null,
+];
+
 /** Writes open alerts as a few JSON texts, one row each, so that a window costs a few rows written and not one per alert. */
 export function packInstances(instances: Instances, maxPageChars = MAX_PAGE_CHARS): string[] {
-  return packPages(instances.values(), maxPageChars);
+  const rows: Row[] = [];
+  for (const instance of instances.values()) rows.push(rowOf(instance));
+  return packPages(rows, maxPageChars);
 }
 
 /** Reads what `packInstances` wrote. */
 export function unpackInstances(pages: readonly string[]): Map<string, Instance> {
   const instances = new Map<string, Instance>();
   for (const page of pages) {
-    const list: readonly Instance[] = JSON.parse(page);
-    for (const instance of list) instances.set(instanceKey(instance), instance);
+    const list: readonly (Row | Instance)[] = JSON.parse(page);
+    for (const row of list) {
+      const instance = "alertId" in row ? row : instanceOf(row);
+      instances.set(instanceKey(instance), instance);
+    }
   }
   return instances;
 }
 
+function rowOf({ alertId, group, timer, window, revision, values, kind, earlyEnd }: Instance): Row {
+  const { phase, since, falseSince } = timer;
+  const isFiring = phase === "firing" ? 1 : 0;
+  if (kind === undefined && earlyEnd === undefined)
+    return [alertId, group, isFiring, since, falseSince, window.start, window.end, revision, values];
+  const { start, end } = window;
+  return [alertId, group, isFiring, since, falseSince, start, end, revision, values, kind ?? null, earlyEnd ?? null];
+}
+
+function instanceOf([
+  alertId,
+  group,
+  isFiring,
+  since,
+  falseSince,
+  start,
+  end,
+  revision,
+  values,
+  kind,
+  early,
+]: Row): Instance {
+  const timer: Timer = { phase: isFiring === 1 ? "firing" : "pending", since, falseSince };
+  const instance = { alertId, group, timer, window: { start, end }, revision, values };
+  return kind === undefined ? instance : { ...instance, kind: kind ?? undefined, earlyEnd: early ?? undefined };
+}
+
+/** Items whose length is measured to guess how many fit into a page. */
+const SAMPLE = 50;
+
 /** JSON arrays of the items in order, each of at most `maxPageChars` characters unless one item alone is longer. */
-export function packPages(items: Iterable<unknown>, maxPageChars = MAX_PAGE_CHARS): string[] {
+export function packPages(items: readonly unknown[], maxPageChars = MAX_PAGE_CHARS): string[] {
   const pages: string[] = [];
-  let page: string[] = [];
-  let chars = 1;
-  for (const item of items) {
-    const text = JSON.stringify(item);
-    if (page.length > 0 && chars + text.length + 1 > maxPageChars) {
-      pages.push(`[${page.join(",")}]`);
-      page = [];
-      chars = 1;
+  const sample = items.slice(0, SAMPLE);
+  // Many items written at once are written several times faster than one by one.
+  const usual = (maxPageChars / JSON.stringify(sample).length) * sample.length;
+  let size = Math.max(1, Math.floor(usual * 0.9));
+  for (let from = 0; from < items.length;) {
+    const part = items.slice(from, from + size);
+    const text = JSON.stringify(part);
+    if (text.length > maxPageChars && part.length > 1) {
+      size = Math.max(1, Math.floor(part.length / 2));
+      continue;
     }
-    page.push(text);
-    chars += text.length + 1;
+    pages.push(text);
+    from += part.length;
   }
-  if (page.length > 0) pages.push(`[${page.join(",")}]`);
   return pages;
 }

@@ -27,7 +27,7 @@ const BUSY_WAIT_MS = 100;
 /** Messages that waited longer mean pressure whatever is in flight, ms. */
 const PRESSED_WAIT_MS = 250;
 /** More in flight than this means pressure too, seconds of capacity: bursts that are served sooner are let through. */
-const PRESSED_S = 0.3;
+const PRESSED_S = 0.25;
 /** Without signs of pressure for this long it is over, ms. */
 const CALM_MS = 1_000;
 /** What was last heard of the age is believed this long, ms. */
@@ -37,6 +37,11 @@ const SHORTEST_WINDOW_S = 0.2;
 const LONGEST_WINDOW_S = TARGET_WAIT_MS / 1_000;
 /** The window is never smaller, events. */
 const SMALLEST_WINDOW = 1_000;
+/** How late an isolate's timers may fire, ms: where ingest shares a thread with what it feeds, no other sign tells it to leave it room. */
+const TARGET_LAG_MS = 10;
+/** Weight of the newest lag, and how long it is believed, ms. */
+const LAG_GAIN = 0.3;
+const LAG_BELIEVED_MS = 1_000;
 /** Taken for the capacity of a path that was never seen busy, events per second. */
 const ASSUMED_CAPACITY = 100_000;
 /** Taken for what a message takes without a queue before one was seen, ms. */
@@ -94,6 +99,7 @@ export class Admission {
   #oldest = { ageMs: 0, atMs: Number.NEGATIVE_INFINITY };
   /** What a message takes without a queue: the platform's queue has a latency of its own. */
   readonly #base = new LowestOfLate(ASSUMED_BASE_MS);
+  #lag = { ms: 0, atMs: Number.NEGATIVE_INFINITY };
   #pressedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
@@ -158,6 +164,11 @@ export class Admission {
     this.#accepted = this.#applied + inFlight;
   }
 
+  /** An isolate's timers fire so late. */
+  lagged(lagMs: number, nowMs: number): void {
+    this.#lag = { ms: this.#lagMs(nowMs) * (1 - LAG_GAIN) + lagMs * LAG_GAIN, atMs: nowMs };
+  }
+
   /** What was on its way is gone. */
   forgetQueue(nowMs: number): void {
     for (const { token } of this.#items) this.#controller.ignored(token, nowMs);
@@ -184,13 +195,18 @@ export class Admission {
     const isMuch = inFlight > Math.max(window, this.#capacity * (this.#base.ms / 1_000 + PRESSED_S));
     if (isMuch || waitMs > PRESSED_WAIT_MS) this.#pressedAtMs = nowMs;
     const isPressed = nowMs - this.#pressedAtMs < CALM_MS;
-    const room = Math.min(2 - inFlight / window, 2 - waitMs / TARGET_WAIT_MS);
+    const lag = this.#lagMs(nowMs) / TARGET_LAG_MS;
+    const room = Math.min(2 - inFlight / window, 2 - waitMs / TARGET_WAIT_MS, 2 - lag);
     const ratePerSecond = isPressed ? this.#capacity * Math.max(0, room) : null;
     return { isPressed, ratePerSecond, window, inFlight, oldestAgeMs, waitMs, capacityPerSecond: this.#capacity };
   }
 
   snapshot(): AdmissionSnapshot {
     return { controller: this.#controller.snapshot(), capacityPerSecond: this.#capacity };
+  }
+
+  #lagMs(nowMs: number): number {
+    return nowMs - this.#lag.atMs <= LAG_BELIEVED_MS ? this.#lag.ms : 0;
   }
 
   #window(): number {

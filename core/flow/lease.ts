@@ -24,6 +24,8 @@ export interface LeaseRequest {
   readonly used: { readonly events: number; readonly bytes: number };
   /** Requests it let in and refused since its last report; `paced` is how many of these were refused because of the rate. */
   readonly requests?: RequestCounts & { readonly paced: number };
+  /** How much later than it should a timer fired there, ms: its thread is that busy. Measured under pressure only. */
+  readonly lagMs?: number;
   /** Further events wanted. 0 gives back what is left of the lease. */
   readonly want: number;
 }

@@ -14,6 +14,11 @@ export class Pace {
   #atMs = 0;
   #perRequest = 1;
 
+  /** Events that a request is believed to hold. */
+  get perRequest(): number {
+    return this.#perRequest;
+  }
+
   /** Events that may come now; Infinity without a limit. */
   get available(): number {
     return this.#ratePerSecond === null ? Infinity : this.#tokens;

@@ -1,5 +1,7 @@
 /** Rates are taken over at least this long, if there is so much, ms. */
 const SPAN_MS = 1_000;
+/** What is done under a queue is taken over at most this long: a capacity that falls must be noticed soon, ms. */
+const RECENT_MS = 500;
 /** Shorter spans say more of when reports come than of rates, ms. */
 const SHORTEST_SPAN_MS = 50;
 
@@ -32,11 +34,11 @@ export class RateMeter {
   }
 
   /**
-   * The rate from the first count at or after a time to the last one.
+   * The rate from the first count at or after a time to the last one, over half a second at most.
    * @returns null while that is too short to tell; `lastMs` is the time from the last count but one to the last
    */
   perSecondSince(sinceMs: number, nowMs: number): { readonly perSecond: number; readonly lastMs: number } | null {
-    const from = Math.max(sinceMs, nowMs - SPAN_MS - SHORTEST_SPAN_MS);
+    const from = Math.max(sinceMs, nowMs - RECENT_MS - SHORTEST_SPAN_MS);
     const first = this.#marks.find(({ atMs }) => atMs >= from);
     const [previous, last] = [this.#marks.at(-2), this.#marks.at(-1)];
     if (first === undefined || last === undefined || previous === undefined) return null;

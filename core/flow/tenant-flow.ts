@@ -31,6 +31,8 @@ export interface IsolateReport {
   readonly events: number;
   /** Requests refused because of the rate. */
   readonly refused: number;
+  /** How late its timers fire, ms; absent when it has not looked. */
+  readonly lagMs?: number | undefined;
 }
 
 /** How fast an isolate may let events in. */
@@ -68,8 +70,9 @@ export class TenantFlow {
   }
 
   /** Takes an isolate's report. @returns its part of the rate */
-  report({ isolate, events, refused }: IsolateReport, nowMs: number): IsolateRate {
+  report({ isolate, events, refused, lagMs }: IsolateReport, nowMs: number): IsolateRate {
     this.admission.accepted(events, nowMs);
+    if (lagMs !== undefined) this.admission.lagged(lagMs, nowMs);
     if (refused > 0) {
       this.#refusedAtMs = nowMs;
       this.admission.turnedAway(nowMs);

@@ -32,8 +32,6 @@ interface Saved {
   readonly nextSeq: number;
   readonly applied: number;
   readonly storedIds: number;
-  /** Every event before this sequence number was merged at home; absent there. */
-  readonly confirmed?: number;
   readonly machine: MachineState;
 }
 
@@ -60,6 +58,7 @@ export class Shard {
   #checkpointEntry: number;
   /** Where the checkpoint before the last one was. */
   #trimmableEntry: number;
+  #savedConfirmed: number;
   /** Epoch ms of the last checkpoint. */
   checkpointedAt: number;
   /** Idle checks since the last checkpoint. */
@@ -84,7 +83,8 @@ export class Shard {
     this.tally = new Tally(this.tables, this.machine, { entry: this.#checkpointEntry, applied: saved?.applied ?? 0 });
     this.sealer = new Sealer(this.tables, this.log, ground.db, this.owner);
     this.late = new LateInbox(this.tables, ground.db, this.owner);
-    this.outbox = this.#outboxOf(saved?.confirmed ?? 0);
+    this.outbox = this.#outboxOf((this.tables.readMeta("confirmed") as number | undefined) ?? 0);
+    this.#savedConfirmed = this.outbox?.confirmed ?? 0;
     if (saved === undefined) this.#save();
   }
 
@@ -220,6 +220,13 @@ export class Shard {
     if (through > 0) this.tables.trimLog(through);
   }
 
+  /** Notes how far home has come. Home knows it anyway; but a shard that woke to be asked shall not have to ask. */
+  saveConfirmed(): void {
+    if (this.outbox === undefined || this.outbox.confirmed === this.#savedConfirmed) return;
+    this.#savedConfirmed = this.outbox.confirmed;
+    this.tables.writeMeta("confirmed", this.#savedConfirmed);
+  }
+
   /** The newest log entry all of whose events are merged at home. */
   get #confirmedEntry(): number {
     if (this.outbox === undefined) return this.log.lastEntry;
@@ -266,10 +273,10 @@ export class Shard {
       nextSeq: this.log.nextSeq,
       applied: this.tally.applied,
       storedIds: this.#checkpointer.storedIds,
-      ...(this.outbox === undefined ? {} : { confirmed: this.outbox.confirmed }),
       machine: this.machine.toJSON(),
     };
     this.tables.writeMeta("machine", saved);
+    this.saveConfirmed();
   }
 
   #restoreMachine(state: MachineState | undefined): ShardMachine {

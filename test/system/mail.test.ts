@@ -107,3 +107,10 @@ test("a reader whom the server does not know keeps nobody else from the mail", a
   });
   expect(server.mails).toMatchObject([{ to: ["boss@example.com"] }]);
 });
+
+test("the platform's own binding takes a mail in the local platform too", async () => {
+  const config = { transport: "binding", from: "flow@example.com", to: "ops@example.com" };
+  const made = await post("/api/v1/channels", { name: "own mail", type: "email", config });
+  const answer = await post(`/api/v1/channels/${String(made.data["id"])}/test`, {});
+  expect(answer.data).toMatchObject({ delivered: true, status: 250, error: null });
+});

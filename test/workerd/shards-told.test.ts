@@ -95,6 +95,17 @@ describe("while home does not merge", () => {
     expect(await hourlyCounts(home)).toEqual([10]);
   });
 
+  test("a shard that wakes to be asked knows what is merged, without asking home", async () => {
+    const { send, shards, object } = await newShards(1);
+    const clock = takeClock();
+    await send(events(10));
+    for (const shard of shards) await shard.drain();
+    clock.pass(11_000);
+    expect(await runDurableObjectAlarm(object(1))).toBe(true);
+    await evictDurableObject(object(1));
+    expect((await shards[0]?.metrics())?.["unmerged_events"]).toBe(0);
+  });
+
   test("ingest is stopped before the log outgrows the disk, and goes on when home has caught up", async () => {
     const { send, shards, rate } = await newShards(1);
     const askForNothing = { isolate: "a", used: { events: 0, bytes: 0 }, want: 0 };

@@ -1,6 +1,7 @@
 import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease.ts";
 import { Pace } from "../../core/flow/pace.ts";
 import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** Events a tenant may send from here between two reports without a lease: single posts then never wait for the controller. */
 const UNLEASED_EVENTS = 1_000;
@@ -19,6 +20,10 @@ const REPORT_TIMEOUT_MS = 5_000;
 const TRUST_MS = 10_000;
 /** A refusal is repeated from memory at most this long, ms. */
 const REFUSAL_MS = 1_000;
+/** Under pressure the isolate looks with each report how late a timer of so long fires, ms. */
+const LAG_PROBE_MS = 10;
+/** No event has fewer bytes of JSON. */
+const MIN_EVENT_BYTES = 50;
 /** A lease asks for this many times what the last report used, and for no less than one early report holds. */
 const LEASE_FACTOR = 4;
 /** Tenants remembered; the longest unused is forgotten first. */
@@ -27,6 +32,8 @@ const MAX_TENANTS = 1_000;
 /** What a request brings along: calls that belong to its own context, and a way to outlive its answer. */
 export interface QuotaCall {
   readonly tenant: string;
+  /** Bytes of the request's JSON as its headers say; null when they do not. */
+  readonly bodyBytes: number | null;
   /** Asks the tenant's RateController. */
   readonly ask: (request: LeaseRequest) => Promise<AdmissionAnswer>;
   readonly waitUntil: (promise: Promise<unknown>) => void;
@@ -57,7 +64,10 @@ interface TenantQuota {
   state: QuotaState | null;
   refusal: Refusal | null;
   readonly pace: Pace;
+  readonly underWay: UnderWay;
   reportEveryMs: number;
+  /** How late a timer fired that was set with the last report; null when none was. */
+  lagMs: number | null;
   /** When it last answered, or could not be reached. */
   heardAtMs: number;
   /** When it was last asked, if it has not answered yet. */
@@ -92,12 +102,19 @@ export class IsolateQuota {
     const isRefusalFresh = quota.refusal !== null && call.now() < quota.heardAtMs + REFUSAL_MS;
     if (!isRefusalFresh && !isCovered(quota, call.now())) await this.#report(quota, call);
     const nowMs = call.now();
-    const refusal = quota.refusal ?? (quota.pace.enter(nowMs) ? null : congested(quota, nowMs));
-    if (refusal === null) quota.use.admitted++;
-    else quota.use.refused++;
+    const refusal = quota.refusal ?? (isRoom(quota, nowMs) ? null : congested(quota, nowMs));
+    if (refusal === null) {
+      quota.use.admitted++;
+      quota.underWay.entered(believedEvents(quota, call), nowMs);
+    } else quota.use.refused++;
     if (refusal?.reason === "congested") quota.use.paced++;
     this.#keepReporting(quota, call);
     return refusal;
+  }
+
+  /** A request that was let in has been answered. */
+  left(tenant: string): void {
+    this.#tenants.get(tenant)?.underWay.left();
   }
 
   /** Books what a request put on the queue. */
@@ -154,7 +171,11 @@ export class IsolateQuota {
     quota.use = noUse();
     quota.askedAtMs = call.now();
     try {
-      const request = { isolate: this.#isolate, used: { events, bytes }, requests: { admitted, refused, paced }, want };
+      const lag = quota.lagMs === null ? {} : { lagMs: quota.lagMs };
+      const requests = { admitted, refused, paced };
+      const request = { isolate: this.#isolate, used: { events, bytes }, requests, ...lag, want };
+      quota.lagMs = null;
+      if (quota.reportEveryMs < REPORT_EVERY_MS) call.waitUntil(measureLag(quota, call));
       hear(quota, await call.ask(request), want, call.now());
     } catch (error) {
       // Not lost, only reported later.
@@ -180,6 +201,22 @@ export class IsolateQuota {
     if (this.#tenants.size > MAX_TENANTS && oldest !== undefined) this.#tenants.delete(oldest);
     return quota;
   }
+}
+
+function isRoom({ underWay, pace }: TenantQuota, nowMs: number): boolean {
+  return !underWay.isFull(nowMs) && pace.enter(nowMs);
+}
+
+/** As many as the tenant's last requests held, but no more than fit. */
+function believedEvents({ pace }: TenantQuota, { bodyBytes }: QuotaCall): number {
+  return Math.min(pace.perRequest, bodyBytes === null ? Infinity : Math.max(1, bodyBytes / MIN_EVENT_BYTES));
+}
+
+/** Sees how busy this thread is. */
+async function measureLag(quota: TenantQuota, call: QuotaCall): Promise<void> {
+  const startedAtMs = call.now();
+  await call.sleep(LAG_PROBE_MS);
+  quota.lagMs = Math.max(0, call.now() - startedAtMs - LAG_PROBE_MS);
 }
 
 /** Takes in what the controller said. */
@@ -211,7 +248,9 @@ function unknownQuota(): TenantQuota {
     state: null,
     refusal: null,
     pace: new Pace(),
+    underWay: new UnderWay(),
     reportEveryMs: REPORT_EVERY_MS,
+    lagMs: null,
     heardAtMs: Number.NEGATIVE_INFINITY,
     askedAtMs: null,
     reportingAtMs: null,

@@ -4,7 +4,7 @@ import { roleAllows } from "../auth/roles.ts";
 import { redeemTicket } from "../auth/ticket.ts";
 import { ApiError, type AppContext, type AppEnv, type Principal } from "../http.ts";
 import { logError } from "../log.ts";
-import { assertOpen, takeEvents } from "./door.ts";
+import { assertOpen, hasLeft, takeEvents } from "./door.ts";
 import { randomIds } from "./event-ids.ts";
 import { IngestSocket, type SocketDoor } from "./socket.ts";
 
@@ -44,7 +44,7 @@ function socketDoor(env: Env, { tenant, keyId }: Principal): SocketDoor {
       return principal !== null && roleAllows(principal.role, "ingest");
     },
     assertOpen: () => assertOpen(env, tenant),
-    take: (parsed, bytes) => takeEvents(env, tenant, parsed, ids, bytes),
+    take: (parsed, bytes) => takeEvents(env, tenant, parsed, ids, bytes).finally(() => hasLeft(tenant)),
     onError: (error) => logError("ingest_socket", error, { tenant }),
   };
 }

@@ -1,7 +1,16 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LeaseLedger, type LeaseRequest } from "../../../core/flow/lease.ts";
+import { LeaseLedger, type LeaseRequest, type Quota } from "../../../core/flow/lease.ts";
 import type { AdmissionAnswer, IsolateRate } from "../../../core/flow/tenant-flow.ts";
 import { IsolateQuota, type QuotaCall } from "../../../workers/ingest/quota.ts";
+
+const QUOTA: Quota = {
+  ratePerSecond: 500_000,
+  burst: 2_000_000,
+  bytesPerSecond: 1e9,
+  maxBacklog: 3_000_000,
+  leaseMs: 3_000,
+};
 
 /** One isolate before a real ledger, with a clock and background work that move only when told. */
 class World {
@@ -9,18 +18,22 @@ class World {
   readonly requests: LeaseRequest[] = [];
   readonly errors: unknown[] = [];
   isControllerAway = false;
+  /** What the next requests' headers say. */
+  bodyBytes: number | null = null;
   /** What the controller says of the rate. */
   rate: IsolateRate = { ratePerSecond: null, reportEveryMs: 1_000 };
-  readonly ledger = new LeaseLedger(
-    { ratePerSecond: 500_000, burst: 2_000_000, bytesPerSecond: 1e9, maxBacklog: 3_000_000, leaseMs: 3_000 },
-    0,
-  );
+  readonly ledger: LeaseLedger;
   readonly quota = new IsolateQuota("isolate");
   #sleepers: { atMs: number; wake: () => void }[] = [];
+
+  constructor(quota: Quota = QUOTA) {
+    this.ledger = new LeaseLedger(quota, 0);
+  }
 
   call(tenant = "default"): QuotaCall {
     return {
       tenant,
+      bodyBytes: this.bodyBytes,
       ask: (request) => this.#ask(request),
       waitUntil: () => undefined,
       sleep: (ms) => new Promise((wake) => this.#sleepers.push({ atMs: this.nowMs + ms, wake })),
@@ -50,9 +63,12 @@ class World {
   }
 
   /** One request. @returns whether it was admitted */
-  async send(events: number): Promise<boolean> {
-    const refusal = await this.quota.refusal(this.call());
-    if (refusal === null) this.quota.settle(this.call(), events, events * 300);
+  async send(events: number, quota = this.quota): Promise<boolean> {
+    const refusal = await quota.refusal(this.call());
+    if (refusal === null) {
+      quota.settle(this.call(), events, events * 300);
+      quota.left("default");
+    }
     return refusal === null;
   }
 }
@@ -104,6 +120,99 @@ describe("admission in an isolate", () => {
     expect(admitted).toBeLessThanOrEqual(7_000_000 + 10_000);
     expect(admitted).toBeGreaterThan(4_000_000);
     expect(world.requests.length).toBeLessThan(1_000);
+  });
+
+  test("several isolates together let in the quota, and each at most its allowance and one request more", async () => {
+    const cases = fc.record({
+      isolates: fc.integer({ min: 1, max: 5 }),
+      burst: fc.integer({ min: 1, max: 20_000 }),
+      events: fc.integer({ min: 1, max: 500 }),
+    });
+    const ratePerSecond = 1_000;
+    const seconds = 4;
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ isolates, burst, events }) => {
+        const world = new World({ ratePerSecond, burst, bytesPerSecond: 1e9, maxBacklog: 1e9, leaseMs: 3_000 });
+        const quotas = Array.from({ length: isolates }, (_, n) => new IsolateQuota(`isolate ${n}`));
+        let admitted = 0;
+        for (let n = 0; n < seconds * 200; n++) {
+          const quota = quotas[n % isolates] ?? world.quota;
+          if (await world.send(events, quota)) admitted += events;
+          await world.pass(5);
+        }
+        const allowance = Math.min(1_000, burst / 10);
+        expect(admitted).toBeLessThanOrEqual(burst + ratePerSecond * seconds + isolates * (allowance + events));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test("over its bytes it is refused once the use was reported, two megabytes later at most and a request", async () => {
+    const world = new World({ ratePerSecond: 1e6, burst: 1e7, bytesPerSecond: 1e6, maxBacklog: 1e9, leaseMs: 3_000 });
+    let bytes = 0;
+    for (let n = 0; n < 1_000; n++) {
+      if ((await world.quota.refusal(world.call())) === null) {
+        world.quota.settle(world.call(), 500, 150_000);
+        world.quota.left("default");
+        bytes += 150_000;
+      }
+      await world.pass(1);
+    }
+    // The bucket of ten seconds, one second of the rate, what goes unreported, and a request.
+    expect(bytes).toBeLessThanOrEqual(10e6 + 1e6 + 2e6 + 150_000);
+    expect(bytes).toBeGreaterThan(9e6);
+  });
+
+  test("under a rate lets requests in evenly, says that it is the rate, and when to come back", async () => {
+    const world = new World();
+    world.rate = { ratePerSecond: 10_000, reportEveryMs: 100 };
+    let admitted = 0;
+    let refusal = null;
+    for (let n = 0; n < 5_000; n++) {
+      const answer = await world.quota.refusal(world.call());
+      if (answer === null) world.quota.settle(world.call(), 100, 100);
+      if (answer === null) world.quota.left("default");
+      if (answer === null) admitted += 100;
+      else refusal = answer;
+      await world.pass(1);
+    }
+    expect(refusal).toMatchObject({ reason: "congested", remaining: 0, retryAfterSeconds: 1 });
+    expect(world.quota.state("default")?.remaining).toBe(0);
+    expect(admitted).toBeGreaterThan(45_000);
+    expect(admitted).toBeLessThanOrEqual(55_000 + 500);
+    await world.pass(2_000);
+    const counts = world.requests.map(({ requests }) => requests);
+    expect(counts.reduce((sum, one) => sum + (one?.admitted ?? 0), 0)).toBe(admitted / 100);
+    expect(counts.reduce((sum, one) => sum + (one?.paced ?? 0), 0)).toBe(5_000 - admitted / 100);
+  });
+
+  test("bounds what is under way, by what requests held so far, and forgets those that went down", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(500);
+    const enter = async (): Promise<boolean> => (await world.quota.refusal(world.call())) === null;
+    let entered = 0;
+    while (await enter()) entered++;
+    expect(entered).toBeGreaterThanOrEqual(40);
+    expect(entered).toBeLessThanOrEqual(41);
+    world.quota.left("default");
+    expect([await enter(), await enter()]).toEqual([true, false]);
+    await world.pass(10_001);
+    expect(await enter()).toBe(true);
+  });
+
+  test("takes any number of small requests at once, though the last ones were large", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(10_000);
+    world.bodyBytes = 80;
+    for (let n = 0; n < 1_000; n++) expect(await world.quota.refusal(world.call())).toBeNull();
+  });
+
+  test("lets eight requests in at once, however large", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(10_000);
+    let entered = 0;
+    while ((await world.quota.refusal(world.call())) === null) entered++;
+    expect(entered).toBe(8);
   });
 
   test("lets events in while the controller is away, and reports them afterwards", async () => {

@@ -203,6 +203,6 @@ describe("a simulated platform", () => {
     expect(over(flood, 10_000, 14_000).oldestAgeMs).toBeLessThan(2.2 * TARGET_WAIT_MS);
     expect(over(flood, 14_000, 20_000).oldestAgeMs).toBeLessThan(TARGET_WAIT_MS);
     expect(over(modest, 14_000, 20_000).admitted).toBeGreaterThan(0.95 * 10_000);
-    expect(over(flood, 23_000, 30_000).applied).toBeGreaterThan(0.8 * CAPACITY);
+    expect(over(flood, 23_000, 30_000).applied).toBeGreaterThan(0.75 * CAPACITY);
   });
 });
