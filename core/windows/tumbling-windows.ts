@@ -124,6 +124,10 @@ export class TumblingWindows implements WindowSet {
     return this.#bins.fragments(from, to, stored);
   }
 
+  get unwritten(): number {
+    return this.#bins.unwritten;
+  }
+
   takeDirty(): DirtyRecord[] {
     return this.#bins.takeDirty();
   }
