@@ -8,7 +8,7 @@ import {
 import type { CapacityReport } from "./capacity.ts";
 import { fairShares } from "./fair-share.ts";
 import type { FlowAlgorithm } from "./index.ts";
-import type { LeaseAnswer } from "./lease.ts";
+import type { LeaseAnswer } from "./lease-messages.ts";
 
 /** Isolates report this often: without pressure, and under it, ms. */
 const REPORT_EVERY_MS = 1_000;

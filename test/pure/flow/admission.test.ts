@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Admission, admittedRate, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
+import { Admission, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
+import { admittedRate } from "../../../core/flow/admitted-rate.ts";
 import { FLOW_ALGORITHMS } from "../../../core/flow/index.ts";
 import { over, runPlatform } from "../../sim/platform.ts";
 
