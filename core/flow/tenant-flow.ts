@@ -1,10 +1,5 @@
-import {
-  Admission,
-  admittedRate,
-  type AdmissionLimit,
-  type AdmissionSnapshot,
-  type CapacityShare,
-} from "./admission.ts";
+import { Admission, type AdmissionLimit, type AdmissionSnapshot } from "./admission.ts";
+import { admittedRate, type CapacityShare } from "./admitted-rate.ts";
 import type { CapacityReport } from "./capacity.ts";
 import { fairShares } from "./fair-share.ts";
 import type { FlowAlgorithm } from "./index.ts";
