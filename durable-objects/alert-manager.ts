@@ -291,7 +291,7 @@ export class AlertManager extends DurableObject<Env> {
     if (admission.ok) return { kind: "attempt", ...waiting, target, pass: admission.pass };
     this.#inFlight.end(nameOf(key));
     outbox.postpone(key, admission.untilMs);
-    await this.#followUp.arm();
+    await this.#followUp.armBy(admission.untilMs);
     return { kind: "held" };
   }
 
@@ -307,7 +307,16 @@ export class AlertManager extends DurableObject<Env> {
       return outbox.record(alertId, { ...delivery, circuit }, retryAt) || circuit === "closed";
     });
     if (hasReleased) this.ctx.waitUntil(this.#followUp.run());
-    else await this.#followUp.arm();
+    else if (retryAt !== null) await this.#followUp.armBy(retryAt);
+  }
+
+  /** For the sender: what it was given and had no time to begin goes on the queue again. */
+  putBack(keys: readonly NotificationKey[]): void {
+    const now = Date.now();
+    this.ctx.storage.transactionSync(() => {
+      for (const key of keys) this.#desk.outbox.postpone(key, now);
+    });
+    this.ctx.waitUntil(this.#followUp.run());
   }
 
   /**

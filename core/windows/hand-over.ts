@@ -65,10 +65,15 @@ export function isMoving({ map, count, wave }: HandOver): boolean {
   return wave !== null || planMoves(map.owners, count).length > 0;
 }
 
+/** The objects that will give slots in the next wave; none while one is under way. */
+export function nextGivers(state: HandOver): readonly number[] {
+  return state.wave === null ? [...new Set(nextMoves(state).map(({ from }) => from))] : [];
+}
+
 /** With the next slots under way, if any are to go and none are yet. To be persisted before the first step is done. */
 export function begin(state: HandOver): HandOver {
   if (state.wave !== null) return state;
-  const moves = planMoves(state.map.owners, state.count).slice(0, WAVE_SLOTS);
+  const moves = nextMoves(state);
   if (moves.length === 0) return state;
   const epoch = state.map.epoch + 1;
   return { ...state, map: withOwners(state.map, epoch, moves, () => IN_TRANSIT), wave: wave(epoch, moves) };
@@ -95,6 +100,10 @@ export function stepDone(state: HandOver): HandOver {
 export function objectsInUse({ map, wave: moving }: HandOver): readonly number[] {
   const legs = moving?.legs.flatMap(({ from, to }) => [from, to]) ?? [];
   return [...new Set([...map.owners, ...legs])].filter((object) => object !== IN_TRANSIT).sort((a, b) => a - b);
+}
+
+function nextMoves({ map, count }: HandOver): readonly Move[] {
+  return planMoves(map.owners, count).slice(0, WAVE_SLOTS);
 }
 
 function withOwners(

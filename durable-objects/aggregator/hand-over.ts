@@ -4,6 +4,7 @@ import {
   begin,
   type HandOver,
   isMoving,
+  nextGivers,
   nextStep,
   objectsInUse,
   type Step,
@@ -106,6 +107,8 @@ export class HandOvers<Ids> {
   async #run(): Promise<void> {
     try {
       while (this.isMoving) {
+        // While the store is away nothing is taken out of service; and what is drained now need not be while events wait.
+        await Promise.all(nextGivers(this.#state).map((object) => this.#deps.peer(object).drain()));
         this.#save(begin(this.#state));
         const step = nextStep(this.#state);
         if (step !== null) await this.#perform(step);

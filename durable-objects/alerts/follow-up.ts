@@ -72,6 +72,14 @@ export class FollowUp {
     await setAlarm(at);
   }
 
+  /** Something is due at `at` (epoch ms) and nothing else has changed: no need to look at all that waits. */
+  async armBy(at: number): Promise<void> {
+    const time = Math.max(at, this.#means.now() + MIN_ALARM_PAUSE_MS);
+    if (this.#alarmAt !== null && this.#alarmAt <= time) return;
+    this.#alarmAt = time;
+    await this.#means.setAlarm(time);
+  }
+
   /** The alarm has come. */
   async alarm(): Promise<void> {
     this.#alarmAt = null;

@@ -1,4 +1,13 @@
-import { runInDurableObject } from "cloudflare:test";
+import {
+  createExecutionContext,
+  createMessageBatch,
+  evictDurableObject,
+  runDurableObjectAlarm,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { consumeNotifications } from "../../workers/notify/index.ts";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ChannelHealth } from "../../durable-objects/alerts/channel-health.ts";
 import { MAX_AGE_MS } from "../../durable-objects/alerts/outbox.ts";
@@ -220,4 +229,61 @@ test("mail by the platform's binding is taken by its local simulation, as a test
   await expect
     .poll(async () => (await alertFile(tenant, alert?.["id"]))["deliveries"])
     .toMatchObject([{ outcome: "delivered", status: 250 }]);
+});
+
+describe("a receiver that recovers", () => {
+  test("gets one notification after the pause, and then, with nobody's help, everything that waited", async () => {
+    const tenant = await newTenant();
+    let isDown = true;
+    const receiver = listen(tenant, () => new Response(null, { status: isDown ? 503 : 200 }));
+    await addRule(tenant);
+    await tenant.manager.windowsClosed([storm(0, 40)]);
+    await expect.poll(async () => await stateOf(tenant)).toMatchObject({ circuit: "open" });
+    const underWay = "select count(*) as n from outbox where sends > 0 and attempts = 0";
+    await expect.poll(async () => (await sql(tenant, underWay))[0]?.["n"]).toBe(0);
+    isDown = false;
+    const tried = receiver.received.length;
+    // The pause is over: as if the object had slept through it.
+    await sql(tenant, "update channel_health set body = json_set(body, '$.circuit.openUntilMs', 1)");
+    await sql(tenant, "update outbox set due_at = 1");
+    await evictDurableObject(tenant.object);
+    expect(await stateOf(tenant)).toMatchObject({ circuit: "half_open", waiting: 40 });
+    expect(await runDurableObjectAlarm(tenant.object)).toBe(true);
+    await expect
+      .poll(async () => await stateOf(tenant), { timeout: 10_000 })
+      .toMatchObject({ circuit: "closed", waiting: 0 });
+    const ids = receiver.received.slice(tried).map(({ id }) => id);
+    expect([ids.length, new Set(ids).size]).toEqual([40, 40]);
+  });
+});
+
+test("what a slow batch had no time to begin is queued again at once", async () => {
+  const tenant = await newTenant();
+  const receiver = listen(tenant);
+  await addRule(tenant);
+  const clock = vi.spyOn(Date, "now");
+  const start = Date.now();
+  let calls = 0;
+  // The clock jumps past the deadline once the batch has come.
+  clock.mockImplementation(() => start + (calls++ === 0 ? 0 : 60_000));
+  const body = {
+    v: 1,
+    kind: "notification",
+    tenant: tenant.tenant,
+    messageId: "msg_x_firing",
+    channelId: tenant.channelId,
+  };
+  const batch = createMessageBatch("streamflow-notifications", [
+    { id: "1", timestamp: new Date(start), attempts: 1, body },
+  ]);
+  const ctx = createExecutionContext();
+  await sql(
+    tenant,
+    `insert into outbox (message_id, channel_id, alert_id, body, due_at, sends, attempts, made_at)
+    values ('msg_x_firing', '${tenant.channelId}', 'x', '{"type":"alert.test","data":{}}', 9e15, 1, 0, ${start})`,
+  );
+  await consumeNotifications(batch, env, ctx);
+  await waitOnExecutionContext(ctx);
+  clock.mockRestore();
+  await expect.poll(() => receiver.types).toEqual(["alert.test"]);
 });

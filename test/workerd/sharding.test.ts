@@ -125,6 +125,15 @@ describe("home's sharding", () => {
     expect(world.sharding.info().moving).toBe(false);
   });
 
+  test("takes no slot out of service while a giver cannot be drained, as when the store is away", async () => {
+    const world = new World();
+    world.sharding.want(4);
+    world.failure = { in: 1, when: "before" };
+    await expect(world.sharding.handOvers.run()).rejects.toThrow("lost before drain 0");
+    expect(world.sharding.info()).toMatchObject({ moving: true, inTransit: 0, map: { epoch: 0 } });
+    expect(world.slots(0).count).toBe(256);
+  });
+
   test("changes its aim in the middle of a move without going back on what is under way", async () => {
     const world = new World();
     world.sharding.want(8);

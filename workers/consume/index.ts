@@ -12,8 +12,8 @@ import { buryPoison, PostponedError, takeAlone } from "./poison.ts";
 
 export type { ConsumeDeps } from "./call.ts";
 
-/** Events whose slots are in transit have waited here for seconds already; the rest of the way is short. */
-const IN_TRANSIT_DELAY_SECONDS = 2;
+/** Events whose slots are in transit have waited here for seconds already, and mostly the rest of the way is short. */
+const LEAST_IN_TRANSIT_SECONDS = 2;
 /** An overloaded object is left alone for as long as a message that has failed so many times. */
 const OVERLOADED_TRIES = 5;
 
@@ -147,7 +147,7 @@ function later(message: Message, why: Trouble, deps: ConsumeDeps): void {
 
 /** Pause before a message comes again that is not to blame. */
 function laterSeconds({ attempts }: Message, why: Trouble, deps: ConsumeDeps): number {
-  if (!isOverload(why)) return IN_TRANSIT_DELAY_SECONDS;
+  if (!isOverload(why)) return Math.max(LEAST_IN_TRANSIT_SECONDS, retryDelaySeconds(attempts, deps.random()));
   return retryDelaySeconds(Math.max(OVERLOADED_TRIES, attempts), deps.random());
 }
 

@@ -1,7 +1,7 @@
 import { waitUntil } from "cloudflare:workers";
 import type { MiddlewareHandler } from "hono";
 import { rateControllerName } from "../../core/events/names.ts";
-import type { Refusal } from "../../core/flow/lease.ts";
+import type { Refusal } from "../../core/flow/lease-messages.ts";
 import { ApiError, type AppContext, type AppEnv } from "../http.ts";
 import { logError } from "../log.ts";
 import { type Receipt, acceptEvents } from "./accept.ts";
@@ -21,9 +21,10 @@ function quota(): IsolateQuota {
   return isolateQuota;
 }
 
-function quotaCall(env: Env, tenant: string): QuotaCall {
+function quotaCall(env: Env, tenant: string, bodyBytes: number | null = null): QuotaCall {
   return {
     tenant,
+    bodyBytes,
     ask: (request) => env.RATE_CONTROLLER.getByName(rateControllerName(tenant)).lease(request),
     waitUntil,
     sleep: (ms) => scheduler.wait(ms),
@@ -32,10 +33,10 @@ function quotaCall(env: Env, tenant: string): QuotaCall {
   };
 }
 
-/** Whether this tenant may send events now. @throws ApiError `unavailable` while stopping or stopped, `too_many_requests` */
-export async function assertOpen(env: Env, tenant: string): Promise<void> {
+/** Whether this tenant may send events now. @param bodyBytes of JSON, null when unknown @throws ApiError `unavailable` while stopping or stopped, `too_many_requests` */
+export async function assertOpen(env: Env, tenant: string, bodyBytes: number | null = null): Promise<void> {
   assertNotDraining();
-  const refusal = await quota().refusal(quotaCall(env, tenant));
+  const refusal = await quota().refusal(quotaCall(env, tenant, bodyBytes));
   if (refusal !== null) throw refused(refusal);
 }
 
@@ -48,6 +49,12 @@ function refused({ reason, message, retryAfterSeconds }: Refusal): ApiError {
   return new ApiError(code, message, { reason }, retryAfterSeconds);
 }
 
+/** Bytes of JSON by Content-Length; null when there is none or the body is compressed. */
+function bodyBytes({ headers }: Request): number | null {
+  const length = headers.get("Content-Length");
+  return length === null || headers.has("Content-Encoding") ? null : Number(length);
+}
+
 /** What `assertOpen` let in has been answered. */
 export function hasLeft(tenant: string): void {
   quota().left(tenant);
@@ -58,7 +65,7 @@ export function admission(): MiddlewareHandler<AppEnv> {
   return async function admissionMiddleware(c, next) {
     const { tenant } = c.get("principal");
     try {
-      await assertOpen(c.env, tenant);
+      await assertOpen(c.env, tenant, bodyBytes(c.req.raw));
     } finally {
       setRateLimitHeaders(c, tenant);
     }

@@ -1,6 +1,7 @@
-import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease.ts";
+import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease-messages.ts";
 import { Pace } from "../../core/flow/pace.ts";
 import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** Events a tenant may send from here between two reports without a lease: single posts then never wait for the controller. */
 const UNLEASED_EVENTS = 1_000;
@@ -21,11 +22,8 @@ const TRUST_MS = 10_000;
 const REFUSAL_MS = 1_000;
 /** Under pressure the isolate looks with each report how late a timer of so long fires, ms. */
 const LAG_PROBE_MS = 10;
-/** Events of one tenant that may be under way here, between admission and the queue, unless they are of so few requests. */
-const MAX_EVENTS_UNDER_WAY = 20_000;
-const MIN_REQUESTS_UNDER_WAY = 8;
-/** A request that has not left after so long went down on its way, ms. */
-const UNDER_WAY_MS = 10_000;
+/** No event has fewer bytes of JSON. */
+const MIN_EVENT_BYTES = 50;
 /** A lease asks for this many times what the last report used, and for no less than one early report holds. */
 const LEASE_FACTOR = 4;
 /** Tenants remembered; the longest unused is forgotten first. */
@@ -34,6 +32,8 @@ const MAX_TENANTS = 1_000;
 /** What a request brings along: calls that belong to its own context, and a way to outlive its answer. */
 export interface QuotaCall {
   readonly tenant: string;
+  /** Bytes of the request's JSON as its headers say; null when they do not. */
+  readonly bodyBytes: number | null;
   /** Asks the tenant's RateController. */
   readonly ask: (request: LeaseRequest) => Promise<AdmissionAnswer>;
   readonly waitUntil: (promise: Promise<unknown>) => void;
@@ -64,8 +64,7 @@ interface TenantQuota {
   state: QuotaState | null;
   refusal: Refusal | null;
   readonly pace: Pace;
-  /** When the requests came in that have not left, oldest first. */
-  underWay: number[];
+  readonly underWay: UnderWay;
   reportEveryMs: number;
   /** How late a timer fired that was set with the last report; null when none was. */
   lagMs: number | null;
@@ -103,10 +102,10 @@ export class IsolateQuota {
     const isRefusalFresh = quota.refusal !== null && call.now() < quota.heardAtMs + REFUSAL_MS;
     if (!isRefusalFresh && !isCovered(quota, call.now())) await this.#report(quota, call);
     const nowMs = call.now();
-    const refusal = quota.refusal ?? (mayEnter(quota, nowMs) ? null : congested(quota, nowMs));
+    const refusal = quota.refusal ?? (isRoom(quota, nowMs) ? null : congested(quota, nowMs));
     if (refusal === null) {
       quota.use.admitted++;
-      quota.underWay.push(nowMs);
+      quota.underWay.entered(believedEvents(quota, call), nowMs);
     } else quota.use.refused++;
     if (refusal?.reason === "congested") quota.use.paced++;
     this.#keepReporting(quota, call);
@@ -115,7 +114,7 @@ export class IsolateQuota {
 
   /** A request that was let in has been answered. */
   left(tenant: string): void {
-    this.#tenants.get(tenant)?.underWay.shift();
+    this.#tenants.get(tenant)?.underWay.left();
   }
 
   /** Books what a request put on the queue. */
@@ -204,15 +203,13 @@ export class IsolateQuota {
   }
 }
 
-/**
- * Many requests at once are all let in before the first of them has told what it holds. Without a bound on what is under way the
- * beginning of a flood would keep this thread busy for a second.
- */
-function mayEnter(quota: TenantQuota, nowMs: number): boolean {
-  const { underWay, pace } = quota;
-  while (underWay.length > 0 && nowMs - (underWay[0] ?? nowMs) > UNDER_WAY_MS) underWay.shift();
-  const isFull = underWay.length >= MIN_REQUESTS_UNDER_WAY && underWay.length * pace.perRequest >= MAX_EVENTS_UNDER_WAY;
-  return !isFull && pace.enter(nowMs);
+function isRoom({ underWay, pace }: TenantQuota, nowMs: number): boolean {
+  return !underWay.isFull(nowMs) && pace.enter(nowMs);
+}
+
+/** As many as the tenant's last requests held, but no more than fit. */
+function believedEvents({ pace }: TenantQuota, { bodyBytes }: QuotaCall): number {
+  return Math.min(pace.perRequest, bodyBytes === null ? Infinity : Math.max(1, bodyBytes / MIN_EVENT_BYTES));
 }
 
 /** Sees how busy this thread is. */
@@ -251,7 +248,7 @@ function unknownQuota(): TenantQuota {
     state: null,
     refusal: null,
     pace: new Pace(),
-    underWay: [],
+    underWay: new UnderWay(),
     reportEveryMs: REPORT_EVERY_MS,
     lagMs: null,
     heardAtMs: Number.NEGATIVE_INFINITY,

@@ -1,11 +1,12 @@
 import { isNotificationMessage } from "../../core/alerts/notification-message.ts";
 import type { NotificationMessage } from "../../core/alerts/notification-message.ts";
+import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { log, logError } from "../log.ts";
 import { deliver } from "./deliver.ts";
 
 /** Attempts at one channel at a time in one invocation, which may hold six connections open: a receiver that hangs leaves room for others. */
 const LANES_PER_CHANNEL = 2;
-/** Nothing is begun later than this after the batch came; what is left over is queued again when its lease runs out. */
+/** Nothing is begun later than this after the batch came: what is left over goes back. */
 const LAST_START_MS = 8_000;
 
 /**
@@ -32,13 +33,22 @@ export async function consumeNotifications(batch: MessageBatch, env: Env, ctx: E
   }
 }
 
-async function runLane(left: Iterator<NotificationMessage>, deadline: number, env: Env): Promise<void> {
-  for (let next = left.next(); next.done !== true && Date.now() < deadline; next = left.next()) {
+async function runLane(left: IterableIterator<NotificationMessage>, deadline: number, env: Env): Promise<void> {
+  for (let next = left.next(); next.done !== true; next = left.next()) {
+    const { tenant, messageId } = next.value;
     try {
+      if (Date.now() >= deadline) return await putBack([next.value, ...left], env);
       await deliver(next.value, env);
     } catch (error) {
-      // Harmless: the outbox queues it again.
-      logError("notification_failed", error, { tenant: next.value.tenant, message_id: next.value.messageId });
+      // Harmless: the outbox queues it again when its lease runs out.
+      logError("notification_failed", error, { tenant, message_id: messageId });
     }
   }
+}
+
+/** @param left of one channel, one at least */
+async function putBack(left: readonly NotificationMessage[], env: Env): Promise<void> {
+  const [first] = left;
+  if (first === undefined) return;
+  await alertManager(env, first.tenant).putBack(left.map(({ messageId, channelId }) => ({ messageId, channelId })));
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LeaseLedger, type LeaseRequest, type Quota } from "../../../core/flow/lease.ts";
+import { LeaseLedger } from "../../../core/flow/lease.ts";
+import type { LeaseRequest, Quota } from "../../../core/flow/lease-messages.ts";
 import type { AdmissionAnswer, IsolateRate } from "../../../core/flow/tenant-flow.ts";
 import { IsolateQuota, type QuotaCall } from "../../../workers/ingest/quota.ts";
 
@@ -18,6 +19,8 @@ class World {
   readonly requests: LeaseRequest[] = [];
   readonly errors: unknown[] = [];
   isControllerAway = false;
+  /** What the next requests' headers say. */
+  bodyBytes: number | null = null;
   /** What the controller says of the rate. */
   rate: IsolateRate = { ratePerSecond: null, reportEveryMs: 1_000 };
   readonly ledger: LeaseLedger;
@@ -31,6 +34,7 @@ class World {
   call(tenant = "default"): QuotaCall {
     return {
       tenant,
+      bodyBytes: this.bodyBytes,
       ask: (request) => this.#ask(request),
       waitUntil: () => undefined,
       sleep: (ms) => new Promise((wake) => this.#sleepers.push({ atMs: this.nowMs + ms, wake })),
@@ -195,6 +199,13 @@ describe("admission in an isolate", () => {
     expect([await enter(), await enter()]).toEqual([true, false]);
     await world.pass(10_001);
     expect(await enter()).toBe(true);
+  });
+
+  test("takes any number of small requests at once, though the last ones were large", async () => {
+    const world = new World();
+    for (let n = 0; n < 100; n++) await world.send(10_000);
+    world.bodyBytes = 80;
+    for (let n = 0; n < 1_000; n++) expect(await world.quota.refusal(world.call())).toBeNull();
   });
 
   test("lets eight requests in at once, however large", async () => {
