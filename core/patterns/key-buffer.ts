@@ -50,9 +50,9 @@ export class KeyBuffer {
     return this.#events.length;
   }
 
-  /** Events before this moment cannot be judged: what they would have to be seen with is gone. */
-  floor({ withinMs }: PatternSpec): number {
-    return this.#droppedThrough + 2 * withinMs;
+  /** Events up to this moment cannot be taken: what they would have to be seen with is gone. −Infinity as a rule. */
+  get droppedThrough(): number {
+    return this.#droppedThrough;
   }
 
   /** @returns false when it is there already */
@@ -75,8 +75,7 @@ export class KeyBuffer {
    * @param watermark   what is decided now
    */
   revise(spec: PatternSpec, changed: number, watermark: number): Revision {
-    const changedFrom = Math.max(changed, this.floor(spec));
-    const from = spec.kind === "count" ? changedFrom : changedFrom - spec.withinMs;
+    const from = spec.kind === "count" ? Math.max(changed, this.#judgedFrom(spec)) : changed - spec.withinMs;
     const current = matchesOf(spec, this.#events, from, watermark);
     const place = indexWhere(this.#told.length, (k) => this.#anchorAt(spec, k) >= from);
     const before = this.#told.slice(place);
@@ -123,6 +122,15 @@ export class KeyBuffer {
       matches,
       Number.isFinite(this.#droppedThrough) ? this.#droppedThrough : null,
     ];
+  }
+
+  /**
+   * Where a count can be told again after events were dropped: once `times` events before it are there, or none of the dropped ones
+   * is near. Pairs look ahead only.
+   */
+  #judgedFrom({ times, withinMs }: PatternSpec): number {
+    const lastWithoutAll = this.#events[times - 1]?.at ?? Infinity;
+    return Math.min(this.#droppedThrough + 2 * withinMs, lastWithoutAll + 1);
   }
 
   #anchorAt(spec: PatternSpec, k: number): number {

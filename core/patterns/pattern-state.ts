@@ -70,11 +70,11 @@ export class PatternState {
 
   /** Gives it other times or a description; what it has found stays, and what it has forgotten cannot be seen with later events. */
   redefine(pattern: StoredPattern): void {
-    const remembered = this.#watermark - this.#memoryMs;
+    const { allowedLatenessMs } = this.#spec;
     this.#pattern = pattern;
     this.#spec = specOf(pattern.definition);
-    if (this.#watermark - this.#memoryMs < remembered)
-      this.#droppedThrough = Math.max(this.#droppedThrough, remembered);
+    if (this.#spec.allowedLatenessMs > allowedLatenessMs)
+      this.#droppedThrough = Math.max(this.#droppedThrough, this.#watermark - allowedLatenessMs);
   }
 
   get watermark(): number {
@@ -105,10 +105,9 @@ export class PatternState {
 
   /** Takes an event; what follows from it is found by `settle`. @returns true when the key has changed */
   add(key: string, event: PatternEvent): boolean {
-    const { withinMs, allowedLatenessMs } = this.#spec;
     const known = this.keys.get(key);
-    const oldest = Math.max(this.#watermark - allowedLatenessMs, this.#droppedThrough + 2 * withinMs);
-    if (event.at < Math.max(oldest, known?.floor(this.#spec) ?? -Infinity)) {
+    const dropped = Math.max(this.#droppedThrough, known?.droppedThrough ?? -Infinity);
+    if (event.at < this.#watermark - this.#spec.allowedLatenessMs || event.at <= dropped) {
       this.#counts.tooLate++;
       return false;
     }

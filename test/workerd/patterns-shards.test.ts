@@ -26,8 +26,8 @@ const expected = [
   ...paying.map((user) => `pattern.matched paid: cart-${user},paid-${user}`),
 ].toSorted();
 
-async function standing(stub: Parameters<typeof told>[0]["stub"]): Promise<string[]> {
-  const all = await told({ stub });
+/** Matches less those taken back: events that wait for a slot to move may come after the watermark. */
+function standing(all: readonly string[]): string[] {
   const retracted = all.filter((one) => one.startsWith("pattern.retracted"));
   const gone = new Set(retracted.map((one) => one.replace("retracted", "matched")));
   return all.filter((one) => one.startsWith("pattern.matched") && !gone.has(one)).toSorted();
@@ -56,7 +56,7 @@ describe("patterns of a tenant with two shards", () => {
     }
     await untilDone(async () => {
       await runDurableObjectAlarm(object(0));
-      expect(await standing(home)).toEqual(expected);
+      expect(standing(await told({ stub: home }))).toEqual(expected);
     });
   });
 
@@ -133,7 +133,7 @@ describe("patterns of a tenant that grows and shrinks", () => {
     const found = said.map((user) => {
       return isPaying(user) ? `pattern.matched paid: cart-${user},paid-${user}` : `pattern.matched left: cart-${user}`;
     });
-    await eventually(async () => await stored(key)).toEqual(found.toSorted());
+    await eventually(async () => standing(await stored(key))).toEqual(found.toSorted());
   }, 60_000);
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Admission, admittedRate, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
+import { Admission, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
+import { admittedRate } from "../../../core/flow/admitted-rate.ts";
 import { FLOW_ALGORITHMS } from "../../../core/flow/index.ts";
 import { over, runPlatform } from "../../sim/platform.ts";
 
@@ -108,7 +109,7 @@ describe("admission", () => {
 });
 
 describe("a simulated platform", () => {
-  test.each(SEEDS)("normal traffic of two tenants, 85 %% of the capacity, is never limited (seed %i)", (seed) => {
+  test.each(SEEDS)("normal traffic of two tenants, 85 percent of the capacity, is never limited (seed %i)", (seed) => {
     const tenants = [{ offers: () => 60_000 }, { offers: () => 25_000 }];
     for (const outcome of runPlatform({ seed, durationMs: 20_000, capacity: steady, tenants }))
       expect(over(outcome, 0, 20_000).refused).toBe(0);
@@ -142,14 +143,17 @@ describe("a simulated platform", () => {
     }
   });
 
-  test.each(SEEDS)("beside a flood one who wants less than his part gets 95 %% of what he wants (seed %i)", (seed) => {
-    const tenants = [{ offers: (atMs: number) => (atMs < 2_000 ? 0 : 260_000) }, { offers: () => 40_000 }];
-    const [flood, modest] = runPlatform({ seed, durationMs: 30_000, capacity: steady, tenants }).map((outcome) =>
-      over(outcome, 2_000, 30_000),
-    );
-    expect(modest?.admitted).toBeGreaterThan(0.95 * 40_000);
-    expect((flood?.applied ?? 0) + (modest?.applied ?? 0)).toBeGreaterThan(0.95 * CAPACITY);
-  });
+  test.each(SEEDS)(
+    "beside a flood one who wants less than his part gets 95 percent of what he wants (seed %i)",
+    (seed) => {
+      const tenants = [{ offers: (atMs: number) => (atMs < 2_000 ? 0 : 260_000) }, { offers: () => 40_000 }];
+      const [flood, modest] = runPlatform({ seed, durationMs: 30_000, capacity: steady, tenants }).map((outcome) =>
+        over(outcome, 2_000, 30_000),
+      );
+      expect(modest?.admitted).toBeGreaterThan(0.95 * 40_000);
+      expect((flood?.applied ?? 0) + (modest?.applied ?? 0)).toBeGreaterThan(0.95 * CAPACITY);
+    },
+  );
 
   test.each(SEEDS)("two floods share by weight (seed %i)", (seed) => {
     const tenants = [{ offers: () => 200_000, weight: 3 }, { offers: () => 200_000 }];

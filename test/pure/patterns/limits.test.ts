@@ -5,6 +5,8 @@ import { type ForwardedRows, KeeperMachine } from "../../../core/patterns/keeper
 import { MAX_EVENTS_PER_KEY } from "../../../core/patterns/pattern-state.ts";
 import type { StoredPattern } from "../../../core/patterns/plan.ts";
 
+const step = { filter: "true" };
+
 const pattern: StoredPattern = {
   id: 1,
   version: 1,
@@ -28,6 +30,10 @@ function rows(count: number, keyOf: (k: number) => string, from = 0): ForwardedR
     id: list.map((k) => `e${k}`),
     steps: list.map(() => 3),
   };
+}
+
+function retimed(allowed: string): StoredPattern {
+  return { ...pattern, definition: { ...pattern.definition, allowed_lateness: allowed } };
 }
 
 function machineOf(maxEvents?: number): KeeperMachine {
@@ -75,13 +81,36 @@ describe("a keeper's limits", () => {
     expect(countsOf(machine)?.dropped).toBe(101);
   });
 
-  test("a key dropped as a whole refuses what would have to be seen with it, as if it were still there", () => {
+  test("a key dropped as a whole refuses what is not newer, as if it were still there", () => {
     const machine = machineOf(10);
     machine.take({ rows: rows(1, () => "gone") });
     machine.take({ rows: rows(12, () => "busy", 5000) });
     expect(machine.patterns.get(1)?.keys.has("gone")).toBe(false);
-    machine.take({ rows: { pattern: [1, 1], key: ["gone", "gone"], at: [1999, 2000], id: ["a", "b"], steps: [3, 3] } });
+    machine.take({ rows: { pattern: [1, 1], key: ["gone", "gone"], at: [0, 1], id: ["a", "b"], steps: [3, 3] } });
     expect(countsOf(machine)?.tooLate).toBe(1);
+  });
+
+  test.each([
+    ["sequence", { kind: "sequence", first: step, second: step }, 8000 * 4],
+    ["count", { kind: "count", event: step, times: 4 }, 8000],
+  ] as const)("in order, a key of a %s matches the same beyond its limit", (_, fields, matches) => {
+    const definition = { name: "p", within: "10ms", allowed_lateness: "1d", ...fields };
+    const machine = new KeeperMachine([{ id: 1, version: 1, definition }], [], () => {});
+    // Bursts of five, each of which is four pairs and one count.
+    for (let burst = 0; burst < 8000; burst++)
+      machine.take({ rows: rows(5, () => "null", burst * 100), watermarks: [[1, burst * 100 + 50]] });
+    expect(countsOf(machine)).toMatchObject({ matches, retracted: 0, tooLate: 0 });
+    expect(countsOf(machine)?.dropped).toBeGreaterThan(20_000);
+  });
+
+  test("with a longer allowed_lateness nothing is taken that what was forgotten would have to be seen with", () => {
+    const machine = machineOf();
+    machine.take({ patterns: [retimed("1s")] });
+    machine.take({ rows: rows(1, () => "null", 100_000), watermarks: [[1, 100_000]] });
+    machine.take({ patterns: [retimed("1h")] });
+    machine.take({ rows: late(99_000) });
+    machine.take({ rows: late(99_001) });
+    expect(countsOf(machine)).toMatchObject({ late: 1, tooLate: 1 });
   });
 });
 

@@ -30,9 +30,12 @@ class Bench {
   machine: KeeperMachine;
   watermark = -Infinity;
 
-  constructor(given: PatternDefinition) {
+  readonly #maxEvents: number | undefined;
+
+  constructor(given: PatternDefinition, maxEvents?: number) {
     this.pattern = { id: 7, version: 1, definition: given };
-    this.machine = new KeeperMachine([this.pattern], [], () => {});
+    this.#maxEvents = maxEvents;
+    this.machine = new KeeperMachine([this.pattern], [], () => {}, maxEvents);
   }
 
   arrive({ key, event }: Arrival): void {
@@ -52,7 +55,7 @@ class Bench {
     if (state === undefined) throw new Error("no pattern");
     const stored: unknown = JSON.parse(JSON.stringify([state, [...state.keys]]));
     const [json, keys] = stored as [ReturnType<typeof state.toJSON>, [string, never][]];
-    this.machine = new KeeperMachine([this.pattern], [json], () => {});
+    this.machine = new KeeperMachine([this.pattern], [json], () => {}, this.#maxEvents);
     for (const [key, buffer] of keys) this.machine.restore(7, key, buffer);
   }
 
@@ -112,8 +115,8 @@ const stream = fc.array(
   { maxLength: 90 },
 );
 
-function run(given: PatternDefinition, steps: readonly Step[]): Bench {
-  const bench = new Bench(given);
+function run(given: PatternDefinition, steps: readonly Step[], maxEvents?: number): Bench {
+  const bench = new Bench(given, maxEvents);
   for (const one of steps) {
     if (one === "restart") bench.restart();
     else if ("arrival" in one) bench.arrive(one.arrival);
@@ -144,6 +147,17 @@ describe("a keeper, whatever comes in whatever order", () => {
         expect(bench.standing()).toEqual(bench.expected());
       }),
       { numRuns: 1500 },
+    );
+  });
+
+  test("takes back only what it has told, and tells nothing twice, also when it drops events at its limit", () => {
+    fc.assert(
+      fc.property(kinds, fc.integer({ min: 2, max: 4 }), stream, (kind, times, steps) => {
+        const bench = run(definition(kind, 10_000, times), steps, 12);
+        expect(bench.machine.size).toBeLessThanOrEqual(12);
+        bench.standing();
+      }),
+      { numRuns: 1000 },
     );
   });
 
