@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { measureClosed, measureEarly } from "./alert-latency.ts";
 import { environment } from "./environment.ts";
-import { formatLatency, formatTick } from "./report.ts";
+import { CLOSED_TITLE, EARLY_TITLE, formatLatency, formatTick } from "./report.ts";
 import { measureTick } from "./tick.ts";
 
 const HELP = `npm run bench:alerts -- [--only early,closed,tick] [--seconds N]
@@ -26,13 +26,9 @@ async function main(only: ReadonlySet<string>, seconds: number): Promise<void> {
     for (const rules of [1, 10]) process.stdout.write(`\n${formatTick(rules, measureTick(rules))}`);
   }
   if (only.has("early")) {
-    process.stdout.write(
-      `\n${formatLatency("POST to webhook, early rule on an open 1-minute window", await measureEarly(seconds))}`,
-    );
+    process.stdout.write(`\n${formatLatency(EARLY_TITLE, await measureEarly(seconds))}`);
   }
   if (only.has("closed")) {
-    process.stdout.write(
-      `\n${formatLatency("W ≥ end to webhook, rule on closed windows", await measureClosed(seconds))}`,
-    );
+    process.stdout.write(`\n${formatLatency(CLOSED_TITLE, await measureClosed(seconds))}`);
   }
 }

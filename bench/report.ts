@@ -60,6 +60,9 @@ export function formatLive(result: LiveResult): string {
   ]);
 }
 
+export const EARLY_TITLE = "POST to webhook, early rule on an open 1-minute window";
+export const CLOSED_TITLE = "W ≥ end to webhook, rule on closed windows";
+
 /** From an event to its webhook. */
 export function formatLatency(title: string, result: LatencyResult): string {
   return lines(`${title}, at 1,000 events/s (${whole(result.events)} events, ${whole(result.alerts)} alerts)`, [

@@ -77,7 +77,8 @@ export class AlertManager extends DurableObject<Env> {
     });
     this.#followUp = new FollowUp({
       tenant,
-      timetable: this.#desk,
+      dueAt: () => this.#desk.dueAt,
+      takeTime: () => this.#takeTime(),
       outbox: this.#desk.outbox,
       health: this.#health,
       watchList: this.#watchList,
@@ -346,11 +347,7 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    try {
-      this.#takeTime();
-    } finally {
-      await this.#followUp.alarm();
-    }
+    await this.#followUp.alarm();
   }
 
   #takeTime(): void {

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import type { CapacityShare } from "../core/flow/admission.ts";
+import type { CapacityShare } from "../core/flow/admitted-rate.ts";
 import { CapacityLedger, type CapacityReport } from "../core/flow/capacity.ts";
 
 /**

@@ -84,6 +84,25 @@ export function unpackChunk(chunk: Uint8Array, budget?: InflateBudget): string {
   }
 }
 
+/** Codec byte, then the compressed bytes, in a buffer of its own. */
+export function packBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const compressed = gzipSync(bytes, { level: GZIP_LEVEL });
+  const packed = new Uint8Array(1 + compressed.length);
+  packed[0] = CODEC_GZIP;
+  packed.set(compressed, 1);
+  return packed;
+}
+
+/** What `packBytes` packed. @throws CorruptChunkError when it is not, or inflates to more than `maxBytes` */
+export function unpackBytes(packed: Uint8Array, maxBytes: number): Uint8Array {
+  if (packed[0] !== CODEC_GZIP) throw new CorruptChunkError(`unknown codec ${String(packed[0])}`);
+  try {
+    return gunzipSync(packed.subarray(1), { maxOutputLength: maxBytes + SPARE_OUTPUT_BYTES });
+  } catch (cause) {
+    throw new CorruptChunkError("cannot be inflated", { cause });
+  }
+}
+
 /** Puts byte strings in one: each is preceded by its length, four bytes, little endian. */
 export function joinChunks(list: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(list.reduce((bytes, chunk) => bytes + 4 + chunk.length, 0));

@@ -100,12 +100,13 @@ function openRecord(rule: AlertSource, instance: Transition["instance"], nowMs: 
   };
 }
 
-/** What people read of it. An annotation called `summary` is its message. */
+/** What people read of it. An annotation called `summary` is its message, but not of a silence: that has no values to sum up. */
 function wordsOf(rule: AlertSource, instance: Transition["instance"]): Pick<AlertRecord, "annotations" | "message"> {
   const { name, level, threshold, labels } = rule;
   const values = { rule: name, level, threshold, labels, ...instance };
   const texts = Object.entries(rule.annotations).map(([key, text]) => [key, rendered(text, values)] as const);
   const annotations = Object.fromEntries(texts);
   const { summary = "" } = annotations;
-  return { annotations, message: summary === "" ? alertMessage(rule, instance) : summary };
+  const isSummed = summary !== "" && instance.kind !== "no_data";
+  return { annotations, message: isSummed ? summary : alertMessage(rule, instance) };
 }

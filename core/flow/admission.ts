@@ -36,7 +36,7 @@ const AGE_BELIEVED_MS = 2_000;
 const SHORTEST_WINDOW_S = 0.2;
 const LONGEST_WINDOW_S = TARGET_WAIT_MS / 1_000;
 /** The window is never smaller, events. */
-const SMALLEST_WINDOW = 1_000;
+export const SMALLEST_WINDOW = 1_000;
 /** How late an isolate's timers may fire, ms: where ingest shares a thread with what it feeds, no other sign tells it to leave it room. */
 const TARGET_LAG_MS = 10;
 /** Weight of the newest lag, and how long it is believed, ms. */
@@ -238,30 +238,6 @@ export class Admission {
     this.#capacity += (rate.perSecond - this.#capacity) * Math.min(1, rate.lastMs / CAPACITY_MEMORY_MS);
     this.#capacity = Math.max(1, this.#capacity);
   }
-}
-
-/** A tenant's part of what tenants share, as long as there is pressure. */
-export interface CapacityShare {
-  /** Events per second that the tenant may always have. */
-  readonly guaranteed: number;
-  /** Events per second that would be taken from others; null for one who wants less than that. */
-  readonly atMost: number | null;
-}
-
-/** Seconds of it in flight beyond which not even what is guaranteed is let in: then the path is the tenant's own trouble. */
-const GUARANTEED_WITHIN_S = TARGET_WAIT_MS / 1_000;
-
-/**
- * Events per second that a tenant may send, its own path and its part of the shared capacity considered.
- * @param share null while none is known
- * @returns null for no limit
- */
-export function admittedRate(limit: AdmissionLimit, share: CapacityShare | null): number | null {
-  const { ratePerSecond, inFlight } = limit;
-  if (ratePerSecond === null || share === null) return ratePerSecond;
-  const isWithin = inFlight <= Math.max(SMALLEST_WINDOW, share.guaranteed * GUARANTEED_WITHIN_S);
-  const own = isWithin ? Math.max(ratePerSecond, share.guaranteed) : ratePerSecond;
-  return share.atMost === null ? own : Math.min(own, share.atMost);
 }
 
 function fresh(algorithm: FlowAlgorithm, nowMs: number, random: () => number): FlowController {

@@ -4,7 +4,7 @@
 // his weighted max-min share and a twentieth more, so that a capacity that grew is found.
 // Why not all of it guaranteed: then a queue that has built up would never be drained.
 
-import type { CapacityShare } from "./admission.ts";
+import type { CapacityShare } from "./admitted-rate.ts";
 import { fairShares } from "./fair-share.ts";
 
 /** What a tenant under pressure reports. */

@@ -1,14 +1,9 @@
-import {
-  Admission,
-  admittedRate,
-  type AdmissionLimit,
-  type AdmissionSnapshot,
-  type CapacityShare,
-} from "./admission.ts";
+import { Admission, type AdmissionLimit, type AdmissionSnapshot } from "./admission.ts";
+import { admittedRate, type CapacityShare } from "./admitted-rate.ts";
 import type { CapacityReport } from "./capacity.ts";
 import { fairShares } from "./fair-share.ts";
 import type { FlowAlgorithm } from "./index.ts";
-import type { LeaseAnswer } from "./lease.ts";
+import type { LeaseAnswer } from "./lease-messages.ts";
 
 /** Isolates report this often: without pressure, and under it, ms. */
 const REPORT_EVERY_MS = 1_000;

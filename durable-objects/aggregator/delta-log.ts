@@ -1,12 +1,22 @@
 import type { ReadLog } from "../../core/windows/delta-outbox.ts";
+import { packBytes, unpackBytes } from "../../storage/chunk.ts";
 import { allRows, readJoined } from "./messages.ts";
 import type { LogEntry } from "./tables.ts";
+
+/** Inflated, no delta is larger: one that holds a single event may be over the 8 MB at which others are cut. */
+const MAX_INFLATED_DELTA_BYTES = 64_000_000;
+
+/** A delta as it travels and is logged: a third to a half of its bytes. */
+export const packDelta = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => packBytes(bytes);
+
+/** @throws CorruptChunkError */
+export const unpackDelta = (packed: Uint8Array): Uint8Array => unpackBytes(packed, MAX_INFLATED_DELTA_BYTES);
 
 /** Puts together what was logged in several rows, at home. */
 export class DeltaRows {
   #parts: Uint8Array[] = [];
 
-  /** @returns the whole delta at its last row */
+  /** @returns the whole delta, packed, at its last row */
   add({ kind, body }: LogEntry): Uint8Array | undefined {
     this.#parts.push(body);
     if (kind === "delta_part") return undefined;

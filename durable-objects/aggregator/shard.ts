@@ -9,7 +9,7 @@ import { type MachineState, ShardMachine } from "../../core/windows/shard-machin
 import { HOME } from "../../core/windows/slot-map.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { ChunkLog } from "./chunk-log.ts";
-import { DeltaRows, rowsFrom } from "./delta-log.ts";
+import { DeltaRows, rowsFrom, unpackDelta } from "./delta-log.ts";
 import { storedPlans } from "./definitions.ts";
 import { type Counted, type IntakeDeps, takeMessages, takeResolved } from "./intake.ts";
 import { LateInbox, type Resolved } from "./late-resolver.ts";
@@ -22,6 +22,9 @@ import { Tally } from "./tally.ts";
 
 /** Idle checks that a restart replays at most: they come without the events that would make a checkpoint due. */
 const MAX_REPLAY_TICKS = 200;
+
+/** What merging an event of a delta takes of the time that counting it takes: a replay may hold so many more. */
+const MERGING_SHARE = 0.1;
 
 interface Saved {
   /** Epoch ms. */
@@ -143,17 +146,19 @@ export class Shard {
 
   /**
    * Merges what a shard counted, if it is what comes next of that shard; home's to do.
-   * @throws CorruptStateError when it cannot be read; nothing has changed then
+   * @param packed by `packDelta`
+   * @throws CorruptChunkError, CorruptStateError when it cannot be read; nothing has changed then
    */
-  merge(bytes: Uint8Array, nowMs: number): MergeAnswer {
+  merge(packed: Uint8Array, nowMs: number): MergeAnswer {
+    const bytes = unpackDelta(packed);
     const head = decodeDeltaHead(bytes);
     if (this.machine.awaits(head) && this.machine.brings(head)) {
       const plans = this.#plans();
       const delta = decodeDelta(bytes, (id) => plans.get(id));
       this.#change(() => {
         const effects = this.machine.merge(delta);
-        this.log.appendDelta(bytes, nowMs);
-        this.#checkpointer.noteLogged(delta.to - delta.from, bytes.length, nowMs);
+        this.log.appendDelta(packed, nowMs);
+        this.#checkpointer.noteLogged((delta.to - delta.from) * MERGING_SHARE, packed.length, nowMs);
         this.#observer?.merged(delta);
         this.#commit({ kept: [], effects }, "events", nowMs);
       });
@@ -162,8 +167,8 @@ export class Shard {
   }
 
   /** The answer to a delta that is not merged. */
-  standing(bytes: Uint8Array): MergeAnswer {
-    return this.machine.answer(decodeDeltaHead(bytes));
+  standing(packed: Uint8Array): MergeAnswer {
+    return this.machine.answer(decodeDeltaHead(unpackDelta(packed)));
   }
 
   /** Rows of the log from a sequence number on, as they were counted. @throws Error when the log does not reach back so far */
@@ -316,8 +321,9 @@ export class Shard {
 
   #replayDelta(entry: LogEntry, rows: DeltaRows, observer: ShardObserver): void {
     this.log.recover(entry, [], this.sealer.sealedThrough);
-    const bytes = rows.add(entry);
-    if (bytes === undefined) return;
+    const packed = rows.add(entry);
+    if (packed === undefined) return;
+    const bytes = unpackDelta(packed);
     // One that a checkpoint has may be of definitions that are no more.
     observer.mergedBefore(decodeDeltaNews(bytes));
     if (entry.entry <= this.#checkpointEntry) return;
@@ -325,7 +331,7 @@ export class Shard {
     // With another version of this program a definition may no longer compile, and be disabled.
     const delta = decodeDelta(bytes, (id) => plans.get(id) ?? null);
     observer.replayed(this.machine.merge(delta));
-    this.#checkpointer.noteLogged(delta.to - delta.from, bytes.length, entry.at);
+    this.#checkpointer.noteLogged((delta.to - delta.from) * MERGING_SHARE, packed.length, entry.at);
   }
 
   #plans(): ReadonlyMap<number, Plan> {

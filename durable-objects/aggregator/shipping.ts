@@ -1,4 +1,5 @@
 import type { MergeAnswer } from "../../core/windows/delta-terms.ts";
+import { packDelta } from "./delta-log.ts";
 import type { Shard } from "./shard.ts";
 
 /** What is counted waits this long for more, unless it is a lot. */
@@ -14,7 +15,7 @@ const MAX_RETRY_MS = 30_000;
 const MAX_IDLE_ANSWERS = 4;
 
 export interface ShippingDeps {
-  /** Has home merge a delta. */
+  /** Has home merge a packed delta. */
   readonly merge: (delta: Uint8Array) => Promise<MergeAnswer>;
   readonly now: () => number;
   readonly later: (work: () => void, delayMs: number) => void;
@@ -85,7 +86,7 @@ export class Shipping {
     try {
       while (isWanted()) {
         const before = outbox.confirmed;
-        outbox.settle(await this.#deps.merge(outbox.take(this.#shard.readLog).bytes));
+        outbox.settle(await this.#deps.merge(packDelta(outbox.take(this.#shard.readLog).bytes)));
         idleAnswers = outbox.confirmed > before ? 0 : idleAnswers + 1;
         if (idleAnswers > MAX_IDLE_ANSWERS) throw new Error(`home stays at ${outbox.confirmed}`);
       }

@@ -8,13 +8,11 @@ import {
   withoutRule,
 } from "../../core/alerts/aggregation-rules.ts";
 import type { AggregationState, RuleTransition } from "../../core/alerts/aggregation-rules.ts";
-import { afterAcknowledgement, afterEnding, afterTransition } from "../../core/alerts/alert-life.ts";
+import { afterAcknowledgement } from "../../core/alerts/alert-life.ts";
 import type { Hand } from "../../core/alerts/alert-life.ts";
-import { alertJson } from "../../core/alerts/alert.ts";
-import type { AlertJson, AlertRecord, EndReason } from "../../core/alerts/alert.ts";
+import type { AlertJson, AlertRecord } from "../../core/alerts/alert.ts";
 import { cursorAt } from "../../core/alerts/cursor.ts";
-import { Dispatch } from "../../core/alerts/dispatch/dispatch.ts";
-import type { DispatchMessage } from "../../core/alerts/dispatch/terms.ts";
+import type { Dispatch } from "../../core/alerts/dispatch/dispatch.ts";
 import type { Silence } from "../../core/alerts/dispatch/silence.ts";
 import { compileSilence } from "../../core/alerts/dispatch/silence.ts";
 import type { RuleLogic } from "../../core/alerts/evaluate.ts";
@@ -22,13 +20,12 @@ import { instanceKey } from "../../core/alerts/instance.ts";
 import type { Instance } from "../../core/alerts/instance.ts";
 import { MAX_OPEN_PER_TENANT } from "../../core/alerts/limits.ts";
 import { settlementOf } from "../../core/alerts/rule.ts";
-import { uuidv7 } from "../../core/events/uuid.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import type { EarlyWindow } from "../aggregator/early-watch.ts";
 import { AlertLog } from "./alert-log.ts";
+import { Changes, newId } from "./changes.ts";
 import { DispatchStore } from "./dispatch-store.ts";
 import { EvaluationStore } from "./evaluation-store.ts";
-import { bodyOf } from "./message-body.ts";
 import { Outbox } from "./outbox.ts";
 import { RuleBook } from "./rule-book.ts";
 import type { StoredRule } from "./rule-book.ts";
@@ -41,17 +38,6 @@ interface Turn {
   readonly take: typeof takeWindow;
 }
 
-/** What one change does beside what follows from it. */
-interface Change {
-  readonly states?: ReadonlyMap<string, AggregationState>;
-  /** Notes what happens to alerts. */
-  readonly note: (dispatch: Dispatch) => void;
-  /** Writes more, in the same transaction. */
-  readonly write?: () => void;
-}
-
-/** Open alerts whose values alone changed that one call tells live readers of. */
-const MAX_REFRESHED = 100;
 const NOBODY: Hand = { by: null, comment: null };
 
 /**
@@ -65,20 +51,22 @@ export class AlertDesk {
   readonly silences: SilenceBook;
   readonly #evaluations: EvaluationStore;
   readonly #dispatches: DispatchStore;
+  readonly #changes: Changes;
   readonly #storage: DurableObjectStorage;
-  readonly #hearsAcknowledgements: (channelId: string) => boolean;
 
   /** @param hearsAcknowledgements whether a channel is told of acknowledgements */
   constructor(storage: DurableObjectStorage, hearsAcknowledgements: (channelId: string) => boolean) {
     const { sql } = storage;
     this.#storage = storage;
-    this.#hearsAcknowledgements = hearsAcknowledgements;
     this.rules = new RuleBook(sql);
     this.log = new AlertLog(sql);
     this.outbox = new Outbox(sql);
     this.silences = new SilenceBook(sql, Date.now());
     this.#evaluations = new EvaluationStore(sql, (aggregation) => this.rules.idsOn(aggregation));
     this.#dispatches = new DispatchStore(sql, this);
+    const [evaluations, dispatches] = [this.#evaluations, this.#dispatches];
+    const { rules, log, outbox } = this;
+    this.#changes = new Changes({ storage, rules, log, outbox, evaluations, dispatches, hearsAcknowledgements });
   }
 
   state(aggregation: string): AggregationState {
@@ -109,7 +97,7 @@ export class AlertDesk {
       for (const record of alerts) dispatch.review(record);
       for (const bundle of bundles) dispatch.revisit(bundle);
     };
-    return this.#change({ note }, nowMs);
+    return this.#changes.make({ note }, nowMs);
   }
 
   /** Makes a silence, or ends one by giving it an end that has passed. */
@@ -124,7 +112,7 @@ export class AlertDesk {
     const note = (dispatch: Dispatch): void => {
       for (const record of concerned) dispatch.review(record);
     };
-    const changed = this.#change({ note }, nowMs);
+    const changed = this.#changes.make({ note }, nowMs);
     this.#storage.transactionSync(() => this.silences.prune(nowMs));
     return changed;
   }
@@ -133,6 +121,11 @@ export class AlertDesk {
   dropSilence(id: string): void {
     this.silences.erase(id);
     this.silences.drop(id);
+  }
+
+  /** An alert with the values of its newest window. */
+  json(record: AlertRecord): AlertJson {
+    return this.#changes.json(record);
   }
 
   /** Evaluates closed windows, in order of end per aggregation; repeats change nothing. */
@@ -162,11 +155,11 @@ export class AlertDesk {
       if (step.state !== before) states.set(window.aggregation, step.state);
       transitions.push(...step.transitions);
     }
-    const refreshed = this.#refreshed(states);
+    const refreshed = this.#changes.refreshed(states);
     const note = (dispatch: Dispatch): void => {
-      for (const transition of transitions) this.#noteTransition(dispatch, transition, nowMs);
+      for (const transition of transitions) this.#changes.noteTransition(dispatch, transition, nowMs);
     };
-    const changed = this.#change({ states, note }, nowMs);
+    const changed = this.#changes.make({ states, note }, nowMs);
     return [...new Map([...refreshed, ...changed].map((alert) => [alert.id, alert])).values()];
   }
 
@@ -185,9 +178,10 @@ export class AlertDesk {
     const ended = before === undefined || reason === null ? [] : this.#openOf(before);
     if (before !== undefined && reason !== null) this.#withdraw(before, states);
     const note = (dispatch: Dispatch): void => {
-      if (reason !== null) for (const instance of ended) this.#noteEnd(dispatch, instance, reason, NOBODY, nowMs);
+      if (reason !== null)
+        for (const instance of ended) this.#changes.noteEnd(dispatch, instance, reason, NOBODY, nowMs);
     };
-    const changed = this.#change({ states, note, write: () => this.rules.write(rule) }, nowMs);
+    const changed = this.#changes.make({ states, note, write: () => this.rules.write(rule) }, nowMs);
     this.rules.hold(rule);
     this.#dropUnwatched(before?.spec.aggregation);
     return [...changed, ...this.#reviewRule(rule.id, nowMs)];
@@ -199,9 +193,9 @@ export class AlertDesk {
     const ended = this.#openOf(rule);
     this.#withdraw(rule, states);
     const note = (dispatch: Dispatch): void => {
-      for (const instance of ended) this.#noteEnd(dispatch, instance, "rule_deleted", NOBODY, nowMs);
+      for (const instance of ended) this.#changes.noteEnd(dispatch, instance, "rule_deleted", NOBODY, nowMs);
     };
-    const changed = this.#change({ states, note, write: () => this.rules.erase(rule.id) }, nowMs);
+    const changed = this.#changes.make({ states, note, write: () => this.rules.erase(rule.id) }, nowMs);
     this.rules.forget(rule.id);
     this.#dropUnwatched(rule.spec.aggregation);
     return changed;
@@ -210,30 +204,17 @@ export class AlertDesk {
   /** @param record a firing alert */
   acknowledge(record: AlertRecord, hand: Hand, nowMs: number): AlertJson[] {
     const { record: taken, entry } = afterAcknowledgement(record, hand, nowMs);
-    return this.#change({ note: (dispatch) => dispatch.note(taken, entry) }, nowMs);
+    return this.#changes.make({ note: (dispatch) => dispatch.note(taken, entry) }, nowMs);
   }
 
   /** Ends an open alert by hand. Should its condition hold in a later window, that is a new alert. */
   resolve(record: AlertRecord, hand: Hand, nowMs: number): AlertJson[] {
-    const instance = this.#instanceOf(record);
+    const instance = this.#changes.instanceOf(record);
     const aggregation = this.rules.get(record.ruleId)?.spec.aggregation;
     if (instance === undefined || aggregation === undefined) return [];
     const state = withoutInstance(this.state(aggregation), record.ruleId, instanceKey(record));
-    const note = (dispatch: Dispatch): void => this.#noteEnd(dispatch, instance, "manual", hand, nowMs);
-    return this.#change({ states: new Map([[aggregation, state]]), note }, nowMs);
-  }
-
-  /** An alert with the values of its newest window. */
-  json(record: AlertRecord): AlertJson {
-    return alertJson(record, this.#instanceOf(record));
-  }
-
-  #instanceOf(record: AlertRecord, states?: ReadonlyMap<string, AggregationState>): Instance | undefined {
-    const aggregation = this.rules.get(record.ruleId)?.spec.aggregation;
-    if (record.status === "resolved" || aggregation === undefined) return undefined;
-    const state = states?.get(aggregation) ?? this.state(aggregation);
-    const instance = state.instances.get(record.ruleId)?.get(instanceKey(record));
-    return instance?.alertId === record.id ? instance : undefined;
+    const note = (dispatch: Dispatch): void => this.#changes.noteEnd(dispatch, instance, "manual", hand, nowMs);
+    return this.#changes.make({ states: new Map([[aggregation, state]]), note }, nowMs);
   }
 
   #openOf(rule: StoredRule): Instance[] {
@@ -253,52 +234,6 @@ export class AlertDesk {
     this.#evaluations.forget(aggregation);
   }
 
-  /** Makes a change: what happens to alerts, what follows from it, and the messages that tell of it, in one transaction. */
-  #change({ states = new Map(), note, write }: Change, nowMs: number): AlertJson[] {
-    const means = { nowMs, newId: () => newId(nowMs), hearsAcknowledgements: this.#hearsAcknowledgements };
-    const dispatch = new Dispatch(this.#dispatches, means);
-    const result = this.#storage.transactionSync(() => {
-      note(dispatch);
-      const concluded = dispatch.finish();
-      for (const [aggregation, state] of states) this.#evaluations.write(aggregation, state);
-      write?.();
-      this.#dispatches.write(concluded, nowMs);
-      for (const message of concluded.messages) this.#post(message, states, nowMs);
-      if (concluded.alerts.some(({ record }) => record.status === "resolved")) this.log.prune();
-      return concluded;
-    });
-    for (const [aggregation, state] of states) this.#evaluations.hold(aggregation, state);
-    return result.alerts.map(({ record }) => this.json(record));
-  }
-
-  #post(message: DispatchMessage, states: ReadonlyMap<string, AggregationState>, nowMs: number): void {
-    const body = bodyOf(message, (record) => this.#instanceOf(record, states), nowMs);
-    if (body === null) return;
-    const { id: messageId, threadId: alertId, after, isRepeat } = message;
-    for (const channelId of message.channels) {
-      const waitsFor = after[channelId] ?? null;
-      // A channel that still owes an answer to the last message needs no reminder of it.
-      if (isRepeat && waitsFor !== null && this.outbox.find({ messageId: waitsFor, channelId }) !== null) continue;
-      this.outbox.add({ messageId, channelId, alertId, body, waitsFor }, nowMs);
-    }
-  }
-
-  #noteTransition(dispatch: Dispatch, transition: RuleTransition, nowMs: number): void {
-    const rule = this.rules.get(transition.ruleId);
-    if (rule === undefined) throw new Error(`no rule ${transition.ruleId}`);
-    const before = dispatch.alert(transition.instance.alertId);
-    const { record, entry } = afterTransition(before, transition, { ...rule.spec, id: rule.id }, nowMs);
-    dispatch.note(record, entry);
-  }
-
-  #noteEnd(dispatch: Dispatch, instance: Instance, reason: EndReason, hand: Hand, nowMs: number): void {
-    const before = dispatch.alert(instance.alertId);
-    if (before === null) throw new Error(`no alert ${instance.alertId}`);
-    const shown = { ...before, window: instance.window, values: instance.values };
-    const { record, entry } = afterEnding(shown, reason, hand, nowMs);
-    dispatch.note(record, entry);
-  }
-
   /** How its alerts are told of may have changed with a rule. */
   #reviewRule(ruleId: string, nowMs: number): AlertJson[] {
     const firing = this.log.listFiring(ruleId);
@@ -306,28 +241,6 @@ export class AlertDesk {
     const note = (dispatch: Dispatch): void => {
       for (const record of firing) dispatch.review(record);
     };
-    return this.#change({ note }, nowMs);
+    return this.#changes.make({ note }, nowMs);
   }
-
-  #refreshed(states: ReadonlyMap<string, AggregationState>): AlertJson[] {
-    const refreshed: AlertJson[] = [];
-    for (const [aggregation, after] of states) {
-      const before = this.state(aggregation);
-      for (const [ruleId, instances] of after.instances) {
-        for (const [key, instance] of instances) {
-          const was = before.instances.get(ruleId)?.get(key);
-          if (was === undefined || was === instance || was.alertId !== instance.alertId) continue;
-          if (refreshed.length >= MAX_REFRESHED) return refreshed;
-          const record = this.log.find(instance.alertId);
-          if (record !== null) refreshed.push(alertJson(record, instance));
-        }
-      }
-    }
-    return refreshed;
-  }
-}
-
-/** Ids sort by time, so that alerts are listed by it. */
-function newId(nowMs: number): string {
-  return uuidv7(nowMs, crypto.getRandomValues(new Uint8Array(16)));
 }

@@ -9,9 +9,12 @@ import {
   minute,
   newTenant,
   Receiver,
+  sql,
   wireUp,
 } from "./alerts-bench.ts";
 import { call } from "./http-client.ts";
+import { MAX_HISTORY, MAX_SILENCES } from "../../core/alerts/limits.ts";
+import { AlertDesk } from "../../durable-objects/alerts/desk.ts";
 
 const T0 = Date.UTC(2026, 10, 22, 12);
 const MINUTE = 60_000;
@@ -150,6 +153,49 @@ describe("a silence", () => {
     const answer = await post("/api/v1/silences", json);
     expect([answer.status, answer.body["details"]]).toMatchObject([400, [{ field }]]);
   });
+});
+
+test(`${MAX_SILENCES} silences may be live, and the next is refused`, async () => {
+  const until = now + MINUTE;
+  await sql(
+    tenant,
+    `insert into silences with recursive n(k) as (select 1 union all select k + 1 from n where k < ${MAX_SILENCES})
+     select 's' || k, ${until}, json_object('id', 's' || k, 'matchers', json_array(), 'startsAt', 0, 'endsAt', ${until}) from n`,
+  );
+  await evictDurableObject(tenant.object);
+  const json = { matchers: ["type=web"], ends_at: new Date(now + 2 * MINUTE).toISOString() };
+  expect((await post("/api/v1/silences", json)).status).toBe(409);
+  now += MINUTE;
+  expect((await post("/api/v1/silences", json)).status).toBe(201);
+});
+
+test(`a history keeps its beginning and its newest lines, ${MAX_HISTORY} in all`, async () => {
+  await addRule(tenant);
+  await close({ web: 50 });
+  const [alert] = await listAlerts(tenant);
+  const fill = `insert into history with recursive n(k) as (select 1 union all select k + 1 from n where k < ${MAX_HISTORY - 1})
+    select '${String(alert?.["id"])}', k, 0, json_object('at', 0, 'kind', 'old ' || k, 'window', null) from n`;
+  await sql(tenant, fill);
+  await post(`/api/v1/alerts/${String(alert?.["id"])}/acknowledge`, { by: "ada" });
+  await close({ web: 1 });
+  const lines = await kinds(alert?.["id"]);
+  expect(lines).toHaveLength(MAX_HISTORY);
+  expect(lines).toMatchObject({ 0: "firing", [MAX_HISTORY - 2]: "acknowledged", [MAX_HISTORY - 1]: "resolved" });
+});
+
+test("what fails when its time has come is tried again a little later, and holds up nothing else", async () => {
+  await addRule(tenant, { repeat_interval: "30m" });
+  await close({ web: 50 });
+  await expect.poll(heard).toHaveLength(1);
+  const fails = vi.spyOn(AlertDesk.prototype, "takeTime").mockImplementationOnce(() => {
+    throw new Error("away");
+  });
+  await pass(31);
+  expect(fails.mock.results).toMatchObject([{ type: "throw" }]);
+  await close({ web: 50, api: 50 });
+  await expect.poll(heard).toHaveLength(2);
+  await pass(1);
+  await expect.poll(heard).toHaveLength(3);
 });
 
 describe("kept quiet by its rule", () => {

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ShardMachine } from "../../core/windows/shard-machine.ts";
 import { AlertFeed } from "../../durable-objects/aggregator/alert-feed.ts";
+import { packDelta } from "../../durable-objects/aggregator/delta-log.ts";
 import { LateInbox } from "../../durable-objects/aggregator/late-resolver.ts";
 import { LateLookups } from "../../durable-objects/aggregator/late-lookups.ts";
 import { Sealing } from "../../durable-objects/aggregator/sealing.ts";
@@ -143,7 +144,7 @@ describe("the store commits and the answer is lost (C12, C16)", () => {
 describe("versions that meet (C14)", () => {
   test("a delta of another version is refused whole, and its shard keeps the events until home can read it", async () => {
     const { home, send, shards, object } = await newShards(1);
-    const strange = Uint8Array.of(2, 1, 1, 1, 1);
+    const strange = packDelta(Uint8Array.of(2, 1, 1, 1, 1));
     const refusal = await runInDurableObject(object(0), async (instance) => {
       const [result] = await Promise.allSettled([(instance as unknown as typeof home).merge(strange)]);
       return String(result?.status === "rejected" ? result.reason : result?.status);

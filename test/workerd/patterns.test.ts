@@ -1,5 +1,7 @@
+import { exports } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { MatchEvent } from "../../core/patterns/match-event.ts";
 import { PatternKeeper } from "../../durable-objects/pattern-keeper.ts";
 import { event } from "./event-messages.ts";
 import {
@@ -215,6 +217,27 @@ describe("patterns and failures", () => {
       await ring(bench);
       expect(await told(bench)).toEqual(["pattern.matched paid: cart-ann,paid-ann"]);
     });
+  });
+});
+
+function match(k: number): MatchEvent {
+  return { id: `pm-${k}`, type: "pattern.matched", source: "streamflow.patterns" };
+}
+
+describe("the way in for matches", () => {
+  test("tells why an event is refused for good, and takes the others", async () => {
+    const bench = await withPatterns();
+    const answer = await exports.PlatformEvents.take(bench.tenant, [match(1), { ...match(2), type: "" }]);
+    expect(answer).toEqual({ retryAfterMs: null, refused: [expect.stringContaining("type")] });
+    await eventually(() => told(bench)).toHaveLength(1);
+  });
+
+  test("counts none of them as under way once they are queued", async () => {
+    const bench = await withPatterns();
+    for (let call = 0; call < 50; call++) {
+      const batch = Array.from({ length: 500 }, (_, k) => match(call * 500 + k));
+      expect(await exports.PlatformEvents.take(bench.tenant, batch)).toEqual({ retryAfterMs: null, refused: [] });
+    }
   });
 });
 

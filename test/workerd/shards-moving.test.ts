@@ -3,6 +3,7 @@ import {
   createMessageBatch,
   evictDurableObject,
   getQueueResult,
+  runDurableObjectAlarm,
   runInDurableObject,
 } from "cloudflare:test";
 import { env } from "cloudflare:workers";
@@ -16,7 +17,7 @@ import { windowAggregator } from "../../durable-objects/remote.ts";
 import { eventById, eventPage } from "../../workers/api/event-reads.ts";
 import worker from "../../workers/index.ts";
 import { event, eventMessage, newTenant, T0 } from "./event-messages.ts";
-import { everyWindow } from "./window-aggregator-bench.ts";
+import { everyWindow, storeIsAway } from "./window-aggregator-bench.ts";
 
 const SESSIONS = definitionSchema.parse({
   name: "visits",
@@ -212,5 +213,25 @@ describe("a tenant whose number of shards changes while events come", () => {
       expect((await windowAggregator(env, tenant).stats()).total_events).toBe(91);
     }
     expect(new Set(await readIds(tenant, "asc", 50)).size).toBe(91);
+  }, 60_000);
+
+  test("goes on with its one object while the store is away, and moves when it is back", async () => {
+    const tenant = newTenant("moving");
+    const list = disorderly(80).slice(0, 80);
+    const away = storeIsAway();
+    await ship(tenant, list.slice(0, 40));
+    await windowAggregator(env, tenant).setShards(2);
+    await ship(tenant, list.slice(40));
+    expect((await windowAggregator(env, tenant).stats()).total_events).toBe(80);
+    const { moving, inTransit } = await windowAggregator(env, tenant).shards();
+    expect({ moving, inTransit }).toEqual({ moving: true, inTransit: 0 });
+    away.mockRestore();
+    await vi.waitFor(async () => {
+      await runDurableObjectAlarm(objectOf(tenant, 0));
+      expect((await windowAggregator(env, tenant).shards()).moving).toBe(false);
+    }, SETTLE);
+    await ship(tenant, list);
+    await settled(tenant);
+    expect((await windowAggregator(env, tenant).stats()).total_events).toBe(80);
   }, 60_000);
 });

@@ -1,7 +1,7 @@
 import { waitUntil } from "cloudflare:workers";
 import type { MiddlewareHandler } from "hono";
 import { rateControllerName } from "../../core/events/names.ts";
-import type { Refusal } from "../../core/flow/lease.ts";
+import type { Refusal } from "../../core/flow/lease-messages.ts";
 import { ApiError, type AppContext, type AppEnv } from "../http.ts";
 import { logError } from "../log.ts";
 import { type Receipt, acceptEvents } from "./accept.ts";

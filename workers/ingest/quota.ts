@@ -1,4 +1,4 @@
-import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease.ts";
+import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease-messages.ts";
 import { Pace } from "../../core/flow/pace.ts";
 import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
 import { UnderWay } from "./under-way.ts";

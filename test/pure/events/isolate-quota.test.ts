@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LeaseLedger, type LeaseRequest, type Quota } from "../../../core/flow/lease.ts";
+import { LeaseLedger } from "../../../core/flow/lease.ts";
+import type { LeaseRequest, Quota } from "../../../core/flow/lease-messages.ts";
 import type { AdmissionAnswer, IsolateRate } from "../../../core/flow/tenant-flow.ts";
 import { IsolateQuota, type QuotaCall } from "../../../workers/ingest/quota.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Admission, admittedRate, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
+import { Admission, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
+import { admittedRate, TRICKLE_PER_SECOND } from "../../../core/flow/admitted-rate.ts";
 import { FLOW_ALGORITHMS } from "../../../core/flow/index.ts";
 import { over, runPlatform } from "../../sim/platform.ts";
 
@@ -40,6 +41,15 @@ describe("admission", () => {
     const admission = new Admission("adaptive", -2_000, half);
     drive(admission, 20_000, 0, 2 * TARGET_WAIT_MS);
     expect(admission.limit(1_000).ratePerSecond).toBe(0);
+  });
+
+  test("a trickle is let in whatever messages wait: its few events did not make the queue", () => {
+    const admission = new Admission("adaptive", -2_000, half);
+    drive(admission, 20, 0, 5 * TARGET_WAIT_MS);
+    expect(admission.limit(1_000)).toMatchObject({ isPressed: true, ratePerSecond: 0 });
+    expect(admittedRate(admission.limit(1_000), null)).toBe(TRICKLE_PER_SECOND);
+    admission.accepted(2_000, 1_000);
+    expect(admittedRate(admission.limit(1_000), null)).toBe(0);
   });
 
   test("opens again a second after the queue has gone", () => {
@@ -108,7 +118,7 @@ describe("admission", () => {
 });
 
 describe("a simulated platform", () => {
-  test.each(SEEDS)("normal traffic of two tenants, 85 %% of the capacity, is never limited (seed %i)", (seed) => {
+  test.each(SEEDS)("normal traffic of two tenants, 85 percent of the capacity, is never limited (seed %i)", (seed) => {
     const tenants = [{ offers: () => 60_000 }, { offers: () => 25_000 }];
     for (const outcome of runPlatform({ seed, durationMs: 20_000, capacity: steady, tenants }))
       expect(over(outcome, 0, 20_000).refused).toBe(0);
@@ -142,14 +152,17 @@ describe("a simulated platform", () => {
     }
   });
 
-  test.each(SEEDS)("beside a flood one who wants less than his part gets 95 %% of what he wants (seed %i)", (seed) => {
-    const tenants = [{ offers: (atMs: number) => (atMs < 2_000 ? 0 : 260_000) }, { offers: () => 40_000 }];
-    const [flood, modest] = runPlatform({ seed, durationMs: 30_000, capacity: steady, tenants }).map((outcome) =>
-      over(outcome, 2_000, 30_000),
-    );
-    expect(modest?.admitted).toBeGreaterThan(0.95 * 40_000);
-    expect((flood?.applied ?? 0) + (modest?.applied ?? 0)).toBeGreaterThan(0.95 * CAPACITY);
-  });
+  test.each(SEEDS)(
+    "beside a flood one who wants less than his part gets 95 percent of what he wants (seed %i)",
+    (seed) => {
+      const tenants = [{ offers: (atMs: number) => (atMs < 2_000 ? 0 : 260_000) }, { offers: () => 40_000 }];
+      const [flood, modest] = runPlatform({ seed, durationMs: 30_000, capacity: steady, tenants }).map((outcome) =>
+        over(outcome, 2_000, 30_000),
+      );
+      expect(modest?.admitted).toBeGreaterThan(0.95 * 40_000);
+      expect((flood?.applied ?? 0) + (modest?.applied ?? 0)).toBeGreaterThan(0.95 * CAPACITY);
+    },
+  );
 
   test.each(SEEDS)("two floods share by weight (seed %i)", (seed) => {
     const tenants = [{ offers: () => 200_000, weight: 3 }, { offers: () => 200_000 }];

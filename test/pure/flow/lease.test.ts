@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type LeaseAnswer, LeaseLedger, type Quota } from "../../../core/flow/lease.ts";
+import { LeaseLedger } from "../../../core/flow/lease.ts";
+import type { LeaseAnswer, Quota } from "../../../core/flow/lease-messages.ts";
 
 const QUOTA: Quota = { ratePerSecond: 100, burst: 1_000, bytesPerSecond: 1e9, maxBacklog: 5_000, leaseMs: 3_000 };
 const NOTHING = { events: 0, bytes: 0 };
