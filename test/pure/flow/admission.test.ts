@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Admission, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
-import { admittedRate } from "../../../core/flow/admitted-rate.ts";
+import { admittedRate, TRICKLE_PER_SECOND } from "../../../core/flow/admitted-rate.ts";
 import { FLOW_ALGORITHMS } from "../../../core/flow/index.ts";
 import { over, runPlatform } from "../../sim/platform.ts";
 
@@ -41,6 +41,15 @@ describe("admission", () => {
     const admission = new Admission("adaptive", -2_000, half);
     drive(admission, 20_000, 0, 2 * TARGET_WAIT_MS);
     expect(admission.limit(1_000).ratePerSecond).toBe(0);
+  });
+
+  test("a trickle is let in whatever messages wait: its few events did not make the queue", () => {
+    const admission = new Admission("adaptive", -2_000, half);
+    drive(admission, 20, 0, 5 * TARGET_WAIT_MS);
+    expect(admission.limit(1_000)).toMatchObject({ isPressed: true, ratePerSecond: 0 });
+    expect(admittedRate(admission.limit(1_000), null)).toBe(TRICKLE_PER_SECOND);
+    admission.accepted(2_000, 1_000);
+    expect(admittedRate(admission.limit(1_000), null)).toBe(0);
   });
 
   test("opens again a second after the queue has gone", () => {
