@@ -356,7 +356,13 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   #refuseWhenFull(): void {
-    if (this.#desk.outbox.size >= MAX_OUTBOX) throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
+    const { outbox } = this.#desk;
+    if (outbox.size < MAX_OUTBOX) return;
+    // A channel that is down must not keep alerts from the others: the oldest of what waits for it are given up.
+    const now = Date.now();
+    outbox.age([...this.#health.held(now).keys()], now);
+    this.ctx.waitUntil(this.#followUp.run());
+    throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
   }
 
   #view(rule: StoredRule): RuleView {

@@ -166,7 +166,7 @@ export class WindowAggregator extends DurableObject<Env> {
     const outcome = this.#shard.take(messages, careful, Date.now());
     this.#tellReaders();
     if (overloads > 0) this.#inBackground("overloads", this.#tellOverloads(overloads));
-    this.#inBackground("late", this.#late.runIfDue());
+    this.#inBackground("late", this.#late.runSoon());
     this.#inBackground("progress", this.#progress.tellNowAndThen());
     await this.#alarm.arm(0);
     return outcome;
