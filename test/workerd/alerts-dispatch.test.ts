@@ -342,4 +342,24 @@ describe("bundles", () => {
     await expect.poll(() => receiver.types).toEqual(["alert.firing", "alert.firing", "alert.resolved"]);
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(3);
   });
+
+  test("a channel that has not answered is not reminded, and hears the end after the beginning", async () => {
+    let isDown = true;
+    receiver = listen(tenant, () => new Response(null, { status: isDown ? 503 : 200 }));
+    await addRule(tenant, { repeat_interval: "30m" });
+    await close({ web: 50 });
+    await expect.poll(heard).toHaveLength(1);
+    await pass(31);
+    expect(await sql(tenant, "select message_id from outbox")).toHaveLength(1);
+    await close({ web: 1 });
+    expect(await sql(tenant, "select waits_for is null as first from outbox order by first")).toEqual([
+      { first: 0 },
+      { first: 1 },
+    ]);
+    isDown = false;
+    await sql(tenant, "update outbox set due_at = 0");
+    await pass(60);
+    await expect.poll(() => receiver.types.at(-1)).toBe("alert.resolved");
+    expect(await sql(tenant, "select message_id from outbox")).toEqual([]);
+  });
 });

@@ -164,6 +164,10 @@ export class World implements DispatchShelf {
     return this.#silences;
   }
 
+  isWaiting(): boolean {
+    return false;
+  }
+
   #evaluate(take: typeof takeWindow, windows: readonly ClosedWindow[]): void {
     const transitions = windows.flatMap((window) => {
       const step = take([this.#logic], this.#state, window, { newId: () => `alert-${this.#made++}`, room: 20_000 });
