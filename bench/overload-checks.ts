@@ -118,6 +118,18 @@ function times(what: string, value: number, base: number, most: number): Check {
   return { what, is, ok: value < most * base };
 }
 
+/** Seconds of a phase whose longest POST took more than so long, with that POST, ms: whether it is the beginning or all along. */
+export function slowSeconds({ result }: Phase, overMs: number): string {
+  const first = Math.min(...result.latencies.map(([sentAt]) => sentAt));
+  const longest = new Map<number, number>();
+  for (const [sentAt, ms] of result.latencies) {
+    const second = Math.floor((sentAt - first) / 1000);
+    if (ms > overMs) longest.set(second, Math.max(ms, longest.get(second) ?? 0));
+  }
+  const list = [...longest].toSorted(([a], [b]) => a - b).map(([second, ms]) => `${second}: ${whole(ms)} ms`);
+  return list.length === 0 ? "none" : list.join(", ");
+}
+
 /** The phases, one a line. */
 export function phaseTable(phases: readonly Phase[]): string {
   const head = "\nphase      tenant   offered/s accepted/s  refused/s  POST p50    p99  frame p50    p99  unsent  load";

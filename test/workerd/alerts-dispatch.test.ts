@@ -146,6 +146,7 @@ describe("a silence", () => {
     [{ matchers: ["type=web"], ends_at: "soon" }, "ends_at"],
     [{ matchers: ["type=web"], ends_at: "2020-01-01T00:00:00Z" }, "ends_at"],
     [{ matchers: [], ends_at: "2030-01-01T00:00:00Z" }, "matchers"],
+    [{ matchers: ["type=web"], ends_at: "9999-12-31T23:59:59Z" }, "ends_at"],
     [{ matchers: ["type=~.*"], ends_at: "2026-12-01T00:00:00Z" }, "matchers"],
     [{ matchers: ["type=~("], ends_at: "2026-12-01T00:00:00Z" }, "matchers.0"],
     [{ matchers: ["type=web"], starts_at: "2026-12-02T00:00:00Z", ends_at: "2026-12-01T00:00:00Z" }, "ends_at"],

@@ -65,8 +65,22 @@ describe("admission", () => {
     drive(admission, 20_000, 0, 2 * TARGET_WAIT_MS);
     admission.applied(0, 5, 1_100);
     admission.limit(1_200);
-    for (let nowMs = 1_500; nowMs < 10_000; nowMs += 500) admission.turnedAway(nowMs);
+    for (let nowMs = 1_500; nowMs < 10_000; nowMs += 500) admission.turnedAway(1, 10, nowMs);
     expect(admission.limit(10_000).isPressed).toBe(true);
+  });
+
+  test("late timers of an isolate lower the rate in a flood, and not of one who is hardly turned away", () => {
+    const rateAfter = (refused: number): number => {
+      const admission = new Admission("adaptive", -2_000, half);
+      drive(admission, 20_000, 0, 300);
+      for (let n = 0; n < 20; n++) {
+        admission.turnedAway(refused, 10, 1_000);
+        admission.lagged(100, 1_000);
+      }
+      return admission.limit(1_000).ratePerSecond ?? Infinity;
+    };
+    expect(rateAfter(8)).toBe(0);
+    expect(rateAfter(2)).toBeGreaterThan(20_000);
   });
 
   test("a capacity survives a restart, and so does the controller", () => {
