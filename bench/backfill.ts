@@ -1,4 +1,4 @@
-// `npm run bench:backfill`: what a shuffled backfill of years-old events does to live numbers, on one platform in one run.
+// `npm run bench:backfill`: what a backfill of years-old events does to live numbers, on one platform and in one run for each order of them.
 import { parseArgs } from "node:util";
 import { setTimeout as wait } from "node:timers/promises";
 import { field, list } from "../cli/api.ts";
@@ -12,6 +12,8 @@ const LIVE_PER_SECOND = 500;
 const OLD_BATCH = 500;
 const OLD_CONCURRENCY = 2;
 const YEARS_MS = 3 * 365 * 24 * 3_600_000;
+const FILE_MS = 3 * 24 * 3_600_000;
+const EVENTS = 200_000;
 const WINDOW_MS = 1000;
 const AGGREGATION = {
   name: "bench_seconds",
@@ -118,8 +120,16 @@ async function live(
   return posts;
 }
 
-/** Events of the last years, in no order. @returns seconds until all are accepted */
-async function backfill(platform: BenchPlatform, count: number): Promise<number> {
+/** Of the last three years, neighbours years apart; or of three days three years ago, one after the other, as a log file is. */
+const ORDERS = {
+  // The factor is a prime, so each place comes once.
+  shuffled: (k: number, count: number) => -86_400_000 - Math.floor((((k * 7_368_787) % count) / count) * YEARS_MS),
+  file: (k: number, count: number) => -YEARS_MS + Math.floor((k / count) * FILE_MS),
+};
+type Order = keyof typeof ORDERS;
+
+/** Sends old events. @returns seconds until all are accepted */
+async function backfill(platform: BenchPlatform, count: number, order: Order): Promise<number> {
   const begun = performance.now();
   const now = Date.now();
   let next = 0;
@@ -129,9 +139,7 @@ async function backfill(platform: BenchPlatform, count: number): Promise<number>
       next += OLD_BATCH;
       const events = Array.from({ length: Math.min(OLD_BATCH, count - from) }, (_, e) => {
         const k = from + e;
-        // A permutation of the whole stretch: neighbours are years apart.
-        const place = ((k * 7_368_787) % count) / count;
-        const timestamp = new Date(now - 86_400_000 - Math.floor(place * YEARS_MS)).toISOString();
+        const timestamp = new Date(now + ORDERS[order](k, count)).toISOString();
         return { id: `old-${k}`, type: "old.event", source: "archive", timestamp, data: { status: k % 7 } };
       });
       await post(platform, events);
@@ -139,6 +147,12 @@ async function backfill(platform: BenchPlatform, count: number): Promise<number>
   };
   await Promise.all(Array.from({ length: OLD_CONCURRENCY }, worker));
   return (performance.now() - begun) / 1000;
+}
+
+/** Events whose ids wait for a look-up in the store. */
+async function waiting({ text }: BenchPlatform): Promise<number> {
+  const figure = /^streamflow_events_late_pending(?:\{[^}]*\})? (\d+)$/m.exec(await text("/metrics"))?.[1];
+  return Number(figure ?? Number.NaN);
 }
 
 async function oldEvents(platform: BenchPlatform): Promise<number> {
@@ -150,53 +164,68 @@ async function untilStored(platform: BenchPlatform, events: number): Promise<voi
   while ((await totalEvents(platform)) < events) await wait(200);
 }
 
-const { values } = parseArgs({ options: { events: { type: "string" }, seconds: { type: "string" } } });
-const count = Number(values.events ?? 1_000_000);
-const seconds = Number(values.seconds ?? 20);
-const platform = await startBenchPlatform();
-try {
-  await platform.json("POST", "/api/v1/aggregations", AGGREGATION);
-  const reader = new Reader(platform);
-  await live(platform, 3, () => true);
-  const quietFrom = Date.now();
-  const quiet = await live(platform, seconds, () => true);
-  const quietTo = Date.now();
-  await wait(2000);
-  const before = await totalEvents(platform);
-  const busyFrom = Date.now();
-  const begun = performance.now();
-  const state = { isOver: false, accepted: 0, counted: 0 };
-  const fillUp = async (): Promise<void> => {
-    state.accepted = await backfill(platform, count);
-    while ((await oldEvents(platform)) < count) await wait(200);
-    state.counted = (performance.now() - begun) / 1000;
-    state.isOver = true;
-  };
-  const archive = fillUp();
-  const busy = await live(platform, seconds, () => state.isOver);
-  const busyTo = Date.now();
-  await archive;
-  await untilStored(platform, before + count + busy.length * LIVE_BATCH);
-  await wait(2000);
-  reader.stop();
-  const [shown, shownBusy] = [reader.shown(quiet), reader.shown(busy)];
-  const [closed, closedBusy] = [reader.closed(quietFrom, quietTo), reader.closed(busyFrom, busyTo)];
-  const types = await platform.json("GET", "/api/v1/analytics/event-types?hours=8784");
-  const figures = {
-    environment: environment("bench:backfill"),
-    backfill: {
+/** Notes every quarter of a second how many events wait for a look-up, until told to stop. */
+async function mostWaiting(platform: BenchPlatform, isOver: () => boolean): Promise<number> {
+  let most = 0;
+  while (!isOver()) {
+    most = Math.max(most, await waiting(platform));
+    await wait(250);
+  }
+  return most;
+}
+
+/** One backfill beside live events, on a platform of its own. */
+async function measure(count: number, seconds: number, order: Order): Promise<Record<string, unknown>> {
+  const platform = await startBenchPlatform();
+  try {
+    await platform.json("POST", "/api/v1/aggregations", AGGREGATION);
+    const reader = new Reader(platform);
+    await live(platform, 3, () => true);
+    const quietFrom = Date.now();
+    const quiet = await live(platform, seconds, () => true);
+    const quietTo = Date.now();
+    await wait(2000);
+    const before = await totalEvents(platform);
+    const busyFrom = Date.now();
+    const begun = performance.now();
+    const state = { isOver: false, accepted: 0, counted: 0 };
+    const fillUp = async (): Promise<void> => {
+      state.accepted = await backfill(platform, count, order);
+      while ((await oldEvents(platform)) < count) await wait(200);
+      state.counted = (performance.now() - begun) / 1000;
+      state.isOver = true;
+    };
+    const archive = fillUp();
+    const looked = mostWaiting(platform, () => state.isOver);
+    const busy = await live(platform, seconds, () => state.isOver);
+    const busyTo = Date.now();
+    await archive;
+    await untilStored(platform, before + count + busy.length * LIVE_BATCH);
+    await wait(2000);
+    reader.stop();
+    const [shown, shownBusy] = [reader.shown(quiet), reader.shown(busy)];
+    const [closed, closedBusy] = [reader.closed(quietFrom, quietTo), reader.closed(busyFrom, busyTo)];
+    return {
       events: count,
       accepted_seconds: Math.round(state.accepted),
       counted_seconds: Math.round(state.counted),
       events_per_second: Math.round(count / state.counted),
+      most_waiting_for_a_look_up: await looked,
       stored_exactly: (await totalEvents(platform)) === before + count + busy.length * LIVE_BATCH,
-    },
-    post_to_live_frame_ms: { without: shown, with: shownBusy, ratio_p99: shownBusy.p99 / shown.p99 },
-    window_end_to_closed_ms: { without: closed, with: closedBusy, ratio_p99: closedBusy.p99 / closed.p99 },
-    goal: "ratios ≤ 1.5",
-    last_year_by_type: field(field(types, "data"), "event_types"),
-  };
-  process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
-} finally {
-  await platform.stop();
+      post_to_live_frame_ms: { without: shown, with: shownBusy, ratio_p99: shownBusy.p99 / shown.p99 },
+      window_end_to_closed_ms: { without: closed, with: closedBusy, ratio_p99: closedBusy.p99 / closed.p99 },
+    };
+  } finally {
+    await platform.stop();
+  }
 }
+
+const { values } = parseArgs({
+  options: { events: { type: "string" }, seconds: { type: "string" }, order: { type: "string" } },
+});
+const names = (Object.keys(ORDERS) as Order[]).filter((name) => values.order === undefined || name === values.order);
+if (names.length === 0) throw new Error("--order is shuffled or file; without it, both are measured");
+const figures: Record<string, unknown> = { environment: environment("bench:backfill"), goal: "ratios ≤ 1.5" };
+for (const order of names)
+  figures[order] = await measure(Number(values.events ?? EVENTS), Number(values.seconds ?? 20), order);
+process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);

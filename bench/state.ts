@@ -10,6 +10,7 @@ import type { LoadWindow } from "../core/windows/aggregation.ts";
 import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../core/windows/definition.ts";
 import { IdMemory } from "../core/windows/id-memory.ts";
 import { type Plan, planOf } from "../core/windows/plan.ts";
+import { SeenFilter } from "../core/windows/seen-filter.ts";
 import { type MachineState, ShardMachine } from "../core/windows/shard-machine.ts";
 import { firstGroups } from "../core/windows/window-json.ts";
 import { USER_AGGREGATIONS } from "./aggregations.ts";
@@ -73,7 +74,7 @@ const request = (k: number): Record<string, string | number> => ({
 /** Events per second of one core: dedup and every aggregation, decoded batches. */
 function rate(definitions: readonly Definition[]): { perSecond: number; machine: ShardMachine } {
   const plans = definitions.map((definition, k) => ({ id: k + 1, plan: planned(definition) }));
-  const machine = new ShardMachine(undefined, plans, NOTHING_LOADED, () => undefined);
+  const machine = new ShardMachine(undefined, plans, NOTHING_LOADED, () => undefined, undefined, new SeenFilter());
   const batches = texts(RATE_EVENTS, request).map((text) => EventBatch.fromText(text));
   const begun = process.cpuUsage();
   for (const batch of batches) machine.fold(batch, machine.offer(batch, () => false).fresh);

@@ -2,6 +2,7 @@ import { finiteOrNull } from "./finite.ts";
 import { FINGERPRINT_WORDS, slotOf } from "./fingerprint.ts";
 import type { KnownGroup, KnownIds, KnownSource } from "./id-handover.ts";
 import { type IdGroup, IdMemory } from "./id-memory.ts";
+import { SeenFilter } from "./seen-filter.ts";
 import { MAX_SOURCES, type Source, type Sources } from "./sources.ts";
 import { BUCKET_MS, bucketOf, StoredSpans } from "./stored-spans.ts";
 
@@ -36,11 +37,13 @@ interface Claim {
  * Decides whether an event id was seen before.
  *
  * A group of ids (source, 10 s of event time) is remembered completely or not at all. Known fingerprint: duplicate. Group
- * remembered, or nothing ever stored in it: new. Otherwise unknown: the caller looks the id up in the store (the slow path).
+ * remembered, or nothing ever stored in it: new. Otherwise unknown: new if the filter of all ids never saw it (`isUnseen`), else the
+ * caller looks the id up in the store (the slow path).
  * So correctness never depends on how much is remembered, only speed does.
  */
 export class Deduplicator {
   readonly memory: IdMemory;
+  readonly seen: SeenFilter;
   readonly #sources: Sources;
   #newestReceived: number;
   /** Assigned-time ids received up to here were forgotten under pressure. */
@@ -50,9 +53,11 @@ export class Deduplicator {
     sources: Sources,
     state: DeduplicatorState = { newestReceived: null, assignedForgottenThrough: null },
     memory = new IdMemory(),
+    seen = SeenFilter.givenUp(),
   ) {
     this.#sources = sources;
     this.memory = memory;
+    this.seen = seen;
     this.#newestReceived = state.newestReceived ?? -Infinity;
     this.#assignedForgottenThrough = state.assignedForgottenThrough ?? -Infinity;
   }
@@ -68,6 +73,11 @@ export class Deduplicator {
     return event.source.stored.has(bucket) ? "unknown" : "new";
   }
 
+  /** True when an id judged unknown is new all the same: no event with it was ever stored, whatever its time. */
+  isUnseen(words: Uint32Array, at: number): boolean {
+    return this.seen.isUnseen(words, at);
+  }
+
   /**
    * Notes that a new event is stored from now on. Its id is remembered if its group is complete: then later copies are
    * recognised here; if not, they take the slow path and are found in the store.
@@ -75,6 +85,7 @@ export class Deduplicator {
    */
   remember(words: Uint32Array, at: number, event: Candidate): IdGroup | undefined {
     this.#newestReceived = Math.max(this.#newestReceived, event.receivedAt);
+    this.seen.add(words, at);
     const bucket = bucketOf(event.timestampAssigned ? event.receivedAt : event.timestamp);
     const owner = event.timestampAssigned ? ASSIGNED_OWNER : event.source.index;
     let group = this.memory.group(owner, bucket);
@@ -141,6 +152,8 @@ export class Deduplicator {
    * @returns true when groups were forgotten: a checkpoint that has their ids must be replaced as a whole
    */
   adopt({ newestReceived, assignedForgottenThrough, sources, groups }: KnownIds, onTaken: OnRemembered): boolean {
+    // Only the giver's store knows all ids that it ever took.
+    this.seen.giveUp();
     this.#newestReceived = Math.max(this.#newestReceived, newestReceived ?? -Infinity);
     this.#assignedForgottenThrough = Math.max(this.#assignedForgottenThrough, assignedForgottenThrough ?? -Infinity);
     const groupsOf = Map.groupBy(groups, ({ owner }) => owner);
@@ -204,6 +217,7 @@ export class Deduplicator {
   /** Forgets everything, spans too: for a shard that takes no events any more. Whoever takes them now has been told all of it. */
   forgetAll(): void {
     this.memory.forget([...this.memory.groups()]);
+    this.seen.giveUp();
     for (const source of this.#sources) source.stored.clear();
   }
 

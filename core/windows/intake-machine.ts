@@ -3,6 +3,7 @@ import { type Candidate, Deduplicator, type DeduplicatorState, type OnRemembered
 import { FINGERPRINT_WORDS, fingerprint } from "./fingerprint.ts";
 import type { KnownIds } from "./id-handover.ts";
 import type { IdGroup, IdMemory } from "./id-memory.ts";
+import type { SeenFilter } from "./seen-filter.ts";
 import type { Source, Sources } from "./sources.ts";
 
 export interface Offer {
@@ -20,9 +21,15 @@ export class IntakeMachine {
   readonly #onRemembered: OnRemembered;
 
   /** @param onRemembered called when the group is within the horizon, so that a checkpoint can hold the id */
-  constructor(sources: Sources, state: DeduplicatorState | undefined, onRemembered: OnRemembered, memory: IdMemory) {
+  constructor(
+    sources: Sources,
+    state: DeduplicatorState | undefined,
+    onRemembered: OnRemembered,
+    memory: IdMemory,
+    seen: SeenFilter,
+  ) {
     this.#sources = sources;
-    this.deduplicator = new Deduplicator(sources, state, memory);
+    this.deduplicator = new Deduplicator(sources, state, memory, seen);
     this.#onRemembered = onRemembered;
   }
 
@@ -39,7 +46,7 @@ export class IntakeMachine {
       fingerprint(id, words, 0);
       const candidate = candidates.at(row);
       const verdict = this.deduplicator.judge(words, 0, candidate);
-      if (verdict === "new") {
+      if (verdict === "new" || (verdict === "unknown" && this.#isSurelyNew(words, id, isPending))) {
         this.#remember(words, candidate);
         fresh[freshCount++] = row;
       } else if (verdict === "unknown" && !unknownIds.has(id) && !isPending(id)) {
@@ -64,6 +71,11 @@ export class IntakeMachine {
   /** Takes over what another shard knows of the ids in some slots. @returns true when a checkpoint must replace all stored ids */
   adopt(known: KnownIds): boolean {
     return this.deduplicator.adopt(known, (words, at, group) => this.#tell(words, at, group));
+  }
+
+  /** An id that waits for its look-up is in no filter yet. */
+  #isSurelyNew(words: Uint32Array, id: string, isPending: (id: string) => boolean): boolean {
+    return this.deduplicator.isUnseen(words, 0) && !isPending(id);
   }
 
   #remember(words: Uint32Array, candidate: Candidate): void {

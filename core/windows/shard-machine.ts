@@ -10,6 +10,7 @@ import { IntakeMachine, type Offer } from "./intake-machine.ts";
 import { finiteOrNull } from "./finite.ts";
 import type { Plan } from "./plan.ts";
 import { type ShardCursor, ShardCursors } from "./shard-cursors.ts";
+import { SeenFilter } from "./seen-filter.ts";
 import { type SourceMark, SourceMarks } from "./source-marks.ts";
 import { type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
@@ -66,9 +67,10 @@ export class ShardMachine {
     load: LoadWindow,
     onRemembered: OnRemembered,
     memory = new IdMemory(),
+    seen = SeenFilter.givenUp(),
   ) {
     this.sources = new Sources(state?.sources);
-    this.#intake = new IntakeMachine(this.sources, state?.deduplicator, onRemembered, memory);
+    this.#intake = new IntakeMachine(this.sources, state?.deduplicator, onRemembered, memory, seen);
     this.shards = new ShardCursors(state?.shards);
     this.stats = new StoreStats(state?.stats);
     this.duplicates = state?.duplicates ?? 0;

@@ -1,4 +1,5 @@
 import { allPages, IdJournal, idsWithinHorizon } from "../../core/windows/id-page.ts";
+import type { SeenFilter } from "../../core/windows/seen-filter.ts";
 import type { ShardMachine } from "../../core/windows/shard-machine.ts";
 import type { ShardTables } from "./tables.ts";
 
@@ -64,11 +65,17 @@ export class Checkpointer {
       for (const record of aggregation.windows.takeDirty()) this.#tables.writeWindow(aggregation.id, record);
     }
     this.#writeIds(machine);
+    this.#writeSeen(machine.deduplicator.seen);
     this.#unwritten = 0;
     this.#events = 0;
     this.#bytes = 0;
     this.#changedAt = null;
     evictClosed(machine);
+  }
+
+  #writeSeen(seen: SeenFilter): void {
+    if (seen.isGivenUp) this.#tables.dropSeen();
+    for (const layer of seen.takeChanged()) this.#tables.writeSeen(layer);
   }
 
   #writeIds(machine: ShardMachine): void {

@@ -6,6 +6,7 @@ import { decodeKnownIds, encodeKnownIds } from "../../core/windows/id-handover.t
 import type { Plan } from "../../core/windows/plan.ts";
 import { restorePage } from "../../core/windows/id-page.ts";
 import { type MachineState, ShardMachine } from "../../core/windows/shard-machine.ts";
+import { SeenFilter, type SeenState } from "../../core/windows/seen-filter.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { ChunkLog } from "./chunk-log.ts";
@@ -35,6 +36,8 @@ interface Saved {
   readonly nextSeq: number;
   readonly applied: number;
   readonly storedIds: number;
+  /** Absent in states written before there was a filter of all ids. */
+  readonly seen?: SeenState;
   readonly machine: MachineState;
 }
 
@@ -81,7 +84,7 @@ export class Shard {
     this.#checkpointEntry = saved?.checkpointEntry ?? 0;
     this.#trimmableEntry = saved?.trimmableEntry ?? 0;
     this.#checkpointer = new Checkpointer(this.tables, saved?.storedIds ?? 0);
-    this.machine = this.#restoreMachine(saved?.machine);
+    this.machine = this.#restoreMachine(saved);
     this.log = new ChunkLog(this.tables, saved?.nextSeq ?? 0, this.#checkpointEntry);
     this.tally = new Tally(this.tables, this.machine, { entry: this.#checkpointEntry, applied: saved?.applied ?? 0 });
     this.sealer = new Sealer(this.tables, this.log, ground.db, this.owner);
@@ -281,18 +284,21 @@ export class Shard {
       nextSeq: this.log.nextSeq,
       applied: this.tally.applied,
       storedIds: this.#checkpointer.storedIds,
+      seen: this.machine.deduplicator.seen.toJSON(),
       machine: this.machine.toJSON(),
     };
     this.tables.writeMeta("machine", saved);
     this.saveConfirmed();
   }
 
-  #restoreMachine(state: MachineState | undefined): ShardMachine {
+  #restoreMachine(saved: Saved | undefined): ShardMachine {
     const machine = new ShardMachine(
-      state,
+      saved?.machine,
       this.isHome ? storedPlans(this.tables) : [],
       this.tables.windowParts,
       (words, at, group) => this.#checkpointer.journal.add(words, at, group),
+      undefined,
+      saved === undefined ? new SeenFilter() : SeenFilter.restore(saved.seen, this.tables.seenLayers()),
     );
     for (const page of this.tables.idPages()) restorePage(page, machine.deduplicator);
     return machine;

@@ -1,4 +1,5 @@
 import type { LoadWindow } from "../../core/windows/aggregation.ts";
+import type { SeenLayer } from "../../core/windows/seen-filter.ts";
 import type { DirtyRecord } from "../../core/windows/window-set.ts";
 
 const LOG_KINDS = ["events", "late", "tick", "delta", "delta_part"] as const;
@@ -40,6 +41,7 @@ const SCHEMA = [
   `create table if not exists late_inbox (entry integer primary key, events integer not null, body blob not null)`,
   `create table if not exists windows (aggregation integer not null, start integer not null, part integer not null, body blob not null, primary key (aggregation, start, part)) without rowid`,
   `create table if not exists ids (page integer primary key, body blob not null)`,
+  `create table if not exists seen (layer integer primary key, body blob not null)`,
   `create table if not exists definitions (id integer primary key, version integer not null, body text not null, created_at integer not null)`,
   `create table if not exists past_versions (id integer primary key, name text not null, version integer not null, body text not null, state text not null, retired_at integer not null)`,
   `create table if not exists rebuilds (id integer primary key, body text not null)`,
@@ -232,6 +234,25 @@ export class ShardTables {
 
   dropIdPages(): void {
     this.#run("delete from ids");
+  }
+
+  writeSeen({ layer, bits }: SeenLayer): void {
+    this.#run(
+      "insert into seen (layer, body) values (?, ?) on conflict (layer) do update set body = excluded.body",
+      layer,
+      bits,
+    );
+  }
+
+  *seenLayers(): IterableIterator<SeenLayer> {
+    for (const { layer, body } of this.#sql.exec<{ layer: number; body: ArrayBuffer }>(
+      "select layer, body from seen order by layer",
+    ))
+      yield { layer, bits: new Uint8Array(body) };
+  }
+
+  dropSeen(): void {
+    this.#run("delete from seen");
   }
 
   /** Versions that a newer one has replaced, newest first. */

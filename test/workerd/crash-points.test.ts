@@ -17,7 +17,14 @@ import { windowAggregator } from "../../durable-objects/remote.ts";
 import type { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
 import { event, events, T0 } from "./event-messages.ts";
 import { newShards } from "./shards-bench.ts";
-import { hourlyCounts, message, newAggregator, sealedEvents, takeClock } from "./window-aggregator-bench.ts";
+import {
+  evictWithoutSeen,
+  hourlyCounts,
+  message,
+  newAggregator,
+  sealedEvents,
+  takeClock,
+} from "./window-aggregator-bench.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -60,7 +67,7 @@ describe("a throw in the middle of a change (C6, C7, C18)", () => {
     await stub().apply([message(events(20, "old"))]);
     await stub().apply([message(events(20, "newer", T0 + 3 * HOUR))]);
     await stub().flush();
-    await evictDurableObject(object);
+    await evictWithoutSeen(object);
     const failure = failOnce(LateInbox.prototype, "settle", "after");
     await outcomeOf(() => stub().apply([message([...events(20, "old"), event("really-new", T0 + 5)])]));
     await expect.poll(() => failure.calls()).toBe(1);

@@ -1,3 +1,4 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { vi } from "vitest";
 import type { StreamEvent } from "../../core/events/event.ts";
@@ -25,6 +26,14 @@ export const everyWindow = { from: null, to: null, status: "all", groups: {}, li
 export async function hourlyCounts(stub: Aggregator): Promise<unknown[]> {
   const page = await stub.windows("events_1h", everyWindow);
   return page?.windows.map(({ values }) => values["count"]) ?? [];
+}
+
+/** Restarts an object without its filter of all ids: as when that is full, every id it does not remember is looked up. */
+export async function evictWithoutSeen(object: ReturnType<typeof newAggregator>["object"]): Promise<void> {
+  await runInDurableObject(object, (_, state) => {
+    if (state.storage.sql.exec("delete from seen").rowsWritten === 0) throw new Error("no filter was stored");
+  });
+  await evictDurableObject(object);
 }
 
 export async function sealedEvents(tenant: string): Promise<number> {

@@ -9,8 +9,12 @@ import { IdMemory } from "../../../core/windows/id-memory.ts";
 import { allPages, IdJournal, restorePage } from "../../../core/windows/id-page.ts";
 import { type Plan, planOf } from "../../../core/windows/plan.ts";
 import type { Aggregation } from "../../../core/windows/aggregation.ts";
+import { SeenFilter, type SeenState } from "../../../core/windows/seen-filter.ts";
 import { type Effect, type MachineState, ShardMachine } from "../../../core/windows/shard-machine.ts";
 import type { StoredKeys, WindowView } from "../../../core/windows/window-set.ts";
+
+/** Room for 3, 6, 12 and 12 ids, so that layers fill up, look full of known ids, and are given up in the longest runs. */
+const SEEN_LAYERS = [8, 16, 32, 32];
 
 export function plan(definition: Definition): Plan {
   const planned = planOf(definition);
@@ -49,6 +53,8 @@ export class SimulatedShard {
   #journal = new IdJournal();
   #pages: Uint8Array[] = [];
   #state: MachineState | undefined;
+  #seenState: SeenState = new SeenFilter().toJSON();
+  readonly #seenLayers = new Map<number, Uint8Array>();
   #log: Entry[] = [];
   /** Kept beside the log, which does not hold them. */
   #duplicates = 0;
@@ -141,6 +147,9 @@ export class SimulatedShard {
     }
     this.#pages.push(...this.#journal.takePages());
     if (rewrite || this.#pages.length > 3) this.#pages = allPages(this.machine.deduplicator);
+    const { seen } = this.machine.deduplicator;
+    for (const { layer, bits } of seen.takeChanged()) this.#seenLayers.set(layer, bits.slice());
+    this.#seenState = seen.toJSON();
     this.#state = JSON.parse(JSON.stringify(this.machine)) as MachineState;
     this.#log = [];
   }
@@ -221,6 +230,11 @@ export class SimulatedShard {
       (words, at, group) => this.#journal.add(words, at, group),
       // Room for a few groups only, so that forgetting and look-ups happen all the time.
       new IdMemory(1 << 12, 6),
+      SeenFilter.restore(
+        this.#seenState,
+        Array.from(this.#seenLayers, ([layer, bits]) => ({ layer, bits })),
+        SEEN_LAYERS,
+      ),
     );
     for (const page of this.#pages) restorePage(page, machine.deduplicator);
     return machine;

@@ -1,0 +1,165 @@
+/** Bits of a layer per id it takes, and bits set for each: 0.007 % of new ids look known to a full layer, 0.06 % to all ten. */
+const BITS_PER_ID = 20;
+const PROBES = 14;
+/** The places of bits depend on this program's way to choose them: layers of another are of no use. */
+const SCHEME = 1;
+
+/**
+ * Bytes of each layer, powers of two. The first ones are small, so that a tenant with few events pays little; none is larger than
+ * a row of the disk may be, as each is one. A checkpoint writes the newest. Together 8.7 MB for 3.4 million ids.
+ */
+export const LAYER_BYTES: readonly number[] = [1 << 16, 1 << 18, ...Array.from({ length: 8 }, () => 1 << 20)];
+
+/** How many ids a layer of so many bytes takes. */
+export const idsOfLayer = (bytes: number): number => Math.floor((bytes * 8) / BITS_PER_ID);
+
+/** JSON form beside the layers: the number of ids in each, the newest last. Null stands for a filter that was given up. */
+export type SeenState = { readonly scheme: number; readonly ids: readonly number[] } | null;
+
+/** One layer as it is stored. */
+export interface SeenLayer {
+  readonly layer: number;
+  readonly bits: Uint8Array;
+}
+
+interface Layer {
+  readonly bits: Uint32Array;
+  ids: number;
+}
+
+/**
+ * Every id that was ever taken in, as a Bloom filter in layers: what it does not hold is surely new, whatever its time.
+ *
+ * It is complete or given up. Complete: no id was remembered without being added, since the storage began. Given up, for ever: when
+ * its last layer is full, when ids came from elsewhere, or when it cannot be read back. Then, and for ids that only look known, the
+ * caller looks in the store, so nothing but speed depends on it.
+ */
+export class SeenFilter {
+  readonly #sizes: readonly number[];
+  /** Null when given up. */
+  #layers: Layer[] | null;
+  /** Layers from this one on changed since they were last taken. */
+  #changedFrom: number;
+
+  /** An empty, complete one: for storage that begins with it. */
+  constructor(sizes: readonly number[] = LAYER_BYTES) {
+    this.#sizes = sizes;
+    this.#layers = [];
+    this.#changedFrom = 0;
+  }
+
+  static givenUp(): SeenFilter {
+    const filter = new SeenFilter();
+    filter.giveUp();
+    return filter;
+  }
+
+  /** As it was stored; given up unless every layer is there as it should be. @param state undefined where none was kept */
+  static restore(
+    state: SeenState | undefined,
+    stored: Iterable<SeenLayer>,
+    sizes: readonly number[] = LAYER_BYTES,
+  ): SeenFilter {
+    const filter = new SeenFilter(sizes);
+    if (state === undefined || state === null || state.scheme !== SCHEME) filter.giveUp();
+    else filter.#restore(state.ids, new Map(Array.from(stored, ({ layer, bits }) => [layer, bits])));
+    return filter;
+  }
+
+  get isGivenUp(): boolean {
+    return this.#layers === null;
+  }
+
+  get bytes(): number {
+    return this.#layers?.reduce((sum, { bits }) => sum + bits.byteLength, 0) ?? 0;
+  }
+
+  /** True when the id with the fingerprint at `words[at]…` was surely never added. */
+  isUnseen(words: Uint32Array, at: number): boolean {
+    return this.#layers !== null && !this.#layers.some(({ bits }) => holds(bits, words, at));
+  }
+
+  /** Adding an id again changes nothing that matters. */
+  add(words: Uint32Array, at: number): void {
+    if (this.#layers === null) return;
+    let newest = this.#layers.at(-1);
+    if (newest === undefined || newest.ids >= idsOfLayer(newest.bits.byteLength)) {
+      const size = this.#sizes[this.#layers.length];
+      if (size === undefined) {
+        this.giveUp();
+        return;
+      }
+      newest = { bits: new Uint32Array(size / 4), ids: 0 };
+      this.#layers.push(newest);
+    }
+    if (!put(newest.bits, words, at)) return;
+    newest.ids++;
+    if (this.#changedFrom >= this.#layers.length) this.#changedFrom = this.#layers.length - 1;
+  }
+
+  /** From now on every id may have been seen. */
+  giveUp(): void {
+    this.#layers = null;
+  }
+
+  /** Layers that changed since the last call: the newest one, and those that it has followed since. Views, to be stored at once. */
+  takeChanged(): SeenLayer[] {
+    if (this.#layers === null) return [];
+    const from = this.#changedFrom;
+    this.#changedFrom = this.#layers.length;
+    return this.#layers.slice(from).map(({ bits }, k) => ({ layer: from + k, bits: new Uint8Array(bits.buffer) }));
+  }
+
+  toJSON(): SeenState {
+    return this.#layers === null ? null : { scheme: SCHEME, ids: this.#layers.map(({ ids }) => ids) };
+  }
+
+  #restore(ids: readonly number[], stored: ReadonlyMap<number, Uint8Array>): void {
+    const layers: Layer[] = [];
+    for (const [layer, count] of ids.entries()) {
+      const bytes = stored.get(layer);
+      if (bytes === undefined || bytes.length !== this.#sizes[layer]) {
+        this.giveUp();
+        return;
+      }
+      layers.push({ bits: new Uint32Array(bytes.slice().buffer), ids: count });
+    }
+    this.#layers = layers;
+    this.#changedFrom = layers.length;
+  }
+}
+
+/**
+ * Places are the second word and so many steps of the third: two independent hashes do as well as fourteen. The first word is left
+ * out, as a shard's ids have much of it in common (`slotOf`).
+ */
+function holds(bits: Uint32Array, words: Uint32Array, at: number): boolean {
+  const mask = bits.length * 32 - 1;
+  const step = (words[at + 2] ?? 0) | 1;
+  let place = (words[at + 1] ?? 0) | 0;
+  for (let k = 0; k < PROBES; k++) {
+    const bit = place & mask;
+    if (((bits[bit >>> 5] ?? 0) & (1 << (bit & 31))) === 0) return false;
+    place = (place + step) | 0;
+  }
+  return true;
+}
+
+/** @returns true when a bit was not set before */
+function put(bits: Uint32Array, words: Uint32Array, at: number): boolean {
+  const mask = bits.length * 32 - 1;
+  const step = (words[at + 2] ?? 0) | 1;
+  let place = (words[at + 1] ?? 0) | 0;
+  let isChanged = false;
+  for (let k = 0; k < PROBES; k++) {
+    const bit = place & mask;
+    const word = bits[bit >>> 5] ?? 0;
+    const joined = (word | (1 << (bit & 31))) >>> 0;
+    if (joined !== word) {
+      bits[bit >>> 5] = joined;
+      isChanged = true;
+    }
+    place = (place + step) | 0;
+  }
+  return isChanged;
+}
