@@ -23,6 +23,22 @@ export const USER_AGGREGATIONS = [
   },
 ] as const;
 
+/** Windows of the other kinds, by the requests' clients. */
+export const OTHER_KINDS = [
+  {
+    name: "bench_hopping",
+    window: { type: "hopping", size: "1h", slide: "5m" },
+    group_by: ["data.status"],
+    measures: { requests: { fn: "count" } },
+  },
+  {
+    name: "bench_sessions",
+    window: { type: "session", gap: "30m" },
+    group_by: ["data.client_ip"],
+    measures: { requests: { fn: "count" } },
+  },
+] as const;
+
 /** Creates them. */
 export async function addAggregations(platform: BenchPlatform): Promise<void> {
   for (const aggregation of USER_AGGREGATIONS) await platform.json("POST", "/api/v1/aggregations", aggregation);

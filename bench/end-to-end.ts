@@ -40,11 +40,12 @@ const SETTLE_SECONDS = 30;
  */
 const FOLLOWING_EVENTS = 25_000;
 
-/** Runs it on a fresh platform: one tenant, the built-in aggregations and two of a user. */
-export async function measureEndToEnd(events: number): Promise<EndToEndResult> {
+/** Runs it on a fresh platform: one tenant, the built-in aggregations and two of a user. @param extra further definitions, which only cost */
+export async function measureEndToEnd(events: number, extra: readonly unknown[] = []): Promise<EndToEndResult> {
   const platform = await startBenchPlatform();
   try {
     await addAggregations(platform);
+    for (const definition of extra) await platform.json("POST", "/api/v1/aggregations", definition);
     const order = { url: platform.url, key: platform.key, batch: BATCH, concurrency: CONCURRENCY };
     const load = await prepareLoad({ ...order, seed: "end to end", events });
     const following = await prepareLoad({ ...order, seed: "following", events: FOLLOWING_EVENTS });

@@ -9,6 +9,8 @@ import type { BenchPlatform } from "./platform.ts";
 export const OFFERED_PARTS = 3;
 /** Between the flood's end and the look whether it is over. */
 export const REST_SECONDS = 10;
+/** Of the capacity: who refuses everything keeps all other promises easily. */
+const LEAST_ADMITTED = 0.5;
 const MAX_MEMORY_BYTES = 1_000_000_000;
 const MAX_AGE_MS = 2_000;
 
@@ -91,7 +93,7 @@ export function judge({ capacity, alone, flooded, beside, after, peakMemory, old
     {
       what: "admitted during the overload, of the capacity",
       is: (admitted / capacity.accepted).toFixed(2),
-      ok: admitted / capacity.accepted >= 0.75,
+      ok: admitted / capacity.accepted >= LEAST_ADMITTED,
     },
     {
       what: "the well-behaved tenant got, of its fair share or what it offered",
@@ -114,6 +116,18 @@ export function judge({ capacity, alone, flooded, beside, after, peakMemory, old
 function times(what: string, value: number, base: number, most: number): Check {
   const is = `${value.toFixed(1)} ms, ${(value / base).toFixed(2)} times ${base.toFixed(1)} ms (at most ${most})`;
   return { what, is, ok: value < most * base };
+}
+
+/** Seconds of a phase whose longest POST took more than so long, with that POST, ms: whether it is the beginning or all along. */
+export function slowSeconds({ result }: Phase, overMs: number): string {
+  const first = Math.min(...result.latencies.map(([sentAt]) => sentAt));
+  const longest = new Map<number, number>();
+  for (const [sentAt, ms] of result.latencies) {
+    const second = Math.floor((sentAt - first) / 1000);
+    if (ms > overMs) longest.set(second, Math.max(ms, longest.get(second) ?? 0));
+  }
+  const list = [...longest].toSorted(([a], [b]) => a - b).map(([second, ms]) => `${second}: ${whole(ms)} ms`);
+  return list.length === 0 ? "none" : list.join(", ");
 }
 
 /** The phases, one a line. */

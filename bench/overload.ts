@@ -5,7 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { USER_AGGREGATIONS } from "./aggregations.ts";
 import { environment } from "./environment.ts";
-import { judge, OFFERED_PARTS, phaseTable, reconcile, REST_SECONDS } from "./overload-checks.ts";
+import { judge, OFFERED_PARTS, phaseTable, reconcile, REST_SECONDS, slowSeconds } from "./overload-checks.ts";
 import { followCounts, makeTenant, watchFlow } from "./overload-parts.ts";
 import { Run } from "./overload-run.ts";
 import { type BenchPlatform, startBenchPlatform } from "./platform.ts";
@@ -85,6 +85,9 @@ async function measure(platform: BenchPlatform, seconds: number, part: number) {
     ...judge({ capacity, alone, flooded, beside, after, peakMemory, oldest: watching.map(({ watched }) => watched) }),
   ];
   print(phaseTable(run.phases));
+  print(
+    `seconds with a POST beside the flood over ${(3 * alone.post[1]).toFixed(0)} ms: ${slowSeconds(beside, 3 * alone.post[1])}`,
+  );
   print(`workerd used ${cores.toFixed(2)} cores during the overload\n`);
   for (const { what, is, ok } of checks) print(`${ok ? "ok  " : "FAIL"} ${what}: ${is}`);
   return { environment: about, phases: run.phases, cores, watched: watching.map(({ watched }) => watched), checks };

@@ -51,6 +51,19 @@ export function formatEndToEnd(result: EndToEndResult): string {
   ]);
 }
 
+function cpu({ workerdCpuPerMillion }: EndToEndResult): string {
+  return workerdCpuPerMillion === null ? "" : `, ${workerdCpuPerMillion.toFixed(1)} s of CPU per million`;
+}
+
+/** (w) */
+export function formatOtherKinds(without: EndToEndResult, extra: EndToEndResult): string {
+  return lines("End to end with hopping windows and sessions beside the tumbling ones", [
+    ["without", `${whole(without.eventsPerSecond)} events/s${cpu(without)}`],
+    ["with", `${whole(extra.eventsPerSecond)} events/s${cpu(extra)}`],
+    ["ratio", `${(extra.eventsPerSecond / without.eventsPerSecond).toFixed(2)} (goal ≥ 0.9)`],
+  ]);
+}
+
 /** (c) */
 export function formatLive(result: LiveResult): string {
   return lines(`POST to live frame at 1,000 events/s (${whole(result.events)} events, ${result.frames} frames)`, [

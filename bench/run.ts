@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { measureClosed, measureEarly } from "./alert-latency.ts";
+import { OTHER_KINDS } from "./aggregations.ts";
 import { measureAccepted } from "./accepted.ts";
 import { measureCost } from "./cost.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
@@ -15,6 +16,7 @@ import {
   formatEndToEnd,
   formatLatency,
   formatLive,
+  formatOtherKinds,
   formatTick,
 } from "./report.ts";
 import { measureTick } from "./tick.ts";
@@ -26,8 +28,9 @@ const HELP = `npm run bench -- [--only a,b,c,e,f] [--events N] [--json FILE]
   c   time from POST to live frame, at 1,000 events/s
   e   billed operations per million events, and their list price
   f   time from POST to webhook at 1,000 events/s, and 10,000 alert instances evaluated at once
+  w   b twice, the second time with hopping windows and sessions beside the others; only when asked for
 
-  --events N    distinct events of b (default: 1,000,000)
+  --events N    distinct events of b and w (default: 1,000,000)
   --json FILE   write all figures there as well
 `;
 
@@ -68,6 +71,12 @@ async function main(only: ReadonlySet<string>, events: number, jsonPath: string 
   if (only.has("b") || only.has("d")) {
     const result = await measureEndToEnd(events);
     print("end_to_end", result, formatEndToEnd(result));
+  }
+  if (only.has("w")) {
+    const without = await measureEndToEnd(events);
+    const extra = await measureEndToEnd(events, OTHER_KINDS);
+    const ratio = extra.eventsPerSecond / without.eventsPerSecond;
+    print("other_kinds", { without, with: extra, ratio }, formatOtherKinds(without, extra));
   }
   if (only.has("c")) {
     const result = await measureLive(LIVE_SECONDS);

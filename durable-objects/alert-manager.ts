@@ -27,11 +27,10 @@ import type {
 } from "./alerts/answers.ts";
 import { ChannelBook } from "./alerts/channel-book.ts";
 import { ChannelHealth } from "./alerts/channel-health.ts";
+import { Deliveries } from "./alerts/deliveries.ts";
 import { AlertDesk } from "./alerts/desk.ts";
 import { FollowUp } from "./alerts/follow-up.ts";
-import { InFlight } from "./alerts/in-flight.ts";
 import { LiveNotices } from "./alerts/live-notices.ts";
-import { MAX_AGE_MS } from "./alerts/outbox.ts";
 import type { Notification, NotificationKey } from "./alerts/outbox.ts";
 import { PushKeys } from "./alerts/push-keys.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
@@ -52,7 +51,7 @@ export class AlertManager extends DurableObject<Env> {
   readonly #desk: AlertDesk;
   readonly #channels: ChannelBook;
   readonly #health: ChannelHealth;
-  readonly #inFlight = new InFlight();
+  readonly #deliveries: Deliveries;
   readonly #pushKeys: PushKeys;
   readonly #watchList: WatchList;
   readonly #live: LiveNotices;
@@ -77,7 +76,8 @@ export class AlertManager extends DurableObject<Env> {
     });
     this.#followUp = new FollowUp({
       tenant,
-      timetable: this.#desk,
+      dueAt: () => this.#desk.dueAt,
+      takeTime: () => this.#takeTime(),
       outbox: this.#desk.outbox,
       health: this.#health,
       watchList: this.#watchList,
@@ -85,6 +85,16 @@ export class AlertManager extends DurableObject<Env> {
         await env.NOTIFICATIONS.sendBatch(messages.map((body) => ({ body, contentType: "json" })));
       },
       setAlarm: async (at) => await storage.setAlarm(at),
+      now: () => Date.now(),
+    });
+    this.#deliveries = new Deliveries({
+      transaction: (work) => storage.transactionSync(work),
+      outbox: this.#desk.outbox,
+      channels,
+      health: this.#health,
+      followUp: this.#followUp,
+      hasThread: (id) => this.#desk.hasThread(id),
+      inBackground: (work) => ctx.waitUntil(work),
       now: () => Date.now(),
     });
     if (hasNewQueue(env, settings)) this.#desk.outbox.expireLeases(Date.now());
@@ -279,44 +289,17 @@ export class AlertManager extends DurableObject<Env> {
 
   /** For the sender: what to deliver, unless it was settled already or its channel is held. */
   async claimDelivery(key: NotificationKey): Promise<Claim> {
-    const { outbox } = this.#desk;
-    const target = await this.#channels.target(key.channelId);
-    const unsettled = outbox.find(key);
-    if (unsettled === null) return { kind: "settled" };
-    const { madeAt, ...waiting } = unsettled;
-    const now = Date.now();
-    if (now - madeAt >= MAX_AGE_MS) return { kind: "expired", ...waiting };
-    if (!this.#inFlight.begin(nameOf(key), now)) return { kind: "held" };
-    const admission = this.#health.enter(key.channelId, now);
-    if (admission.ok) return { kind: "attempt", ...waiting, target, pass: admission.pass };
-    this.#inFlight.end(nameOf(key));
-    outbox.postpone(key, admission.untilMs);
-    await this.#followUp.armBy(admission.untilMs);
-    return { kind: "held" };
+    return await this.#deliveries.claim(key);
   }
 
   /** For the sender: writes an attempt down. */
-  async recordDelivery({ alertId, delivery, retryAt, strain, pass }: DeliveryReport): Promise<void> {
-    const { outbox } = this.#desk;
-    const { channelId, outcome, error } = delivery;
-    this.#inFlight.end(nameOf(delivery));
-    const hasReleased = this.ctx.storage.transactionSync(() => {
-      const isKnown = strain !== null && this.#channels.has(channelId);
-      const result = isKnown ? { outcome, error, strain } : null;
-      const circuit = result === null ? null : this.#health.settle(channelId, pass, result, delivery.at);
-      return outbox.record(alertId, { ...delivery, circuit }, retryAt) || circuit === "closed";
-    });
-    if (hasReleased) this.ctx.waitUntil(this.#followUp.run());
-    else if (retryAt !== null) await this.#followUp.armBy(retryAt);
+  async recordDelivery(report: DeliveryReport): Promise<void> {
+    await this.#deliveries.record(report);
   }
 
   /** For the sender: what it was given and had no time to begin goes on the queue again. */
   putBack(keys: readonly NotificationKey[]): void {
-    const now = Date.now();
-    this.ctx.storage.transactionSync(() => {
-      for (const key of keys) this.#desk.outbox.postpone(key, now);
-    });
-    this.ctx.waitUntil(this.#followUp.run());
+    this.#deliveries.putBack(keys);
   }
 
   /**
@@ -324,33 +307,16 @@ export class AlertManager extends DurableObject<Env> {
    * @returns for each whether it is on its way: not when its alert or its channel is gone
    */
   requeue(list: readonly Notification[]): boolean[] {
-    const now = Date.now();
-    const taken = this.ctx.storage.transactionSync(() =>
-      list.map((notification) => {
-        const { alertId, channelId } = notification;
-        if (!this.#channels.has(channelId) || !this.#desk.hasThread(alertId)) return false;
-        this.#desk.outbox.add(notification, now);
-        return true;
-      }),
-    );
-    this.ctx.waitUntil(this.#followUp.run());
-    return taken;
+    return this.#deliveries.requeue(list);
   }
 
   /** A test reached the channel: what was held back for it goes now. */
   channelWorks(id: string): void {
-    if (this.#channels.has(id) && this.#health.restore(id, Date.now())) {
-      this.#desk.outbox.expireLeases(Date.now(), id);
-      this.ctx.waitUntil(this.#followUp.run());
-    }
+    this.#deliveries.release(id);
   }
 
   override async alarm(): Promise<void> {
-    try {
-      this.#takeTime();
-    } finally {
-      await this.#followUp.alarm();
-    }
+    await this.#followUp.alarm();
   }
 
   #takeTime(): void {
@@ -359,7 +325,9 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   #refuseWhenFull(): void {
-    if (this.#desk.outbox.size >= MAX_OUTBOX) throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
+    if (this.#desk.outbox.size < MAX_OUTBOX) return;
+    this.#deliveries.makeRoom();
+    throw new Error(`${MAX_OUTBOX} notifications wait for their delivery`);
   }
 
   #view(rule: StoredRule): RuleView {
@@ -389,10 +357,6 @@ export class AlertManager extends DurableObject<Env> {
     this.ctx.waitUntil(this.#followUp.run());
     await armed;
   }
-}
-
-function nameOf({ messageId, channelId }: NotificationKey): string {
-  return `${messageId} ${channelId}`;
 }
 
 /** Whether the queue is another than before: the local one lives in memory and is new with each start. Absent in production. */

@@ -55,7 +55,10 @@ export class RateController extends DurableObject<Env> {
     const nowMs = Date.now();
     const { isolate, used, requests, lagMs } = request;
     const answer = this.#ledger.lease(request, nowMs);
-    const rate = this.#flow.report({ isolate, events: used.events, refused: requests?.paced ?? 0, lagMs }, nowMs);
+    const rate = this.#flow.report(
+      { isolate, events: used.events, admitted: requests?.admitted ?? 0, refused: requests?.paced ?? 0, lagMs },
+      nowMs,
+    );
     this.#afterChange(nowMs);
     return { ...answer, rate };
   }

@@ -1,6 +1,6 @@
 // The rules of one aggregation, moved over its windows.
 import type { ClosedWindow } from "../windows/window-json.ts";
-import { moveCursor, turnOf } from "./cursor.ts";
+import { moveCursor, skipped, turnOf } from "./cursor.ts";
 import type { Cursor } from "./cursor.ts";
 import { evaluateNext, evaluateOpen, evaluateQuiet, evaluateRevision, occasionOf, refreshShown } from "./evaluate.ts";
 import type { Means, Occasion, Outcome, RuleLogic, Standing, Transition } from "./evaluate.ts";
@@ -65,6 +65,14 @@ export function takeWindow(
   means: Means,
 ): Step {
   const turn = turnOf(state.cursor, window);
+  const gap = turn === "next" ? emptyRunBefore(state.cursor, window) : null;
+  if (gap !== null) {
+    // As if the run had been told: alerts end in it, and groups are missed, though all may be back in this window.
+    const before = takeWindow(rules, state, gap, means);
+    const after = takeWindow(rules, before.state, window, { ...means, room: means.room - before.opened });
+    const transitions = [...before.transitions, ...after.transitions];
+    return { state: after.state, transitions, opened: before.opened + after.opened };
+  }
   if (turn === "repeat") return { state, transitions: [], opened: 0 };
   const occasion = occasionOf(window, state.cursor);
   if (turn === "older") {
@@ -94,6 +102,15 @@ export function takeWindow(
     transitions: [...first.transitions, ...second.transitions],
     opened: first.opened + second.opened,
   };
+}
+
+/** The windows without events between the cursor and `window` that nobody told of, as one; null when there is none. */
+function emptyRunBefore(cursor: Cursor | null, window: ClosedWindow): ClosedWindow | null {
+  const gap = skipped(cursor, window);
+  if (cursor === null || gap === null) return null;
+  const { aggregation, version, stepMs } = window;
+  const run = { aggregation, version, start: cursor.end, end: gap.lastEnd, revision: 0, groups: [] };
+  return stepMs === undefined ? run : { ...run, stepMs };
 }
 
 /**

@@ -1,6 +1,6 @@
 // Evaluates the rules of one aggregation on one window: decisions only, nothing is stored or sent here.
 import type { ClosedWindow } from "../windows/window-json.ts";
-import { skipped, spanOf } from "./cursor.ts";
+import { spanOf } from "./cursor.ts";
 import type { Cursor } from "./cursor.ts";
 import { groupKey } from "./group.ts";
 import { shownValues } from "./instance.ts";
@@ -32,9 +32,6 @@ export function evaluateNext(rule: RuleLogic, standing: Standing, occasion: Occa
   const { cursor, window, groups } = occasion;
   const { instances } = standing;
   const round = new Round(rule, standing, occasion, means);
-  const gap = skipped(cursor, window);
-  const gapTime = { start: cursor?.end ?? window.start, end: window.start };
-  if (gap !== null) for (const key of instances.keys()) round.absent(key, gap, gapTime);
   for (const keyed of groups) round.present(keyed);
   const present = new Set(groups.map(({ key }) => key));
   const span = spanOf(cursor, window);

@@ -30,11 +30,12 @@ export interface Matchable {
   readonly group: Group;
 }
 
-const WRITTEN = /^\s*([^\s=!~"]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|((?![=~])[^\s"]*))\s*$/;
+// Of a trimmed text: with blanks at its end, two runs of `\s*` would meet, and a text of nothing else take quadratic time.
+const WRITTEN = /^([^\s=!~"]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|((?![=~])[^\s"]*))$/;
 
 /** Reads `data.host=~"web-.*"`; the quotes may be left out around a word. @returns null when the text is no matcher */
 export function parseMatcher(text: string): Matcher | null {
-  const match = WRITTEN.exec(text);
+  const match = WRITTEN.exec(text.trim());
   const [, name, sign, quoted, bare] = match ?? [];
   const op = OPERATORS.find((known) => known === sign);
   if (name === undefined || op === undefined) return null;

@@ -13,7 +13,8 @@ const MINUTE_MS = 60_000;
 const DAY_MINUTES = 1_440;
 const WEEK_MINUTES = 7 * DAY_MINUTES;
 
-const clock = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, "must be a time like 09:00");
+const clock = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, "must be a time like 09:00");
+const clockOrMidnight = z.union([clock, z.literal("24:00")], { error: "must be a time like 17:00, or 24:00" });
 
 /** `[{days: ["sat", "sun"], timezone: "Europe/Berlin"}, {from: "22:00", to: "06:00", timezone: "UTC"}]`; all days, all day by default. */
 export const muteTimesSchema = z
@@ -22,7 +23,7 @@ export const muteTimesSchema = z
       .strictObject({
         days: z.array(z.enum(DAYS)).min(1).max(7).optional(),
         from: clock.default("00:00"),
-        to: clock.default("24:00"),
+        to: clockOrMidnight.default("24:00"),
         timezone: z.string().max(64).refine(isTimeZone, { message: "must be a time zone like Europe/Berlin or UTC" }),
       })
       .refine(({ from, to }) => from !== to, { message: "must differ from to", path: ["from"] }),

@@ -18,14 +18,25 @@ const MIN_REPEAT_MS = 1_000;
 const duration = z.string().refine((text) => parseDuration(text) !== null, {
   message: "must be a duration like 500ms, 10s, 5m, 1h or 1d, at most 400d",
 });
+const positiveDuration = duration.refine((text) => parseDuration(text) !== 0, { message: "must be longer than 0" });
 // A leading __ would allow __proto__, and is the reserved space of label names elsewhere.
 const labelName = z
   .string()
   .regex(/^(?!__)[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be an identifier of at most 64 characters");
 const texts = (maxChars: number) =>
-  z
-    .record(labelName, z.string().max(maxChars))
-    .refine((record) => Object.keys(record).length <= MAX_LABELS, { message: `at most ${MAX_LABELS} of them` });
+  z.preprocess(
+    refuseProto,
+    z
+      .record(labelName, z.string().max(maxChars))
+      .refine((record) => Object.keys(record).length <= MAX_LABELS, { message: `at most ${MAX_LABELS} of them` }),
+  );
+
+/** A record drops a key called `__proto__` without a word; who sent it should hear of it as of any other bad name. */
+function refuseProto(value: unknown, context: z.RefinementCtx): unknown {
+  if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
+    context.addIssue({ code: "custom", path: ["__proto__"], message: "is a reserved name" });
+  return value;
+}
 
 const expression = z.string().min(1).max(2_000);
 const channelIds = z
@@ -36,16 +47,12 @@ const minutes = z.number().gt(0).max(MAX_MINUTES);
 
 const noDataSchema = z
   .strictObject({
-    after: duration.optional(),
+    after: positiveDuration.optional(),
     windows: z.int().min(1).max(10_000).optional(),
     level: z.enum(LEVELS).optional(),
   })
   .refine(({ after, windows }) => (after === undefined) !== (windows === undefined), {
     message: "needs exactly one of after (a duration) and windows (a number)",
-  })
-  .refine(({ after }) => after === undefined || parseDuration(after) !== 0, {
-    message: "must be longer than 0",
-    path: ["after"],
   });
 
 const inhibitionSchema = z.strictObject({
@@ -76,7 +83,7 @@ export const ruleSchema = z.strictObject({
   escalation_channels: channelIds.optional(),
   mute_times: muteTimesSchema.optional(),
   inhibited_by: z.array(inhibitionSchema).max(MAX_INHIBITIONS).optional(),
-  flapping: z.strictObject({ firings: z.int().min(2).max(20), within: duration }).optional(),
+  flapping: z.strictObject({ firings: z.int().min(2).max(20), within: positiveDuration }).optional(),
   labels: texts(256).default({}),
   annotations: texts(2_000).default({}),
   enabled: z.boolean().default(true),

@@ -47,6 +47,16 @@ export function judgeTarget(target: TargetParts, allowPrivate: boolean): string 
   return judgeHost(target.hostname.replace(/\.$/, ""));
 }
 
+/**
+ * Whether a host is on the operator's list, itself or by a name that it lies under.
+ * @param list host names with white space or commas between; an empty one allows every host
+ */
+export function isListed(host: string, list: string): boolean {
+  const names = list.split(/[\s,]+/).filter((name) => name !== "");
+  const plain = host.replace(/\.$/, "");
+  return names.length === 0 || names.some((name) => plain === name || plain.endsWith(`.${name}`));
+}
+
 function judgeHost(host: string): string | null {
   if (host.startsWith("[") || IPV4.test(host)) return "must be a host name, not an IP address";
   const labels = host.split(".");

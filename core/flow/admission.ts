@@ -39,8 +39,10 @@ const LONGEST_WINDOW_S = TARGET_WAIT_MS / 1_000;
 export const SMALLEST_WINDOW = 1_000;
 /** How late an isolate's timers may fire, ms: where ingest shares a thread with what it feeds, no other sign tells it to leave it room. */
 const TARGET_LAG_MS = 10;
-/** Weight of the newest lag, and how long it is believed, ms. */
-const LAG_GAIN = 0.3;
+/** Only against a flood, where so much of what comes is turned away: a thread may be late because the machine is busy otherwise. */
+const FLOOD_PART = 0.4;
+/** Weight of the newest lag or part turned away, and how long it is believed, ms. */
+const NEWEST_GAIN = 0.3;
 const LAG_BELIEVED_MS = 1_000;
 /** Taken for the capacity of a path that was never seen busy, events per second. */
 const ASSUMED_CAPACITY = 100_000;
@@ -99,6 +101,8 @@ export class Admission {
   #oldest = { ageMs: 0, atMs: Number.NEGATIVE_INFINITY };
   /** What a message takes without a queue: the platform's queue has a latency of its own. */
   readonly #base = new LowestOfLate(ASSUMED_BASE_MS);
+  /** Of the requests of late, the part turned away. */
+  #turnedAwayPart = 0;
   #lag = { ms: 0, atMs: Number.NEGATIVE_INFINITY };
   #pressedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -149,9 +153,10 @@ export class Admission {
     this.#estimate(oldestAgeMs >= this.#base.ms + BUSY_WAIT_MS, nowMs);
   }
 
-  /** Producers were refused because of the limit: they would be back at once if it were lifted. */
-  turnedAway(nowMs: number): void {
-    if (nowMs - this.#pressedAtMs < CALM_MS) this.#pressedAtMs = nowMs;
+  /** So many requests came, and so many of them were refused because of the limit: they would be back at once if it were lifted. */
+  turnedAway(refused: number, requests: number, nowMs: number): void {
+    if (requests > 0) this.#turnedAwayPart += (refused / requests - this.#turnedAwayPart) * NEWEST_GAIN;
+    if (refused > 0 && nowMs - this.#pressedAtMs < CALM_MS) this.#pressedAtMs = nowMs;
   }
 
   /** An object or the store refused, was overloaded or did not answer. @param times how often */
@@ -166,7 +171,7 @@ export class Admission {
 
   /** An isolate's timers fire so late. */
   lagged(lagMs: number, nowMs: number): void {
-    this.#lag = { ms: this.#lagMs(nowMs) * (1 - LAG_GAIN) + lagMs * LAG_GAIN, atMs: nowMs };
+    this.#lag = { ms: this.#lagMs(nowMs) * (1 - NEWEST_GAIN) + lagMs * NEWEST_GAIN, atMs: nowMs };
   }
 
   /** What was on its way is gone. */
@@ -195,7 +200,7 @@ export class Admission {
     const isMuch = inFlight > Math.max(window, this.#capacity * (this.#base.ms / 1_000 + PRESSED_S));
     if (isMuch || waitMs > PRESSED_WAIT_MS) this.#pressedAtMs = nowMs;
     const isPressed = nowMs - this.#pressedAtMs < CALM_MS;
-    const lag = this.#lagMs(nowMs) / TARGET_LAG_MS;
+    const lag = this.#turnedAwayPart >= FLOOD_PART ? this.#lagMs(nowMs) / TARGET_LAG_MS : 0;
     const room = Math.min(2 - inFlight / window, 2 - waitMs / TARGET_WAIT_MS, 2 - lag);
     const ratePerSecond = isPressed ? this.#capacity * Math.max(0, room) : null;
     return { isPressed, ratePerSecond, window, inFlight, oldestAgeMs, waitMs, capacityPerSecond: this.#capacity };

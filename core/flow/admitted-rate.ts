@@ -12,14 +12,22 @@ export interface CapacityShare {
 const GUARANTEED_WITHIN_S = TARGET_WAIT_MS / 1_000;
 
 /**
+ * What a tenant with next to nothing in flight may always send, events per second: the wait it sees is not of its making, and
+ * refusing a trickle helps nobody.
+ */
+export const TRICKLE_PER_SECOND = 1_000;
+
+/**
  * Events per second that a tenant may send, its own path and its part of the shared capacity considered.
  * @param share null while none is known
  * @returns null for no limit
  */
 export function admittedRate(limit: AdmissionLimit, share: CapacityShare | null): number | null {
   const { ratePerSecond, inFlight } = limit;
-  if (ratePerSecond === null || share === null) return ratePerSecond;
+  if (ratePerSecond === null) return null;
+  const trickle = inFlight <= SMALLEST_WINDOW ? TRICKLE_PER_SECOND : 0;
+  if (share === null) return Math.max(trickle, ratePerSecond);
   const isWithin = inFlight <= Math.max(SMALLEST_WINDOW, share.guaranteed * GUARANTEED_WITHIN_S);
   const own = isWithin ? Math.max(ratePerSecond, share.guaranteed) : ratePerSecond;
-  return share.atMost === null ? own : Math.min(own, share.atMost);
+  return Math.max(trickle, share.atMost === null ? own : Math.min(own, share.atMost));
 }

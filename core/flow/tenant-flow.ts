@@ -24,7 +24,8 @@ export interface IsolateReport {
   readonly isolate: string;
   /** Events put on the queue. */
   readonly events: number;
-  /** Requests refused because of the rate. */
+  /** Requests let in, and requests refused because of the rate. */
+  readonly admitted: number;
   readonly refused: number;
   /** How late its timers fire, ms; absent when it has not looked. */
   readonly lagMs?: number | undefined;
@@ -65,13 +66,11 @@ export class TenantFlow {
   }
 
   /** Takes an isolate's report. @returns its part of the rate */
-  report({ isolate, events, refused, lagMs }: IsolateReport, nowMs: number): IsolateRate {
+  report({ isolate, events, admitted, refused, lagMs }: IsolateReport, nowMs: number): IsolateRate {
     this.admission.accepted(events, nowMs);
     if (lagMs !== undefined) this.admission.lagged(lagMs, nowMs);
-    if (refused > 0) {
-      this.#refusedAtMs = nowMs;
-      this.admission.turnedAway(nowMs);
-    }
+    this.admission.turnedAway(refused, admitted + refused, nowMs);
+    if (refused > 0) this.#refusedAtMs = nowMs;
     this.#note(isolate, events, refused, nowMs);
     const { isPressed } = this.admission.limit(nowMs);
     const total = this.rate(nowMs);

@@ -40,6 +40,8 @@ export class Bins {
   readonly #frame: Frame;
   readonly #isCounted: (start: number) => boolean;
   partialBefore: number;
+  /** Bins that came into memory to be changed since the last `takeDirty`. */
+  unwritten = 0;
   /** Lately read from storage and not held; null when there was none. */
   readonly #read = new Map<number, WindowState | null>();
   #readBytes = 0;
@@ -159,6 +161,7 @@ export class Bins {
         storedHead: -1,
       };
     this.resident.set(start, bin);
+    this.unwritten++;
     this.#read.delete(start);
     return bin;
   }
@@ -183,6 +186,7 @@ export class Bins {
 
   takeDirty(): DirtyRecord[] {
     const records: DirtyRecord[] = [];
+    this.unwritten = 0;
     for (const [key, bin] of this.resident) {
       if (!bin.dirty) continue;
       const { storedParts } = bin;

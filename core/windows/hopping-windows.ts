@@ -157,6 +157,10 @@ export class HoppingWindows implements WindowSet {
     return this.#slices.fragments(from, to, stored);
   }
 
+  get unwritten(): number {
+    return this.#slices.unwritten;
+  }
+
   takeDirty(): DirtyRecord[] {
     return this.#slices.takeDirty();
   }

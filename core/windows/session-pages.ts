@@ -33,6 +33,8 @@ export class SessionPages {
   readonly resident = new Map<number, SessionPage>();
   /** Keys that storage is known not to have, so that it is not asked for each event anew. */
   readonly #missing = new Set<number>();
+  /** Pages that came into memory since the last `takeDirty`. */
+  unwritten = 0;
   /** Levels in use. */
   levels: number;
   readonly #context: WindowContext;
@@ -161,6 +163,7 @@ export class SessionPages {
 
   takeDirty(): DirtyRecord[] {
     const records: DirtyRecord[] = [];
+    this.unwritten = 0;
     for (const page of this.resident.values()) {
       if (page.dirty) {
         const parts = encodePage(page);
@@ -199,6 +202,7 @@ export class SessionPages {
     if (stored !== undefined) return stored;
     const page = this.#emptyPage(level, start);
     this.resident.set(page.key, page);
+    this.unwritten++;
     this.#missing.delete(page.key);
     return page;
   }
@@ -209,8 +213,10 @@ export class SessionPages {
     const resident = this.resident.get(key);
     if (resident !== undefined || this.#missing.has(key)) return resident;
     const page = this.#load(level, start);
-    if (page !== undefined) this.resident.set(key, page);
-    else if (this.#missing.size >= MAX_MISSING) this.#missing.clear();
+    if (page !== undefined) {
+      this.resident.set(key, page);
+      this.unwritten++;
+    } else if (this.#missing.size >= MAX_MISSING) this.#missing.clear();
     if (page === undefined) this.#missing.add(key);
     return page;
   }

@@ -177,6 +177,10 @@ export class SessionWindows implements WindowSet {
     yield* this.list(from, to, stored);
   }
 
+  get unwritten(): number {
+    return this.#pages.unwritten;
+  }
+
   takeDirty(): DirtyRecord[] {
     return this.#pages.takeDirty();
   }

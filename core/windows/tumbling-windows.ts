@@ -22,11 +22,14 @@ export class TumblingWindows implements WindowSet {
   watermark: number;
   readonly #bins: Bins;
   readonly #frame: Frame;
+  /** Not closed. A backfill leaves very many closed ones in memory, and the open ones are looked for all the time. */
+  readonly #open = new Set<WindowState>();
 
   constructor(context: WindowContext, frame: Frame) {
     this.watermark = context.watermark;
     this.#frame = frame;
     this.#bins = new Bins(context, frame);
+    for (const window of this.#bins.resident.values()) if (!window.closed) this.#open.add(window);
   }
 
   cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
@@ -42,7 +45,7 @@ export class TumblingWindows implements WindowSet {
     for (const window of touched) {
       window.dirty = true;
       if (window.closed) window.revision++;
-      else if (window.end <= this.watermark) window.closed = true;
+      else this.#noteOpen(window);
     }
     return { touched, gone: [] };
   }
@@ -51,7 +54,7 @@ export class TumblingWindows implements WindowSet {
     const replaced = this.#bins.replace(from, to, fragments, stored);
     for (const { bin, showsSame } of replaced) {
       if (bin.closed && !showsSame) bin.revision++;
-      bin.closed ||= bin.end <= this.watermark;
+      if (!bin.closed) this.#noteOpen(bin);
     }
     return { touched: replaced.map(({ bin }) => bin), gone: [] };
   }
@@ -67,10 +70,9 @@ export class TumblingWindows implements WindowSet {
   advance(watermark: number): WindowState[] {
     this.watermark = watermark;
     const closing: WindowState[] = [];
-    for (const window of this.#bins.resident.values()) {
-      if (!window.closed && window.end <= watermark) closing.push(window);
-    }
+    for (const window of this.#open) if (window.end <= watermark) closing.push(window);
     for (const window of closing) {
+      this.#open.delete(window);
       window.closed = true;
       window.dirty = true;
     }
@@ -87,16 +89,12 @@ export class TumblingWindows implements WindowSet {
 
   earliestOpenEnd(): number | null {
     let earliest: number | null = null;
-    for (const window of this.#bins.resident.values()) {
-      if (!window.closed && (earliest === null || window.end < earliest)) earliest = window.end;
-    }
+    for (const { end } of this.#open) if (earliest === null || end < earliest) earliest = end;
     return earliest;
   }
 
   countOpen(): number {
-    let open = 0;
-    for (const window of this.#bins.resident.values()) if (!window.closed) open++;
-    return open;
+    return this.#open.size;
   }
 
   sizes(): WindowSizes {
@@ -126,6 +124,10 @@ export class TumblingWindows implements WindowSet {
     return this.#bins.fragments(from, to, stored);
   }
 
+  get unwritten(): number {
+    return this.#bins.unwritten;
+  }
+
   takeDirty(): DirtyRecord[] {
     return this.#bins.takeDirty();
   }
@@ -141,6 +143,14 @@ export class TumblingWindows implements WindowSet {
   }
 
   toJSON(): WindowSetState {
-    return { open: [...this.#bins.resident.values()].filter(({ closed }) => !closed).map(({ start }) => start) };
+    return { open: Array.from(this.#open, ({ start }) => start).sort((a, b) => a - b) };
+  }
+
+  /** A window that has not been closed is open, or closes at once. */
+  #noteOpen(window: WindowState): void {
+    if (window.end <= this.watermark) {
+      window.closed = true;
+      this.#open.delete(window);
+    } else this.#open.add(window);
   }
 }

@@ -139,6 +139,8 @@ export interface WindowSet {
   /** Everything that lies in [from, to), taken apart: bins and sessions that start there. The states are this set's own. */
   fragments(from: number, to: number, stored: StoredKeys): Iterable<Fragment>;
 
+  /** Records made or read to be changed since the last `takeDirty`: how much a write would be, roughly. */
+  readonly unwritten: number;
   /** Records to write; they count as written. */
   takeDirty(): DirtyRecord[];
   resting(): RestingRecord[];

@@ -6,10 +6,12 @@ import type { ShardTables } from "./tables.ts";
 const MAX_REPLAY_EVENTS = 50_000;
 /** … or this many packed bytes of log. */
 const MAX_REPLAY_BYTES = 8_000_000;
+/** With this many windows to be written a checkpoint is due: a backfill changes a window per event, and writing 100,000 takes seconds. */
+const MAX_UNWRITTEN_WINDOWS = 5000;
 /** An object that gets few events writes its state this often: each checkpoint is some ten rows. */
 export const CHECKPOINT_AFTER_MS = 600_000;
 /** Bytes of closed windows kept in memory after a checkpoint. */
-const RESIDENT_WINDOW_BYTES = 24_000_000;
+const RESIDENT_WINDOW_BYTES = 12_000_000;
 /** Stored ids that are past the horizon are tolerated up to this many beyond as many again. */
 const SPARE_IDS = 20_000;
 
@@ -19,6 +21,7 @@ export class Checkpointer {
   readonly #tables: ShardTables;
   /** Ids in stored pages, those past the horizon included. */
   storedIds: number;
+  #unwritten = 0;
   #events = 0;
   #bytes = 0;
   /** Epoch ms of the first change since the last checkpoint, or null. */
@@ -27,6 +30,11 @@ export class Checkpointer {
   constructor(tables: ShardTables, storedIds: number) {
     this.#tables = tables;
     this.storedIds = storedIds;
+  }
+
+  /** Windows that a checkpoint would write, roughly. */
+  noteUnwritten(windows: number): void {
+    this.#unwritten = windows;
   }
 
   noteLogged(events: number, bytes: number, nowMs: number): void {
@@ -38,7 +46,9 @@ export class Checkpointer {
   /** Epoch ms by which to checkpoint, or null when nothing changed. */
   get dueAt(): number | null {
     if (this.#changedAt === null) return null;
-    return this.#events >= MAX_REPLAY_EVENTS || this.#bytes >= MAX_REPLAY_BYTES
+    return this.#events >= MAX_REPLAY_EVENTS ||
+      this.#bytes >= MAX_REPLAY_BYTES ||
+      this.#unwritten >= MAX_UNWRITTEN_WINDOWS
       ? 0
       : this.#changedAt + CHECKPOINT_AFTER_MS;
   }
@@ -54,6 +64,7 @@ export class Checkpointer {
       for (const record of aggregation.windows.takeDirty()) this.#tables.writeWindow(aggregation.id, record);
     }
     this.#writeIds(machine);
+    this.#unwritten = 0;
     this.#events = 0;
     this.#bytes = 0;
     this.#changedAt = null;

@@ -48,6 +48,13 @@ interface Trial {
   readonly told: Set<string>;
 }
 
+/** Groups of a window for which a rule holds and that were not told of yet. */
+interface Finding {
+  readonly trial: Trial;
+  readonly window: WindowView;
+  readonly groups: readonly GroupState[];
+}
+
 /** One aggregation's rules and changed windows. */
 class Lookout {
   readonly aggregation: Aggregation;
@@ -63,25 +70,29 @@ class Lookout {
   }
 
   /** What is to be told now. @returns also how many groups were tried */
-  look(): {
-    readonly tried: number;
-    readonly found: readonly { trial: Trial; window: WindowView; groups: GroupState[] }[];
-  } {
-    const { plan } = this.aggregation;
-    const found: { trial: Trial; window: WindowView; groups: GroupState[] }[] = [];
+  look(): { readonly tried: number; readonly found: readonly Finding[] } {
+    const found: Finding[] = [];
     let tried = 0;
     for (const window of this.changed) {
       if (window.closed) continue;
-      for (const trial of this.trials) {
-        tried += window.groups.size;
-        const groups = [...window.groups.values()].filter(
-          (group) => !trial.told.has(nameOf(window, group)) && holds(trial.condition, plan, window, group),
-        );
-        if (groups.length > 0) found.push({ trial, window, groups });
-      }
+      tried += window.groups.size * this.trials.length;
+      found.push(...this.#lookAt(window));
     }
     this.changed.clear();
     return { tried, found };
+  }
+
+  /** Groups one at a time: those of a large window are decoded as they are read, and not kept. */
+  #lookAt(window: WindowView): Finding[] {
+    const { plan } = this.aggregation;
+    const findings = this.trials.map((trial) => ({ trial, window, groups: new Array<GroupState>() }));
+    for (const group of window.groups.values()) {
+      const name = nameOf(window, group);
+      for (const { trial, groups } of findings) {
+        if (!trial.told.has(name) && holds(trial.condition, plan, window, group)) groups.push(group);
+      }
+    }
+    return findings.filter(({ groups }) => groups.length > 0);
   }
 }
 
@@ -168,7 +179,7 @@ export class EarlyWatch {
     aggregation: Aggregation,
     { rule, told }: Trial,
     window: WindowView,
-    groups: GroupState[],
+    groups: readonly GroupState[],
   ): Promise<void> {
     for (let from = 0; from < groups.length; from += GROUPS_PER_CALL) {
       const part = groups.slice(from, from + GROUPS_PER_CALL);

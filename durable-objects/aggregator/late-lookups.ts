@@ -2,6 +2,8 @@ import type { Shard } from "./shard.ts";
 
 /** Events waiting for their look-up before calls wait for it too. */
 const MAX_PENDING_LATE = 50_000;
+/** Late events that come within this time are looked up together. */
+const GATHER_MS = 100;
 /** The alarm makes up for a look-up that an eviction cut off. */
 const RESUME_AFTER_MS = 1000;
 /** Pause after a failed look-up, doubled with each further one: a try reads the whole unsealed log before it asks the store. */
@@ -14,6 +16,9 @@ export class LateLookups {
   readonly #now: () => number;
   readonly #onAdmitted: () => void;
   #running: Promise<void> | undefined;
+  #isGathering = false;
+  /** Calls that wait for room. */
+  readonly #waiting: (() => void)[] = [];
   #failures = 0;
   #retryAt: number | null = null;
 
@@ -38,8 +43,20 @@ export class LateLookups {
   async makeRoom(): Promise<void> {
     while (this.#isFull) {
       if (!this.#mayTry) throw new Error(`${this.#shard.late.size} late events wait for the event store`);
-      await this.run();
+      const running = this.run();
+      // Somebody else hears of it when it fails after there is room.
+      running.catch(() => undefined);
+      await Promise.race([running, this.#nextAdmitted()]);
     }
+  }
+
+  /** Looks up what has come in the next moments together: each look-up reads every segment of the time in question. */
+  async runSoon(): Promise<void> {
+    if (this.#shard.late.size === 0 || this.#isGathering) return;
+    this.#isGathering = true;
+    await scheduler.wait(GATHER_MS);
+    this.#isGathering = false;
+    await this.runIfDue();
   }
 
   async runIfDue(): Promise<void> {
@@ -52,6 +69,12 @@ export class LateLookups {
       this.#running = undefined;
     });
     await this.#running;
+  }
+
+  #nextAdmitted(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
   }
 
   get #isFull(): boolean {
@@ -70,6 +93,7 @@ export class LateLookups {
         if (resolved === undefined) break;
         this.#shard.admit(resolved, this.#now());
         this.#onAdmitted();
+        for (const wake of this.#waiting.splice(0)) wake();
       }
       this.#failures = 0;
       this.#retryAt = null;

@@ -101,6 +101,8 @@ export class LateInbox {
       for (let k = 0; k < segments.length; k += BODIES_PER_READ) {
         for (const body of await loadBodies(this.#db, segments.slice(k, k + BODIES_PER_READ))) {
           for (const batch of readJoined(body)) wanted.strike(batch.ids);
+          // Opening a body takes as long as counting a message: live events come in between.
+          await scheduler.wait(0);
         }
       }
       beyond = page.at(-1) ?? null;

@@ -1,14 +1,10 @@
-import type { EventBatch } from "../../core/events/event-batch.ts";
-import type { ShardCursor } from "../../core/windows/shard-cursors.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
-import { Recount, type Stretch, wholeStretch } from "../../core/windows/recount.ts";
+import { type Stretch, wholeStretch } from "../../core/windows/recount.ts";
 import type { Effect } from "../../core/windows/shard-machine.ts";
 import { earliestOfOpen } from "../../core/windows/shape.ts";
-import { allRows, readJoined } from "./messages.ts";
 import { isOpen, MAX_WAITING_REBUILDS, type RebuildJob, RebuildJobs, type RebuildTarget } from "./rebuild-jobs.ts";
+import { beginPass, countSegment, type Pass, type PassDeps } from "./recount-pass.ts";
 import type { Shard } from "./shard.ts";
-import { type LogPlace, type ShardCut, StoreCut } from "./store-cut.ts";
-import { StoredEvents } from "./stored-events.ts";
 
 /** Groups held at most by a recount before it puts in place what is final: each takes a few hundred bytes. */
 const MAX_HELD_GROUPS = 50_000;
@@ -23,18 +19,10 @@ const RESUME_AFTER_MS = 5000;
 /** Pause after a failure, doubled with each further one. */
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
-/** Unsealed events read at a start in one go. With more the store is away, and there is nothing to read from it either. */
-const MAX_UNSEALED_EVENTS = 20_000;
 
-export interface RebuildDeps {
-  readonly db: D1Database;
+export interface RebuildDeps extends PassDeps {
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
-  readonly sealAll: () => Promise<void>;
-  /** Objects other than home that may hold events. */
-  readonly shards: () => readonly number[];
-  /** Asks one of them what lies before home's place in its log. */
-  readonly cutShard: (object: number, places: readonly LogPlace[]) => Promise<ShardCut>;
   /** All windows of an aggregation have been counted by its newest version. */
   readonly onBackfilled: (aggregation: string) => void;
   /** Within the change: live readers hear of it, rules never. */
@@ -45,18 +33,6 @@ export interface RebuildDeps {
 export type RebuildAnswer =
   | { readonly ok: true; readonly job: RebuildJob }
   | { readonly ok: false; readonly reason: "not_found" | "too_many" };
-
-/** One aggregation being recounted. Lost with memory: the job then goes on from where it last put something in place. */
-interface Pass {
-  readonly job: number;
-  readonly target: RebuildTarget;
-  readonly aggregation: Aggregation;
-  readonly recount: Recount;
-  readonly stored: StoredEvents;
-  readonly cut: StoreCut;
-  /** Events read since something was last put in place. */
-  events: number;
-}
 
 /** Counts windows again from the store, a piece at a time while live events go on, and puts the results in place. */
 export class Rebuilds {
@@ -146,13 +122,8 @@ export class Rebuilds {
   async #work(job: RebuildJob, target: RebuildTarget, aggregation: Aggregation): Promise<void> {
     const pass = this.#passOf(job, target, aggregation) ?? (await this.#begin(job, target, aggregation));
     const { segments, frontier } = await pass.stored.next();
-    for (const { segment, batches } of segments) {
-      const after = pass.cut.after(segment);
-      for (const batch of batches) {
-        pass.recount.fold(batch, rowsWithout(batch, after));
-        pass.events += batch.length;
-        this.#noteRead(job.id, batch.length);
-      }
+    for (const segment of segments) {
+      this.#noteRead(job.id, countSegment(pass, segment));
       await this.#deps.sleep(PAUSE_MS);
     }
     // Meanwhile the aggregation may have been deleted or given other times.
@@ -182,47 +153,11 @@ export class Rebuilds {
   }
 
   async #begin(job: RebuildJob, target: RebuildTarget, aggregation: Aggregation): Promise<Pass> {
-    await this.#deps.sealAll();
-    const { log, sealer, owner, machine } = this.#shard;
-    if (log.unsealedEvents > MAX_UNSEALED_EVENTS) throw new Error(`${log.unsealedEvents} events are not sealed yet`);
     const reach = this.#reach?.position === target.position ? this.#reach.ms : undefined;
-    const recount = new Recount(aggregation, { from: target.position, to: target.to }, reach);
-    // The cut, in one step: what is in the log now, what is sealed now, and from here on what comes.
-    const { from, to } = recount.wanted;
-    for (const chunk of log.chunks) {
-      if (chunk.maxTimestamp < from || chunk.minTimestamp >= to) continue;
-      const batch = log.batch(chunk);
-      recount.fold(batch, allRows(batch));
-    }
-    aggregation.recount = recount;
-    const own = { ...owner, sealedThrough: sealer.sealedThrough, after: [] };
-    const places = machine.shards.toJSON();
-    try {
-      const others = await this.#askShards(places);
-      for (const { unsealed } of others) for (const batch of readJoined(unsealed)) recount.fold(batch, allRows(batch));
-      const cut = new StoreCut([own, ...others], places);
-      const stored = new StoredEvents(this.#deps.db, owner.tenant, recount.wanted, (segment) => cut.includes(segment));
-      const pass = { job: job.id, target, aggregation, recount, stored, cut, events: 0 };
-      this.#pass = pass;
-      if (job.state === "waiting") this.jobs.save({ ...job, state: "running" });
-      return pass;
-    } catch (error) {
-      aggregation.recount = undefined;
-      throw error;
-    }
-  }
-
-  /** What of their logs lies before home's place in them. */
-  async #askShards(places: readonly ShardCursor[]): Promise<ShardCut[]> {
-    const ask = (object: number): Promise<ShardCut> => {
-      const own = places.filter(({ shard }) => shard === object);
-      return this.#deps.cutShard(
-        object,
-        own.map(({ incarnation, cursor }) => ({ incarnation, seq: cursor })),
-      );
-    };
-    const objects = new Set([...this.#deps.shards(), ...places.map(({ shard }) => shard)]);
-    return await Promise.all([...objects].map(ask));
+    const pass = await beginPass(this.#shard, this.#deps, { job: job.id, target, aggregation, reach });
+    this.#pass = pass;
+    if (job.state === "waiting") this.jobs.save({ ...job, state: "running" });
+    return pass;
   }
 
   #passOf(job: RebuildJob, target: RebuildTarget, aggregation: Aggregation): Pass | undefined {
@@ -313,8 +248,4 @@ export class Rebuilds {
     const isFromFirst = stretch.from <= this.#shard.machine.stats.oldest;
     return { aggregation: id, name: plan.definition.name, version, ...whole, position: whole.from, isFromFirst };
   }
-}
-
-function rowsWithout(batch: EventBatch, ids: ReadonlySet<string>): Uint32Array {
-  return ids.size === 0 ? allRows(batch) : allRows(batch).filter((row) => !ids.has(batch.ids[row] ?? ""));
 }

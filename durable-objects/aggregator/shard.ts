@@ -252,6 +252,9 @@ export class Shard {
     if (kept.length > 0) {
       const { events, bytes } = this.log.append(kept, kind, nowMs);
       this.#checkpointer.noteLogged(events, bytes, nowMs);
+      let unwritten = 0;
+      for (const { windows } of this.machine.aggregations.values()) unwritten += windows.unwritten;
+      this.#checkpointer.noteUnwritten(unwritten);
     }
     this.tally.save(this.log.lastEntry);
     this.#observer?.affected(effects);

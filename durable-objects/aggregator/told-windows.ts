@@ -47,20 +47,28 @@ function pastOf(
   lookBacks: RuleWatch["lookBacks"],
 ): Record<string, readonly WindowGroup[]> {
   const { plan, windows } = aggregation;
-  const groups = window.groups;
+  const keys = new Set(window.groups.keys());
   const past: Record<string, readonly WindowGroup[]> = {};
   for (const [name, measures] of lookBacks) {
     const start = earlierWindow(plan.shape, window, name);
     const earlier = start === null ? undefined : windows.find({ start, session: null });
     if (earlier === undefined) continue;
-    const shown = [...earlier.groups.values()].filter(({ key }) => groups.has(key));
-    past[name] = shown.map((group) => {
-      const values = valuesOf(plan, group, earlier.end - earlier.start);
-      const read = Object.entries(values).filter(([measure]) => measures.includes(measure));
-      return { group: groupJson(plan, group.key), values: Object.fromEntries(read) };
-    });
+    past[name] = [...readOf(plan, earlier, keys, measures)];
   }
   return past;
+}
+
+function* readOf(
+  plan: Aggregation["plan"],
+  { start, end, groups }: WindowView,
+  keys: ReadonlySet<string>,
+  measures: readonly string[],
+): IterableIterator<WindowGroup> {
+  for (const group of groups.values()) {
+    if (!keys.has(group.key)) continue;
+    const read = Object.entries(valuesOf(plan, group, end - start)).filter(([measure]) => measures.includes(measure));
+    yield { group: groupJson(plan, group.key), values: Object.fromEntries(read) };
+  }
 }
 
 /** Windows in their order, in as many calls as they need. */

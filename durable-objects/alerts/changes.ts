@@ -118,11 +118,9 @@ export class Changes {
     const { outbox } = this.#means;
     const body = bodyOf(message, (record) => this.instanceOf(record, states), nowMs);
     if (body === null) return;
-    const { id: messageId, threadId: alertId, after, isRepeat } = message;
+    const { id: messageId, threadId: alertId, after } = message;
     for (const channelId of message.channels) {
       const waitsFor = after[channelId] ?? null;
-      // A channel that still owes an answer to the last message needs no reminder of it.
-      if (isRepeat && waitsFor !== null && outbox.find({ messageId: waitsFor, channelId }) !== null) continue;
       outbox.add({ messageId, channelId, alertId, body, waitsFor }, nowMs);
     }
   }

@@ -7,6 +7,7 @@ import type { CompiledSilence } from "../../core/alerts/dispatch/silence.ts";
 import { expiryOf } from "../../core/alerts/dispatch/track.ts";
 import type { Track } from "../../core/alerts/dispatch/track.ts";
 import type { AlertLog } from "./alert-log.ts";
+import type { Outbox } from "./outbox.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { SilenceBook } from "./silence-book.ts";
 
@@ -19,12 +20,14 @@ export class DispatchStore implements DispatchShelf {
   readonly #log: AlertLog;
   readonly #rules: RuleBook;
   readonly #silences: SilenceBook;
+  readonly #outbox: Outbox;
 
-  constructor(sql: SqlStorage, books: { log: AlertLog; rules: RuleBook; silences: SilenceBook }) {
+  constructor(sql: SqlStorage, books: { log: AlertLog; rules: RuleBook; silences: SilenceBook; outbox: Outbox }) {
     this.#sql = sql;
     this.#log = books.log;
     this.#rules = books.rules;
     this.#silences = books.silences;
+    this.#outbox = books.outbox;
   }
 
   /** Epoch ms at which something is due, or null. */
@@ -85,6 +88,10 @@ export class DispatchStore implements DispatchShelf {
 
   silences(): readonly CompiledSilence[] {
     return this.#silences.live;
+  }
+
+  isWaiting(messageId: string, channelId: string): boolean {
+    return this.#outbox.find({ messageId, channelId }) !== null;
   }
 
   write({ alerts, bundles, tracks }: DispatchResult, nowMs: number): void {

@@ -12,8 +12,9 @@ const MIN_ALARM_PAUSE_MS = 50;
 /** What the work after a commit needs. */
 export interface FollowUpMeans {
   readonly tenant: string;
-  /** What waits for a time: silences, escalations, repeats. */
-  readonly timetable: { readonly dueAt: number | null };
+  /** Epoch ms at which a silence, an escalation or a repeat waits for `takeTime`, or null. */
+  readonly dueAt: () => number | null;
+  readonly takeTime: () => void;
   readonly outbox: Outbox;
   readonly health: ChannelHealth;
   readonly watchList: WatchList;
@@ -32,6 +33,8 @@ export class FollowUp {
   #draining: Promise<void> | undefined;
   /** Epoch ms for which the alarm is set; null when it is not. */
   #alarmAt: number | null = null;
+  /** Epoch ms before which what failed when its time had come is not tried again. */
+  #timeRetryAt = 0;
 
   constructor(means: FollowUpMeans) {
     this.#means = means;
@@ -60,13 +63,18 @@ export class FollowUp {
 
   /** Sets the alarm for the next thing that is due, unless it comes earlier anyway. */
   async arm(): Promise<void> {
-    const { outbox, health, watchList, timetable, now, setAlarm } = this.#means;
+    const { outbox, health, watchList, dueAt, now, setAlarm } = this.#means;
     const due = [outbox.dueAt(health.held(now())), watchList.dueAt].filter((at) => at !== null);
     // What waits for its time is not begun by anything else, so the alarm comes for it in time.
-    const timed = timetable.dueAt;
+    const timed = dueAt();
     if (due.length === 0 && timed === null) return;
-    const resumed = due.length === 0 ? Infinity : Math.max(Math.min(...due), now() + RESUME_AFTER_MS);
-    const at = Math.min(resumed, timed === null ? Infinity : Math.max(timed, now() + MIN_ALARM_PAUSE_MS));
+    const first = Math.min(...due);
+    // What lies ahead, a retry for instance, is nobody's work yet: the alarm comes for it in time, too.
+    const resumed = first > now() ? first : now() + RESUME_AFTER_MS;
+    const at = Math.min(
+      resumed,
+      timed === null ? Infinity : Math.max(timed, this.#timeRetryAt, now() + MIN_ALARM_PAUSE_MS),
+    );
     if (this.#alarmAt !== null && this.#alarmAt <= at) return;
     this.#alarmAt = at;
     await setAlarm(at);
@@ -83,6 +91,12 @@ export class FollowUp {
   /** The alarm has come. */
   async alarm(): Promise<void> {
     this.#alarmAt = null;
+    try {
+      this.#means.takeTime();
+    } catch (error) {
+      report("take the time", error);
+      this.#timeRetryAt = this.#means.now() + RESUME_AFTER_MS;
+    }
     await this.run();
   }
 

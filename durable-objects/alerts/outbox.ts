@@ -49,6 +49,9 @@ const MAX_LEASE_MS = 3_600_000;
 /** A notification that could not be delivered for so long, be it that its channel was held all the time, is given up. */
 export const MAX_AGE_MS = 24 * 3_600_000;
 
+/** Of a full outbox so many are given up at a time. */
+const MAX_AGED_AT_ONCE = 200;
+
 /** A notification that waits, for people. */
 export interface Waiting extends NotificationKey {
   /** Made so far. */
@@ -160,6 +163,18 @@ export class Outbox {
   postpone({ messageId, channelId }: NotificationKey, untilMs: number): void {
     const query = "update outbox set due_at = ?, sends = max(0, sends - 1) where message_id = ? and channel_id = ?";
     this.#sql.exec(query, untilMs, messageId, channelId);
+  }
+
+  /** Makes the oldest notifications of these channels too old to be tried any more. */
+  age(channelIds: readonly string[], nowMs: number): void {
+    this.#sql.exec(
+      `update outbox set made_at = 0, due_at = ?2 where (message_id, channel_id) in (
+         select message_id, channel_id from outbox where channel_id in (select value from json_each(?1)) and made_at > 0
+         order by made_at limit ?3)`,
+      JSON.stringify(channelIds),
+      nowMs,
+      MAX_AGED_AT_ONCE,
+    );
   }
 
   /** A notification not yet settled, with the number of its next attempt. */

@@ -89,6 +89,7 @@ interface Isolate {
   readonly name: string;
   readonly pace: Pace;
   events: number;
+  admitted: number;
   refused: number;
   reportedAtMs: number;
   everyMs: number;
@@ -132,6 +133,7 @@ class Tenant {
       name: String(k),
       pace: new Pace(),
       events: 0,
+      admitted: 0,
       refused: 0,
       reportedAtMs: 0,
       everyMs: TELL_EVERY_MS,
@@ -151,6 +153,7 @@ class Tenant {
       if (isolate.pace.enter(nowMs)) {
         isolate.pace.settle(batch);
         isolate.events += batch;
+        isolate.admitted++;
         slice.admitted += batch;
         queue.push({ tenant: this.index, events: batch, atMs: nowMs });
       } else {
@@ -165,13 +168,14 @@ class Tenant {
       const isDue = nowMs - isolate.reportedAtMs >= isolate.everyMs || isolate.events >= REPORT_AT_EVENTS;
       if (!isDue || nowMs - isolate.reportedAtMs < CALL_MS || isolate.events + isolate.refused === 0) continue;
       const { ratePerSecond, reportEveryMs } = this.flow.report(
-        { isolate: isolate.name, events: isolate.events, refused: isolate.refused },
+        { isolate: isolate.name, events: isolate.events, admitted: isolate.admitted, refused: isolate.refused },
         nowMs,
       );
       isolate.pace.set(ratePerSecond, nowMs);
       isolate.everyMs = reportEveryMs;
       isolate.events = 0;
       isolate.refused = 0;
+      isolate.admitted = 0;
       isolate.reportedAtMs = nowMs;
     }
   }

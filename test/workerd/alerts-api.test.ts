@@ -167,7 +167,10 @@ describe("alerts", () => {
     await tenant.manager.windowsClosed([minute(0, { web: 50 })]);
     const [alert] = await listAlerts(tenant);
     const editor = await makeKey(tenant.key, "editor");
-    const answer = await call("POST", `/api/v1/alerts/${String(alert?.["id"])}/acknowledge`, { key: editor.key });
+    const answer = await call("POST", `/api/v1/alerts/${String(alert?.["id"])}/acknowledge`, {
+      key: editor.key,
+      json: { comment: "on it" },
+    });
     expect(answer.data).toMatchObject({ status: "acknowledged", acknowledged_by: editor.id });
   });
 
@@ -188,7 +191,7 @@ describe("alerts", () => {
     const path = `/api/v1/alerts/${String((await listAlerts(tenant))[0]?.["id"])}`;
     expect((await call("POST", `${path}/acknowledge`, { key, json: { by: "ada" } })).status).toBe(409);
     await tenant.manager.windowsClosed([minute(1, { web: 50 })]);
-    expect((await call("POST", `${path}/acknowledge`, { key, json: {} })).status).toBe(400);
+    expect((await call("POST", `${path}/acknowledge`, { key, json: { by: "" } })).status).toBe(400);
     expect((await call("POST", `${path}/acknowledge`, { key, json: { by: "ada", mood: "calm" } })).status).toBe(400);
     expect((await call("POST", `${path}/resolve`, { key, json: { by: 7 } })).status).toBe(400);
     const answer = await call("POST", `${path}/resolve`, { key, json: { by: "ada", comment: "fixed" } });

@@ -116,6 +116,8 @@ describe("a backtest", () => {
     [{ rule: ruleBody({ aggregation: "nothing" }), from: at(0) }, 422, "aggregation"],
     [{ rule: ruleBody() }, 400, "from"],
     [{ rule: ruleBody(), from: "yesterday" }, 400, "from"],
+    [{ rule: ruleBody(), from: -9e15 }, 400, "from"],
+    [{ rule: ruleBody(), from: at(0), to: Number.MAX_SAFE_INTEGER }, 400, "to"],
     [{ rule: ruleBody(), from: at(1), to: at(1) }, 400, "to"],
     [{ rule: ruleBody(), from: at(0), until: at(1) }, 400, "until"],
   ])("asked with %j is answered %i: %s", async (json, status, field) => {

@@ -205,6 +205,16 @@ describe("one post", () => {
     expect(vi.mocked(fetch).mock.calls.length).toBe(asked + 1);
   });
 
+  test("is made only to the hosts that the operator lists, where there is a list", async () => {
+    const narrow = { ...PRODUCTION, TARGET_HOSTS: "example.com  hooks.example.net" };
+    const results: unknown[] = [];
+    for (const host of ["hooks.example.com", "hooks.example.net", "example.net", "badexample.com"]) {
+      results.push((await sendOnce({ ...target, url: `https://${host}/x` }, message, narrow)).error);
+    }
+    const refused = "the target must be one of the hosts that this deployment allows";
+    expect(results).toEqual([null, null, refused, refused]);
+  });
+
   test("is made when the resolver says nothing", async () => {
     vi.mocked(fetch).mockImplementation(async (input) => {
       const { url } = new Request(input);

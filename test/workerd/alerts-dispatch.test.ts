@@ -9,9 +9,12 @@ import {
   minute,
   newTenant,
   Receiver,
+  sql,
   wireUp,
 } from "./alerts-bench.ts";
 import { call } from "./http-client.ts";
+import { MAX_HISTORY, MAX_SILENCES } from "../../core/alerts/limits.ts";
+import { AlertDesk } from "../../durable-objects/alerts/desk.ts";
 
 const T0 = Date.UTC(2026, 10, 22, 12);
 const MINUTE = 60_000;
@@ -143,6 +146,7 @@ describe("a silence", () => {
     [{ matchers: ["type=web"], ends_at: "soon" }, "ends_at"],
     [{ matchers: ["type=web"], ends_at: "2020-01-01T00:00:00Z" }, "ends_at"],
     [{ matchers: [], ends_at: "2030-01-01T00:00:00Z" }, "matchers"],
+    [{ matchers: ["type=web"], ends_at: "9999-12-31T23:59:59Z" }, "ends_at"],
     [{ matchers: ["type=~.*"], ends_at: "2026-12-01T00:00:00Z" }, "matchers"],
     [{ matchers: ["type=~("], ends_at: "2026-12-01T00:00:00Z" }, "matchers.0"],
     [{ matchers: ["type=web"], starts_at: "2026-12-02T00:00:00Z", ends_at: "2026-12-01T00:00:00Z" }, "ends_at"],
@@ -150,6 +154,49 @@ describe("a silence", () => {
     const answer = await post("/api/v1/silences", json);
     expect([answer.status, answer.body["details"]]).toMatchObject([400, [{ field }]]);
   });
+});
+
+test(`${MAX_SILENCES} silences may be live, and the next is refused`, async () => {
+  const until = now + MINUTE;
+  await sql(
+    tenant,
+    `insert into silences with recursive n(k) as (select 1 union all select k + 1 from n where k < ${MAX_SILENCES})
+     select 's' || k, ${until}, json_object('id', 's' || k, 'matchers', json_array(), 'startsAt', 0, 'endsAt', ${until}) from n`,
+  );
+  await evictDurableObject(tenant.object);
+  const json = { matchers: ["type=web"], ends_at: new Date(now + 2 * MINUTE).toISOString() };
+  expect((await post("/api/v1/silences", json)).status).toBe(409);
+  now += MINUTE;
+  expect((await post("/api/v1/silences", json)).status).toBe(201);
+});
+
+test(`a history keeps its beginning and its newest lines, ${MAX_HISTORY} in all`, async () => {
+  await addRule(tenant);
+  await close({ web: 50 });
+  const [alert] = await listAlerts(tenant);
+  const fill = `insert into history with recursive n(k) as (select 1 union all select k + 1 from n where k < ${MAX_HISTORY - 1})
+    select '${String(alert?.["id"])}', k, 0, json_object('at', 0, 'kind', 'old ' || k, 'window', null) from n`;
+  await sql(tenant, fill);
+  await post(`/api/v1/alerts/${String(alert?.["id"])}/acknowledge`, { by: "ada" });
+  await close({ web: 1 });
+  const lines = await kinds(alert?.["id"]);
+  expect(lines).toHaveLength(MAX_HISTORY);
+  expect(lines).toMatchObject({ 0: "firing", [MAX_HISTORY - 2]: "acknowledged", [MAX_HISTORY - 1]: "resolved" });
+});
+
+test("what fails when its time has come is tried again a little later, and holds up nothing else", async () => {
+  await addRule(tenant, { repeat_interval: "30m" });
+  await close({ web: 50 });
+  await expect.poll(heard).toHaveLength(1);
+  const fails = vi.spyOn(AlertDesk.prototype, "takeTime").mockImplementationOnce(() => {
+    throw new Error("away");
+  });
+  await pass(31);
+  expect(fails.mock.results).toMatchObject([{ type: "throw" }]);
+  await close({ web: 50, api: 50 });
+  await expect.poll(heard).toHaveLength(2);
+  await pass(1);
+  await expect.poll(heard).toHaveLength(3);
 });
 
 describe("kept quiet by its rule", () => {
@@ -295,5 +342,25 @@ describe("bundles", () => {
     await close({ web: 1 });
     await expect.poll(() => receiver.types).toEqual(["alert.firing", "alert.firing", "alert.resolved"]);
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(3);
+  });
+
+  test("a channel that has not answered is not reminded, and hears the end after the beginning", async () => {
+    let isDown = true;
+    receiver = listen(tenant, () => new Response(null, { status: isDown ? 503 : 200 }));
+    await addRule(tenant, { repeat_interval: "30m" });
+    await close({ web: 50 });
+    await expect.poll(heard).toHaveLength(1);
+    await pass(31);
+    expect(await sql(tenant, "select message_id from outbox")).toHaveLength(1);
+    await close({ web: 1 });
+    expect(await sql(tenant, "select waits_for is null as first from outbox order by first")).toEqual([
+      { first: 0 },
+      { first: 1 },
+    ]);
+    isDown = false;
+    await sql(tenant, "update outbox set due_at = 0");
+    await pass(60);
+    await expect.poll(() => receiver.types.at(-1)).toBe("alert.resolved");
+    expect(await sql(tenant, "select message_id from outbox")).toEqual([]);
   });
 });

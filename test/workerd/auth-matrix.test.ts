@@ -119,6 +119,8 @@ describe("another tenant's objects", () => {
       attempts: 1,
     } as const;
     await insertDeadLetters(env.DB, [{ ...letter, events: 0, created_at: Date.now(), body: "{}" }]);
+    const quiet = { matchers: ["type=web"], ends_at: new Date(Date.now() + 60_000).toISOString() };
+    const silence = String((await call("POST", "/api/v1/silences", { key: mine, json: quiet })).data["id"]);
     const spare = await makeKey(mine, "viewer");
     cases.push(
       { method: "GET", path: "/api/v1/aggregations/private" },
@@ -136,6 +138,7 @@ describe("another tenant's objects", () => {
       { method: "POST", path: `/api/v1/alerts/${alert}/acknowledge`, json: { by: "me" } },
       { method: "POST", path: `/api/v1/alerts/${alert}/resolve`, json: { by: "me" } },
       { method: "POST", path: `/api/v1/channels/${tenant.channelId}/test`, json: {} },
+      { method: "DELETE", path: `/api/v1/silences/${silence}` },
       { method: "DELETE", path: `/api/v1/rules/${rule}` },
       { method: "DELETE", path: `/api/v1/channels/${tenant.channelId}` },
       { method: "DELETE", path: `/api/v1/dead-letters/${letter.id}` },

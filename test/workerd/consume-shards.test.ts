@@ -8,6 +8,7 @@ import type { ApplyOutcome, IncomingMessage } from "../../durable-objects/aggreg
 import { packChunk, unpackChunk } from "../../storage/chunk.ts";
 import { ColumnarBuilder } from "../../core/events/event-batch.ts";
 import { consume, type ConsumeDeps } from "../../workers/consume/index.ts";
+import { NotCalledError } from "../../workers/consume/limiter.ts";
 import { ConsumerMemory } from "../../workers/consume/memory.ts";
 
 const TENANT = "shop";
@@ -51,6 +52,7 @@ class World {
   poison: string | undefined;
   onWait: () => void = () => undefined;
   readonly memory = new ConsumerMemory();
+  limited: ConsumeDeps["limited"] = (_tenant, _shard, ask) => ask();
   #stubs = 0;
 
   get deps(): ConsumeDeps {
@@ -67,7 +69,7 @@ class World {
         this.onWait();
       },
       memory: this.memory,
-      limited: (_tenant, _shard, ask) => ask(),
+      limited: (tenant, shard, ask) => this.limited(tenant, shard, ask),
     };
   }
 
@@ -282,6 +284,21 @@ describe("objects in trouble", () => {
     world.errors.set(HOME, [marked("retryable"), marked("retryable")]);
     expect(await consumeIn(world, [messageOf(idsOf("a", 3))])).toEqual(["again in 1"]);
     expect(world.calls).toHaveLength(2);
+  });
+
+  test("an object whose circuit is open is not called, and no delivery is held against the messages", async () => {
+    const world = new World();
+    world.limited = async () => {
+      throw new NotCalledError("circuit open");
+    };
+    for (let attempt = 1; attempt <= 10; attempt++) {
+      const [told] = await consumeIn(world, [messageOf(idsOf("a", 5))], attempt);
+      expect(told).toMatch(/^again in \d+$/);
+      expect(world.memory.triesOf({ id: "m0", attempts: attempt + 1 })).toBe(1);
+    }
+    expect([world.calls, world.buried]).toEqual([[], []]);
+    world.limited = (_tenant, _shard, ask) => ask();
+    expect(await consumeIn(world, [messageOf(idsOf("a", 5))], 11)).toEqual(["ack"]);
   });
 
   test("an overloaded object is not asked again at once, and is left alone for longer", async () => {

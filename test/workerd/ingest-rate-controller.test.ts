@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test, vi } from "vitest";
 import { rateControllerName } from "../../core/events/names.ts";
+import { CapacityController } from "../../durable-objects/capacity-controller.ts";
 import { RateController } from "../../durable-objects/rate-controller.ts";
 
 /** The controller of a tenant no other test has. */
@@ -61,6 +62,19 @@ describe("a tenant's rate controller", () => {
       call_window: 4,
       circuits: { objects: "half_open", store: "open" },
     });
+  });
+
+  test("asks for the tenant's part of what all share when there is a queue, and not before", async () => {
+    const asked = vi.spyOn(CapacityController.prototype, "report");
+    const controller = freshController();
+    const signs = { oldestAgeMs: 5, storeMs: null, storeFailures: 0, storeCircuit: "closed" } as const;
+    await controller.lease(report(4_000));
+    await controller.applied(1_000, 0, signs);
+    expect(asked).not.toHaveBeenCalled();
+    await controller.applied(2_000, 0, { ...signs, oldestAgeMs: 800 });
+    await vi.waitFor(async () => expect((await controller.state()).state.share).not.toBeNull());
+    expect((await controller.state()).state).toMatchObject({ pressed: true, oldest_message_ms: 800 });
+    expect(asked).toHaveBeenCalledTimes(1);
   });
 
   test("goes on after an eviction from the capacity it had measured", async () => {

@@ -112,3 +112,13 @@ test("an aggregation that has seen nothing has no watermark and nobody who holds
     ],
   });
 });
+
+test("every shard of a tenant answers for itself, home first", async () => {
+  const made = await makeTenant();
+  await windowAggregator(env, made.id).setShards(2);
+  await expect
+    .poll(async () => (await windowAggregator(env, made.id).shards()).moving, { timeout: 20_000 })
+    .toBe(false);
+  const { data } = await call("GET", "/api/v1/introspection", { key: made.adminKey });
+  expect((data["shards"] as { shard: number }[]).map(({ shard }) => shard)).toEqual([0, 1, 2]);
+});

@@ -26,8 +26,7 @@ const ALERT_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const byField = z.string().trim().min(1).max(256);
 const commentField = z.string().max(2_000).optional();
-const acknowledgeSchema = z.strictObject({ by: byField, comment: commentField });
-const resolveSchema = z.strictObject({ by: byField.optional(), comment: commentField });
+const handSchema = z.strictObject({ by: byField.optional(), comment: commentField });
 
 /** Rules, channels, silences and alerts. */
 export const alertRoutes = new Hono<AppEnv>()
@@ -55,13 +54,14 @@ export const alertRoutes = new Hono<AppEnv>()
   })
   .post("/api/v1/alerts/:id/acknowledge", requireRole("editor"), async (c) => {
     const hasBody = c.req.header("Content-Type") !== undefined;
+    const { by, comment } = handOf(hasBody ? parseBody(handSchema, await readJson(c)) : {});
     // Without a name it is the key that acknowledges.
-    const hand = handOf(hasBody ? parseBody(acknowledgeSchema, await readJson(c)) : { by: c.get("principal").keyId });
+    const hand = { by: by ?? c.get("principal").keyId, comment };
     return ok(c, alertOf(await manager(c).acknowledge(c.req.param("id"), hand)));
   })
   .post("/api/v1/alerts/:id/resolve", requireRole("editor"), async (c) => {
     const hasBody = c.req.header("Content-Type") !== undefined;
-    const hand = handOf(hasBody ? parseBody(resolveSchema, await readJson(c)) : {});
+    const hand = handOf(hasBody ? parseBody(handSchema, await readJson(c)) : {});
     return ok(c, alertOf(await manager(c).resolve(c.req.param("id"), hand)));
   });
 

@@ -21,9 +21,13 @@ import { badFields, parseBody } from "./schema-errors.ts";
 /** Windows asked for at a time. */
 const WINDOWS_PER_PAGE = 1_000;
 
+/** The first and the last millisecond that RFC 3339 can write: the years 0 and 9999. */
+const FIRST_TIME = -62_167_219_200_000;
+const LAST_TIME = 253_402_300_799_999;
+
 const time = z.union([z.string(), z.int()]).transform((value, issues) => {
   const at = typeof value === "number" ? value : parseRfc3339(value);
-  if (Number.isSafeInteger(at)) return Number(at);
+  if (at >= FIRST_TIME && at <= LAST_TIME) return at;
   issues.addIssue({ code: "custom", message: "must be an RFC 3339 time or epoch milliseconds" });
   return z.NEVER;
 });

@@ -81,7 +81,7 @@ async function checked(c: AppContext, target: DraftTarget): Promise<DraftTarget>
   const field = `config.${ADDRESS_FIELDS[target.type]}`;
   const url = URL.parse(addressOf(target));
   if (url === null) throw badFields([{ field, message: "must be a URL" }]);
-  const refusal = await refusalOf(target, url, mode);
+  const refusal = await refusalOf(target, url, c.env);
   if (refusal !== null) throw badFields([{ field, message: refusal }]);
   const own = new URL(c.req.url).hostname;
   if (!wantsPrivate(target) && url.hostname === own) throw badFields([{ field, message: "must not be this platform" }]);

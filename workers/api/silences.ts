@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { silenceSchema } from "../../core/alerts/dispatch/silence.ts";
+import { MAX_SILENCE_MS, silenceSchema } from "../../core/alerts/dispatch/silence.ts";
 import { MAX_SILENCES } from "../../core/alerts/limits.ts";
 import type { SilenceAnswer } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
@@ -13,6 +13,8 @@ export const silenceRoutes = new Hono<AppEnv>()
   .post("/api/v1/silences", requireRole("editor"), async (c) => {
     const body = parseBody(silenceSchema, await readJson(c));
     const { matchers, starts_at: startsAt = null, ends_at: endsAt, comment, created_by: by = null } = body;
+    if (startsAt === null && endsAt - Date.now() > MAX_SILENCE_MS)
+      throw badFields([{ field: "ends_at", message: "must be at most 366 days from now" }]);
     const answer = await manager(c).addSilence({ matchers, startsAt, endsAt, comment, createdBy: by });
     return ok(c, silenceOf(answer), "Alerts that match are kept quiet.", 201);
   })

@@ -147,7 +147,7 @@ function later(message: Message, why: Trouble, deps: ConsumeDeps): void {
 
 /** Pause before a message comes again that is not to blame. */
 function laterSeconds({ attempts }: Message, why: Trouble, deps: ConsumeDeps): number {
-  if (!isOverload(why)) return Math.max(LEAST_IN_TRANSIT_SECONDS, retryDelaySeconds(attempts, deps.random()));
+  if (why !== "overloaded") return Math.max(LEAST_IN_TRANSIT_SECONDS, retryDelaySeconds(attempts, deps.random()));
   return retryDelaySeconds(Math.max(OVERLOADED_TRIES, attempts), deps.random());
 }
 
@@ -165,11 +165,6 @@ async function requeue(
     body: part.body,
   }));
   await deps.requeue(messages, delaySeconds);
-}
-
-/** The object cannot take more, by its own word or as its refusals have shown. */
-function isOverload(why: Trouble): boolean {
-  return why === "overloaded" || why === "circuit open" || why === "busy";
 }
 
 function isProbe(body: unknown): boolean {

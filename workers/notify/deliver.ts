@@ -41,7 +41,7 @@ export async function deliver(notification: NotificationMessage, env: Env): Prom
 }
 
 async function attempt(claim: Open, id: string, env: Env): Promise<SendAttempt> {
-  if (claim.kind === "expired") return refused("given up after 24 h");
+  if (claim.kind === "expired") return refused("given up: 24 h old, or one of too many that wait for this channel");
   const { target, body } = claim;
   if (target === null) return refused("the channel was deleted, or ENCRYPTION_KEY has changed since it was made");
   return await sendOnce(target, { id, body }, env);

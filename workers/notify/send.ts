@@ -4,6 +4,7 @@ import type { ChannelTarget, DraftTarget } from "../../core/alerts/channel.ts";
 import type { BindingTarget } from "../../core/alerts/channels/email.ts";
 import type { ChannelRequest } from "../../core/alerts/channels/request.ts";
 import type { Attempted } from "../../core/alerts/delivery.ts";
+import { isListed } from "../../core/alerts/target-guard.ts";
 import { sendBoundMail } from "./bound-mail.ts";
 import { sendMail } from "./mail.ts";
 import { leadsInside } from "./resolve.ts";
@@ -22,7 +23,9 @@ const MAX_SHOWN_ERROR_CHARS = 214;
 const MAX_READ_ANSWER_CHARS = 4_096;
 
 /** What sending needs of the environment. */
-export type SendMeans = Pick<Env, "STREAMFLOW_MODE" | "EMAIL">;
+export type SendMeans = GuardMeans & Pick<Env, "EMAIL">;
+/** What judging a target needs of it. */
+export type GuardMeans = Pick<Env, "STREAMFLOW_MODE" | "TARGET_HOSTS">;
 
 /** What an attempt came to, and for people: how long it took and why it failed. */
 export interface SendAttempt {
@@ -37,7 +40,7 @@ export interface SendAttempt {
  */
 export async function sendOnce(target: ChannelTarget, message: ChannelMessage, means: SendMeans): Promise<SendAttempt> {
   const url = URL.parse(addressOf(target));
-  const refusal = url === null ? "is not a URL" : await refusalOf(target, url, means.STREAMFLOW_MODE);
+  const refusal = url === null ? "is not a URL" : await refusalOf(target, url, means);
   if (url === null || refusal !== null) return refused(`the target ${refusal ?? ""}`);
   const startedAt = Date.now();
   try {
@@ -52,10 +55,12 @@ export async function sendOnce(target: ChannelTarget, message: ChannelMessage, m
 }
 
 /** Why a target must not be called, or null when it may be: by its address, and in production by what its name resolves to. */
-export async function refusalOf(target: DraftTarget, url: URL, mode: string): Promise<string | null> {
+export async function refusalOf(target: DraftTarget, url: URL, means: GuardMeans): Promise<string | null> {
   if (isBound(target)) return null;
-  const refusal = judgeAddress(target, url, mode === "local");
-  if (refusal !== null || mode === "local" || !ANY_HOST.has(target.type)) return refusal;
+  const isLocal = means.STREAMFLOW_MODE === "local";
+  const refusal = judgeAddress(target, url, isLocal);
+  if (refusal !== null || isLocal || !ANY_HOST.has(target.type)) return refusal;
+  if (!isListed(url.hostname, means.TARGET_HOSTS)) return "must be one of the hosts that this deployment allows";
   return (await leadsInside(url.hostname, Date.now())) ? "must not resolve to a private address" : null;
 }
 

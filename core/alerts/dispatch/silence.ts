@@ -4,7 +4,7 @@ import { compileMatchers, matchersSchema } from "../matcher.ts";
 import type { Matchable, Matcher } from "../matcher.ts";
 
 /** A silence lasts no longer: one that is forgotten would hide what it was not meant for. */
-const MAX_SILENCE_MS = 366 * 86_400_000;
+export const MAX_SILENCE_MS = 366 * 86_400_000;
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 

@@ -6,7 +6,6 @@ import type { Work } from "./work.ts";
 interface Draft extends Pick<DispatchMessage, "id" | "kind" | "channels"> {
   readonly firing?: readonly string[];
   readonly resolved?: readonly string[];
-  readonly isRepeat?: boolean;
 }
 
 /** Makes the messages of one change, each after the one before to the same channel. */
@@ -20,14 +19,21 @@ export class Teller {
 
   /** Tells of a bundle. @param nth how manieth message of the bundle it is */
   announce(bundle: Bundle, { firing, resolved, isRepeat }: Telling, nth: number): void {
-    const { groupBy, channels, id } = bundle;
+    const { groupBy, id } = bundle;
+    // A channel that still owes an answer to the last message needs no reminder of it.
+    const channels = isRepeat ? bundle.channels.filter((channel) => !this.#owes(bundle, channel)) : bundle.channels;
     if (groupBy !== null) {
-      this.tell(bundle, { id: messageIdOf(id, String(nth)), kind: "bundle", channels, firing, resolved, isRepeat });
+      this.tell(bundle, { id: messageIdOf(id, String(nth)), kind: "bundle", channels, firing, resolved });
       return;
     }
     const kind = firing.length > 0 ? ("firing" as const) : ("resolved" as const);
     const messageId = isRepeat ? `${messageIdOf(id, kind)}_${nth}` : messageIdOf(id, kind);
-    this.tell(bundle, { id: messageId, kind, channels, firing, resolved, isRepeat });
+    this.tell(bundle, { id: messageId, kind, channels, firing, resolved });
+  }
+
+  #owes({ newest }: Bundle, channel: string): boolean {
+    const last = newest[channel];
+    return last !== undefined && this.#work.isWaiting(last, channel);
   }
 
   tell(bundle: Bundle, message: Draft): void {
@@ -38,10 +44,9 @@ export class Teller {
     const newest = { ...known.newest, ...Object.fromEntries(message.channels.map((channel) => [channel, message.id])) };
     // A bundle of which nothing is left has nothing more to say.
     if (work.bundles.get(bundle.key) !== null) work.bundles.set(bundle.key, { ...known, newest });
-    const { firing = [], resolved = [], isRepeat = false } = message;
+    const { firing = [], resolved = [] } = message;
     this.messages.push({
       ...message,
-      isRepeat,
       threadId: known.id,
       after: Object.fromEntries(earlier),
       firing: firing.flatMap((id) => work.alert(id) ?? []),

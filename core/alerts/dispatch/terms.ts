@@ -19,6 +19,8 @@ export interface DispatchShelf {
   /** Policies of enabled rules that others can inhibit. */
   inhibited(): readonly RulePolicy[];
   silences(): readonly CompiledSilence[];
+  /** Whether a channel has not yet answered to a message. */
+  isWaiting(messageId: string, channelId: string): boolean;
 }
 
 /** Something to tell. */
@@ -31,8 +33,6 @@ export interface DispatchMessage {
   readonly channels: readonly string[];
   /** The message that a channel must have had before, by channel. */
   readonly after: Readonly<Record<string, string>>;
-  /** Nothing new: not worth waiting for if the channel still owes an answer. */
-  readonly isRepeat: boolean;
   /** The alerts as they are when it is made; one, unless it is a bundle's. */
   readonly firing: readonly AlertRecord[];
   readonly resolved: readonly Ended[];

@@ -29,6 +29,10 @@ export class Work {
     return [...this.#tracks.values()];
   }
 
+  isWaiting(messageId: string, channelId: string): boolean {
+    return this.#shelf.isWaiting(messageId, channelId);
+  }
+
   isChanged(id: string): boolean {
     return this.#alerts.has(id);
   }

@@ -37,6 +37,13 @@ describe("a matcher", () => {
     expect(matchersSchema.safeParse([text]).success).toBe(false);
   });
 
+  test("a text that is blanks for the most part is refused in a moment", () => {
+    // In quadratic time this takes a minute.
+    const blanks = " ".repeat(250_000);
+    expect(matchersSchema.safeParse([`a=${blanks}"`, `a${blanks}b`, `${blanks}=`]).success).toBe(false);
+    expect(parseMatcher(` a = b${blanks}`)).toEqual({ name: "a", op: "=", value: "b" });
+  });
+
   test("quotes hold anything", () => {
     expect(parseMatcher('a="x \\"y\\" = \\\\"')).toEqual({ name: "a", op: "=", value: 'x "y" = \\' });
   });

@@ -41,6 +41,7 @@ describe("mute times", () => {
   test.each([
     [{ from: "9:00", timezone: "UTC" }],
     [{ from: "10:00", to: "10:00", timezone: "UTC" }],
+    [{ from: "24:00", to: "00:00", timezone: "UTC" }],
     [{ days: [], timezone: "UTC" }],
     [{ timezone: "+01:00" }],
     [{}],

@@ -7,10 +7,10 @@ export const AT = Date.UTC(2026, 10, 22, 10, 1, 5);
 export const DASHBOARD = "https://flow.example.com";
 
 /** An alert as it is told of; `more` replaces parts of it. */
-export function notificationOf(kind: NotificationKind, more: Partial<AlertJson> = {}): Notification {
+export function alertOf(kind: NotificationKind, more: Partial<AlertJson> = {}): AlertJson {
   const group = more.group ?? { "data.status": 404 };
   const values = more.values ?? { requests: 213, share: 0.071 };
-  const alert: AlertJson = {
+  return {
     id: ALERT_ID,
     rule: { id: "rule-1", name: "too many 404s" },
     kind: "condition",
@@ -33,6 +33,12 @@ export function notificationOf(kind: NotificationKind, more: Partial<AlertJson> 
     message: "too many 404s: requests = 213, share = 0.071 for data.status = 404 (requests > threshold, threshold 100)",
     ...more,
   };
+}
+
+/** What is told of such an alert. */
+export function notificationOf(kind: NotificationKind, more: Partial<AlertJson> = {}): Notification {
+  const alert = alertOf(kind, more);
+  const { values } = alert;
   const window = { start: Date.UTC(2026, 10, 22, 9), end: Date.UTC(2026, 10, 22, 10) };
   return readNotification(notificationBody(kind, AT, { alert, values, window }));
 }

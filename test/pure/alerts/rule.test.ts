@@ -63,10 +63,15 @@ describe("a rule's fields", () => {
     expect(fieldsOf(body)).toEqual(fields);
   });
 
-  test("a label called __proto__ reaches nothing", () => {
-    const { labels } = ruleSchema.parse({ ...rule, labels: JSON.parse('{"__proto__": "x", "team": "web"}') });
-    expect(Object.entries(labels)).toEqual([["team", "web"]]);
-    expect(Object.getPrototypeOf(labels)).toBe(Object.prototype);
+  test("a label called __proto__ is refused, not dropped", () => {
+    const proto: unknown = JSON.parse('{"__proto__": "x", "team": "web"}');
+    expect(fieldsOf({ ...rule, labels: proto })).toEqual(["labels.__proto__"]);
+    expect(fieldsOf({ ...rule, annotations: proto })).toEqual(["annotations.__proto__"]);
+  });
+
+  test("flapping takes time", () => {
+    expect(fieldsOf({ ...rule, flapping: { firings: 2, within: "0s" } })).toEqual(["flapping.within"]);
+    expect(fieldsOf({ ...rule, flapping: { firings: 2, within: "1s" } })).toEqual([]);
   });
 
   test("limits are reached, not crossed", () => {

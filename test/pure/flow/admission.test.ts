@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Admission, type AdmissionLimit, TARGET_WAIT_MS } from "../../../core/flow/admission.ts";
-import { admittedRate } from "../../../core/flow/admitted-rate.ts";
+import { admittedRate, TRICKLE_PER_SECOND } from "../../../core/flow/admitted-rate.ts";
 import { FLOW_ALGORITHMS } from "../../../core/flow/index.ts";
 import { over, runPlatform } from "../../sim/platform.ts";
 
@@ -19,6 +19,17 @@ function drive(admission: Admission, rate: number, inFlight: number, ageMs: numb
     admission.applied(rate / 10, ageMs, nowMs);
     admission.limit(nowMs);
   }
+}
+
+/** Events per second let in when timers fire late and so many of each ten requests are turned away. */
+function rateWhenLate(refused: number): number {
+  const admission = new Admission("adaptive", -2_000, half);
+  drive(admission, 20_000, 0, 300);
+  for (let n = 0; n < 20; n++) {
+    admission.turnedAway(refused, 10, 1_000);
+    admission.lagged(100, 1_000);
+  }
+  return admission.limit(1_000).ratePerSecond ?? Infinity;
 }
 
 describe("admission", () => {
@@ -43,6 +54,15 @@ describe("admission", () => {
     expect(admission.limit(1_000).ratePerSecond).toBe(0);
   });
 
+  test("a trickle is let in whatever messages wait: its few events did not make the queue", () => {
+    const admission = new Admission("adaptive", -2_000, half);
+    drive(admission, 20, 0, 5 * TARGET_WAIT_MS);
+    expect(admission.limit(1_000)).toMatchObject({ isPressed: true, ratePerSecond: 0 });
+    expect(admittedRate(admission.limit(1_000), null)).toBe(TRICKLE_PER_SECOND);
+    admission.accepted(2_000, 1_000);
+    expect(admittedRate(admission.limit(1_000), null)).toBe(0);
+  });
+
   test("opens again a second after the queue has gone", () => {
     const admission = new Admission("adaptive", -2_000, half);
     drive(admission, 20_000, 0, 2 * TARGET_WAIT_MS);
@@ -56,8 +76,13 @@ describe("admission", () => {
     drive(admission, 20_000, 0, 2 * TARGET_WAIT_MS);
     admission.applied(0, 5, 1_100);
     admission.limit(1_200);
-    for (let nowMs = 1_500; nowMs < 10_000; nowMs += 500) admission.turnedAway(nowMs);
+    for (let nowMs = 1_500; nowMs < 10_000; nowMs += 500) admission.turnedAway(1, 10, nowMs);
     expect(admission.limit(10_000).isPressed).toBe(true);
+  });
+
+  test("late timers of an isolate lower the rate in a flood, and not of one who is hardly turned away", () => {
+    expect(rateWhenLate(8)).toBe(0);
+    expect(rateWhenLate(2)).toBeGreaterThan(20_000);
   });
 
   test("a capacity survives a restart, and so does the controller", () => {

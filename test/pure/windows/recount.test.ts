@@ -195,6 +195,24 @@ describe("a recount", () => {
     );
   });
 
+  test("begins anew where a late event joins a session that is in place with one that is not yet", () => {
+    const definition = definitions.find(({ name }) => name === "sessions");
+    if (definition === undefined) throw new Error("no definition");
+    // Segments hold five: after the first one everything before minute 0 is final, and the gap is three minutes.
+    const events = [at(-3, 0), at(0, 0), at(0, 0), at(0, 0), at(0, 0), at(0, 0), at(-1, 0)].map(eventOf);
+    const live = new Live(plan(definition));
+    live.fold(events.slice(0, 6));
+    const turns = [
+      { arriving: 0, isFull: true, crashes: false, checkpoints: false },
+      { arriving: 1, isFull: false, crashes: false, checkpoints: false },
+    ];
+    rebuild(live, EVERYTHING, events.slice(0, 6), events.slice(6), turns);
+    const whole = new Live(plan(definition));
+    whole.fold(events);
+    expect(live.shown()).toEqual(whole.shown());
+    expect(live.shown()).toHaveLength(1);
+  });
+
   test("of a stretch that was right changes nothing, and no revision is raised", () => {
     fc.assert(
       fc.property(

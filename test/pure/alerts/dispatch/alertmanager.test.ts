@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { look, withMember } from "../../../../core/alerts/dispatch/bundle.ts";
+import { look, MAX_MEMBERS, withMember } from "../../../../core/alerts/dispatch/bundle.ts";
 import type { Bundle, BundlePolicy } from "../../../../core/alerts/dispatch/bundle.ts";
 import { needsUpdate } from "../../../../core/alerts/dispatch/needs-update.ts";
+import { windowOf } from "../fixtures.ts";
+import { World } from "./world.ts";
 
 // Cases of prometheus/alertmanager (Apache-2.0), written anew: notify/notify_test.go TestDedupStageNeedsUpdate and
 // test/with_api_v2/acceptance/send_test.go. Times in seconds; theirs are checked within half a second, ours are exact.
@@ -202,4 +204,14 @@ describe("bundles", () => {
       ),
     ).toEqual([]);
   });
+});
+
+test(`a bundle of ${MAX_MEMBERS} alerts is full: the next alert begins another`, () => {
+  const world = new World({ group_by: [], group_wait: "0s", group_interval: "1m" });
+  const values = Object.fromEntries(Array.from({ length: MAX_MEMBERS + 1 }, (_, k) => [`g${k}`, 9]));
+  world.close(windowOf(1, values));
+  world.alarm();
+  const sizes = new Map<string, number>();
+  for (const { messageId } of world.heard) sizes.set(messageId, (sizes.get(messageId) ?? 0) + 1);
+  expect([...sizes.values()]).toEqual([MAX_MEMBERS, 1]);
 });

@@ -164,9 +164,13 @@ export class World implements DispatchShelf {
     return this.#silences;
   }
 
+  isWaiting(): boolean {
+    return false;
+  }
+
   #evaluate(take: typeof takeWindow, windows: readonly ClosedWindow[]): void {
     const transitions = windows.flatMap((window) => {
-      const step = take([this.#logic], this.#state, window, { newId: () => `alert-${this.#made++}`, room: 1_000 });
+      const step = take([this.#logic], this.#state, window, { newId: () => `alert-${this.#made++}`, room: 20_000 });
       this.#state = step.state;
       return step.transitions;
     });
