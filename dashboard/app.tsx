@@ -10,7 +10,7 @@ import { Link, path } from "./router.tsx";
 import { Login } from "./screens/login.tsx";
 import { NotFound } from "./screens/not-found.tsx";
 import { Overview } from "./screens/overview.tsx";
-import { openAlerts } from "./stores/alerts.ts";
+import { openAlerts, openCount } from "./stores/alerts.ts";
 import { session, signOut } from "./session/session.ts";
 
 interface Screen {
@@ -61,7 +61,7 @@ function Shell() {
             <Link key={to} to={to} class="tab" current={to === screen?.to}>
               <Icon name={icon} />
               <span>{name}</span>
-              {to === "/alerts" && openAlerts.value.length > 0 && <span class="count">{openAlerts.value.length}</span>}
+              {to === "/alerts" && openAlerts.value.length > 0 && <span class="count">{openCount.value}</span>}
             </Link>
           ))}
         </nav>

@@ -7,6 +7,7 @@ import { silenceJson } from "../core/alerts/dispatch/silence.ts";
 import type { SilenceJson } from "../core/alerts/dispatch/silence.ts";
 import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES, MAX_SILENCES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
+import { MAX_OPEN_LISTED } from "../core/live/protocol.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
 import type { EarlyWindow } from "./aggregator/early-watch.ts";
 import type { AlertQuery, AlertStats } from "./alerts/alert-log.ts";
@@ -39,8 +40,8 @@ import { MissingKeyError } from "./alerts/vault.ts";
 import { WatchList } from "./alerts/watch-list.ts";
 import { windowAggregator } from "./remote.ts";
 
-/** Open alerts that a snapshot lists, the newest first; then the last resolved ones. */
-const MAX_OPEN_IN_SNAPSHOT = 500;
+/** Open alerts that a snapshot lists, the most urgent of them; then the last resolved ones. */
+const MAX_OPEN_IN_SNAPSHOT = MAX_OPEN_LISTED;
 const MAX_RESOLVED_IN_SNAPSHOT = 20;
 
 /**

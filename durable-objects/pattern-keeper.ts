@@ -5,12 +5,15 @@ import { MatchSender } from "./patterns/match-sender.ts";
 import type { KeeperAnswer, KeeperCall, KeeperStatus } from "./patterns/messages.ts";
 import { matchGate } from "./patterns/remote.ts";
 
+/** The local queue lives in memory: a platform that is killed forgets what was sent to it. Nothing waits there for longer than this as a rule. */
+const KEEP_SENT_LOCALLY_MS = 5 * 60_000;
+
 /** Some keys of a tenant's patterns: holds their events until the watermark has passed, and tells of matches. Named `t:<tenant>:patterns:<n>`. */
 export class PatternKeeper extends DurableObject<Env> {
   readonly #keeper: Keeper;
   readonly #sender: MatchSender;
-  /** Whether the alarm is known to be set: each setting is a row written. */
-  #isArmed = false;
+  /** When the alarm is known to ring, epoch ms: each setting is a row written. */
+  #armedFor = Infinity;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -24,6 +27,8 @@ export class PatternKeeper extends DurableObject<Env> {
     });
     this.#sender = new MatchSender(this.#keeper.tables, {
       send: async (events) => await matchGate(ctx).take(tenant, events),
+      // Only the local platform has the variable.
+      keepSentMs: "QUEUE_EPOCH" in env ? KEEP_SENT_LOCALLY_MS : 0,
       now: () => Date.now(),
       report: (what, error) => this.#report(what, error),
     });
@@ -35,7 +40,7 @@ export class PatternKeeper extends DurableObject<Env> {
     const { dueAt } = this.#sender;
     if (dueAt === null) return answer;
     // Nothing is awaited in between, so the alarm is written with the change: what waits is sent even if the object dies now.
-    if (!this.#isArmed) await this.#arm(dueAt);
+    if (dueAt < this.#armedFor) await this.#arm(dueAt);
     this.ctx.waitUntil(this.#sender.run());
     return answer;
   }
@@ -45,14 +50,14 @@ export class PatternKeeper extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    this.#isArmed = false;
+    this.#armedFor = Infinity;
     await this.#sender.run();
     const { dueAt } = this.#sender;
     if (dueAt !== null) await this.#arm(dueAt);
   }
 
   async #arm(at: number): Promise<void> {
-    this.#isArmed = true;
+    this.#armedFor = at;
     await this.ctx.storage.setAlarm(at);
   }
 

@@ -1,5 +1,6 @@
 import type { JsonValue } from "../events/event.ts";
 import { compileRuleExpression, ExpressionError } from "../expressions/expression.ts";
+import { parse } from "../expressions/parse.ts";
 import type { ValueOf, Verdict } from "../expressions/expression.ts";
 import type { Group, Values, WindowTime } from "./group.ts";
 import { MAX_LOOK_BACKS } from "./limits.ts";
@@ -58,7 +59,7 @@ export function compileCondition(
   const compiled = compileRuleExpression(source, measures);
   if (!compiled.ok) return compiled;
   const { expression } = compiled;
-  const problem = unreadable(expression.paths, threshold);
+  const problem = unreadable(expression.paths, threshold) ?? untrue(source);
   if (problem !== null) return { ok: false, message: problem };
   const reads = expression.paths.map((path) => reader(path, threshold));
   const valueOf =
@@ -87,6 +88,15 @@ function unreadable(paths: readonly (readonly string[])[], threshold: number | u
   const needsThreshold = threshold === undefined && paths.some(([root]) => root === "threshold");
   if (needsThreshold) return "uses threshold, but the rule has none";
   return lookBacksOf(paths).length > MAX_LOOK_BACKS ? `looks back to more than ${MAX_LOOK_BACKS} windows` : null;
+}
+
+/** What surely is neither true nor false would never fire, and nobody would know. */
+const NO_TRUTHS: ReadonlySet<string> = new Set(["+", "-", "*", "/", "%", "-_", "list", "map"]);
+
+function untrue(source: string): string | null {
+  const node = parse(source);
+  const isTruth = node.op === "value" ? typeof node.args === "boolean" : !NO_TRUTHS.has(node.op);
+  return isTruth ? null : "is neither true nor false: compare it with something, as in … > 5";
 }
 
 function lookBacksOf(paths: readonly (readonly string[])[]): LookBack[] {

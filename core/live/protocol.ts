@@ -117,6 +117,9 @@ export interface EventsDelta {
 }
 
 /** `alerts`: pending, firing and acknowledged, and the last ≤ 20 resolved. */
+/** Open alerts that a snapshot of `alerts` lists. Of more the most urgent. */
+export const MAX_OPEN_LISTED = 500;
+
 export interface AlertsSnapshot {
   readonly alerts: readonly AlertJson[];
 }

@@ -45,7 +45,8 @@ function sinceWords({ status, sinceMs }: AlertView, nowMs: number): string {
   return status === "resolved" ? `${length} ago` : `for ${length}`;
 }
 
-function detail({ group, values }: AlertView): string {
+function detail({ group, values, isNoData }: AlertView): string {
   const parts = [...Object.entries(group), ...Object.entries(values)];
-  return parts.map(([name, value]) => `${name} ${label(value)}`).join(" · ") || "no group";
+  const words = parts.map(([name, value]) => `${name} ${label(value)}`).join(" · ") || "no group";
+  return isNoData ? `no data · ${words}` : words;
 }

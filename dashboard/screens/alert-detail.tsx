@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import { full } from "../format/number.ts";
+import { counted, full } from "../format/number.ts";
 import { duration, exact, moment } from "../format/time.ts";
 import { label } from "../format/value.ts";
 import { serverNowMs } from "../live/clock.ts";
@@ -11,9 +11,9 @@ import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useApi } from "../parts/use-api.ts";
 import { Link } from "../router.tsx";
-import { type AlertFile, decodeAlertFile, type DeliveryLine, type HistoryLine } from "../stores/alert-file.ts";
+import { type AlertFile, decodeAlertFile, type HistoryLine, whatWasTold } from "../stores/alert-file.ts";
 import { alertViews } from "../stores/alerts.ts";
-import { channelNames } from "../stores/channels.ts";
+import { channelNames, loadChannels } from "../stores/channels.ts";
 
 const REFRESH_MS = 10_000;
 
@@ -24,6 +24,7 @@ export function AlertDetail({ id }: { id: string }) {
   const change = JSON.stringify(live ?? null);
   // What comes over the socket says that something changed; the file itself has all of it.
   useEffect(() => again(), [change]);
+  useEffect(() => void loadChannels().catch(() => undefined), []);
   return (
     <div class="stack">
       <p>
@@ -83,7 +84,7 @@ function File({ file }: { file: AlertFile }) {
         </p>
       </Panel>
       <History lines={file.history} />
-      <Deliveries lines={file.deliveries} />
+      <Deliveries file={file} />
     </>
   );
 }
@@ -113,7 +114,7 @@ function History({ lines }: { lines: readonly HistoryLine[] }) {
                 </td>
                 <td>
                   {line.kind}
-                  {line.reason !== "" && ` (${line.reason.replaceAll("_", " ")})`}
+                  {detailsOf(line)}
                 </td>
                 <td>{line.by || "the rule"}</td>
                 <td>{pairs(line.values)}</td>
@@ -127,7 +128,7 @@ function History({ lines }: { lines: readonly HistoryLine[] }) {
   );
 }
 
-function Deliveries({ lines }: { lines: readonly DeliveryLine[] }) {
+function Deliveries({ file: { deliveries: lines, waiting } }: { file: AlertFile }) {
   const now = serverNowMs.value;
   return (
     <Panel title="Who was told" place="" note="every attempt, newest last">
@@ -140,6 +141,7 @@ function Deliveries({ lines }: { lines: readonly DeliveryLine[] }) {
               <tr>
                 <th scope="col">When</th>
                 <th scope="col">Channel</th>
+                <th scope="col">What</th>
                 <th scope="col" class="number">
                   Attempt
                 </th>
@@ -152,13 +154,14 @@ function Deliveries({ lines }: { lines: readonly DeliveryLine[] }) {
             </thead>
             <tbody>
               {lines.map((line) => (
-                <tr key={`${line.atMs} ${line.channelId} ${line.attempt}`}>
+                <tr key={`${line.atMs} ${line.channelId} ${line.messageId} ${line.attempt}`}>
                   <td>
                     <time dateTime={exact(line.atMs)} title={exact(line.atMs)}>
                       {moment(line.atMs, now)}
                     </time>
                   </td>
-                  <td>{channelNames.value.get(line.channelId) ?? line.channelId}</td>
+                  <td>{channelName(line.channelId)}</td>
+                  <td>{whatWasTold(line.messageId)}</td>
                   <td class="number">{line.attempt}</td>
                   <td>
                     {line.outcome}
@@ -172,8 +175,25 @@ function Deliveries({ lines }: { lines: readonly DeliveryLine[] }) {
           </table>
         </div>
       )}
+      {waiting.map((line) => (
+        <p class="note" key={`${line.messageId} ${line.channelId}`}>
+          {channelName(line.channelId)} has not been told “{whatWasTold(line.messageId)}” yet:{" "}
+          {counted(line.attempts, "attempt")}, the next at {moment(line.nextMs, now)}.
+        </p>
+      ))}
     </Panel>
   );
+}
+
+function channelName(id: string): string {
+  return channelNames.value.get(id) ?? id;
+}
+
+/** Why it was quiet, or to whom it was escalated: `silence:<id>` and so on, channels by name. */
+function detailsOf({ details, reason }: HistoryLine): string {
+  const words = details.map((detail) => channelName(detail).replaceAll("_", " "));
+  const all = [...(reason === "" ? [] : [reason.replaceAll("_", " ")]), ...words];
+  return all.length === 0 ? "" : ` (${all.join(", ")})`;
 }
 
 function pairs(values: AlertFile["labels"]): string {

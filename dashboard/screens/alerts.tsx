@@ -1,16 +1,18 @@
 import { useState } from "preact/hooks";
-import { counted } from "../format/number.ts";
+import { counted, full } from "../format/number.ts";
+import { fields, number } from "../live/decode.ts";
 import { AlertActions } from "../parts/alert-actions.tsx";
 import { AlertItem } from "../parts/alert-list.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
+import { useApi } from "../parts/use-api.ts";
 import { Link, path, query, setFilter } from "../router.tsx";
 import { failureOf } from "../session/api.ts";
 import { ask } from "../session/session.ts";
 import { decodeAlertPage } from "../stores/alert-file.ts";
 import { type AlertView, LEVELS } from "../stores/alert-view.ts";
-import { alertViews } from "../stores/alerts.ts";
+import { alertViews, isCrowded } from "../stores/alerts.ts";
 import { AlertDetail } from "./alert-detail.tsx";
 import { Silences } from "./silences.tsx";
 
@@ -22,6 +24,7 @@ const GROUPS = [
   { status: "suppressed", title: "Suppressed" },
   { status: "resolved", title: "Resolved lately" },
 ] as const;
+const CROWD_REFRESH_MS = 10_000;
 const PREFIX = "/alerts/";
 
 /** What needs me now? With an id in the path: why that one fired and who was told. */
@@ -48,6 +51,7 @@ function AlertOverview() {
   return (
     <div class="stack">
       <Filters />
+      {isCrowded.value && <Crowd />}
       {groups.map((group) =>
         group.alerts.length === 0 && group.status !== (status ?? "firing") ? null : (
           <Group key={group.status} {...group} />
@@ -57,6 +61,23 @@ function AlertOverview() {
       <Silences />
     </div>
   );
+}
+
+/** Not all open alerts are here: how many there are in truth. */
+function Crowd() {
+  const { data } = useApi("/api/v1/alerts/stats", decodeOpen, CROWD_REFRESH_MS);
+  return (
+    <p class="note" role="status">
+      {data === null ? "There are more alerts than are shown" : `${full(data)} alerts are open`}: these are the most
+      urgent.
+    </p>
+  );
+}
+
+/** How many alerts have not ended, by `GET /api/v1/alerts/stats`. */
+function decodeOpen(data: unknown): number {
+  const counts = Object.entries(fields(fields(data)?.["by_status"]) ?? {});
+  return counts.reduce((sum, [status, count]) => (status === "resolved" ? sum : sum + number(count)), 0);
 }
 
 function isWanted({ level, ruleName, message }: AlertView): boolean {

@@ -79,7 +79,7 @@ function Row({ channel, onChanged }: { channel: Channel; onChanged: () => void }
       <th scope="row">{channel.name}</th>
       <td>{channel.type}</td>
       <td class="wide">{addressOf(channel)}</td>
-      <td>{channel.circuit === "" || channel.circuit === "closed" ? "ready" : `resting (${channel.circuit})`}</td>
+      <td class="wide">{stateOf(channel)}</td>
       <td>
         <span class="row-actions">
           <span role="status" class="note">
@@ -99,6 +99,12 @@ function Row({ channel, onChanged }: { channel: Channel; onChanged: () => void }
       </td>
     </tr>
   );
+}
+
+function stateOf({ circuit, waiting, trouble }: Channel): string {
+  const isReady = circuit === "" || circuit === "closed";
+  const state = isReady ? (trouble === "" ? "ready" : "failing") : circuit === "open" ? "resting" : "being tried";
+  return [state, ...(waiting > 0 ? [`${waiting} waiting`] : []), ...(trouble === "" ? [] : [trouble])].join(" · ");
 }
 
 function testWords(answer: unknown): string {

@@ -13,12 +13,15 @@ export interface HistoryLine {
   readonly by: string;
   readonly comment: string;
   readonly reason: string;
+  /** What kept it quiet, or which channel it was escalated to. */
+  readonly details: readonly string[];
   readonly values: Readonly<Record<string, JsonValue>>;
 }
 
 /** One try to tell somebody. */
 export interface DeliveryLine {
   readonly atMs: number;
+  readonly messageId: string;
   readonly channelId: string;
   readonly attempt: number;
   readonly outcome: string;
@@ -26,6 +29,14 @@ export interface DeliveryLine {
   readonly status: number | null;
   readonly latencyMs: number;
   readonly error: string;
+}
+
+/** What has still to reach a channel. */
+export interface WaitingLine {
+  readonly messageId: string;
+  readonly channelId: string;
+  readonly attempts: number;
+  readonly nextMs: number;
 }
 
 /** An alert with all that happened to it and all that was said of it. */
@@ -40,6 +51,7 @@ export interface AlertFile {
   readonly annotations: Readonly<Record<string, JsonValue>>;
   readonly history: readonly HistoryLine[];
   readonly deliveries: readonly DeliveryLine[];
+  readonly waiting: readonly WaitingLine[];
 }
 
 /** Read the answer of `GET /api/v1/alerts/{id}`. @throws Error when it is no alert */
@@ -59,6 +71,7 @@ export function decodeAlertFile(data: unknown): AlertFile {
     annotations: jsonFields(found["annotations"]),
     history: list(found["history"], decodeHistory),
     deliveries: list(found["deliveries"], decodeDelivery),
+    waiting: list(found["waiting"], decodeWaiting),
   };
 }
 
@@ -81,6 +94,7 @@ function decodeHistory(value: unknown): HistoryLine | null {
     by: text(found["by"]),
     comment: text(found["comment"]),
     reason: text(found["reason"]),
+    details: list(found["details"], (detail) => text(detail) || null),
     values: jsonFields(found["values"]),
   };
 }
@@ -91,6 +105,7 @@ function decodeDelivery(value: unknown): DeliveryLine | null {
   if (found === null || atMs === null) return null;
   return {
     atMs,
+    messageId: text(found["message_id"]),
     channelId: text(found["channel_id"]),
     attempt: number(found["attempt"]),
     outcome: text(found["outcome"]),
@@ -98,6 +113,21 @@ function decodeDelivery(value: unknown): DeliveryLine | null {
     latencyMs: number(found["latency_ms"]),
     error: text(found["error"]),
   };
+}
+
+function decodeWaiting(value: unknown): WaitingLine | null {
+  const found = fields(value);
+  const nextMs = instant(found?.["next_attempt_at"]);
+  if (found === null || nextMs === null) return null;
+  const [messageId, channelId] = [text(found["message_id"]), text(found["channel_id"])];
+  return { messageId, channelId, attempts: number(found["attempts"]), nextMs };
+}
+
+/** What a message said, from its id: `msg_<alert or bundle>_<what>`. Those of a bundle are numbered. */
+export function whatWasTold(messageId: string): string {
+  const [, what = "", nth = ""] = /^msg_[0-9a-f-]+_([a-z]+)?_?(\d*)$/.exec(messageId) ?? [];
+  if (what === "") return nth === "" ? "" : `bundle ${nth}`;
+  return what === "firing" && nth !== "" ? "firing, again" : `${what} ${nth}`.trim();
 }
 
 function statusOf({ status }: Fields): number | null {

@@ -18,6 +18,8 @@ export interface AlertView {
   readonly acknowledgedBy: string;
   /** Group values by path, e.g. `{"data.status": 500}`. */
   readonly group: Readonly<Record<string, JsonValue>>;
+  /** The group went quiet: there are no values to tell. */
+  readonly isNoData: boolean;
   /** Measures of the window that decided, by name. */
   readonly values: Readonly<Record<string, JsonValue>>;
   /** When it fired, or was resolved, or (while pending) when its condition began to hold; epoch ms. */
@@ -38,6 +40,7 @@ export function viewAlert(alert: AlertJson): AlertView {
     acknowledgedBy: text(alert["acknowledged_by"]),
     ruleName: text(fields(alert["rule"])?.["name"], "Unnamed rule"),
     group: jsonFields(alert["group"]),
+    isNoData: alert["kind"] === "no_data",
     values: jsonFields(alert["values"]),
     sinceMs: alert.status === "resolved" ? (instant(alert["resolved_at"]) ?? firedMs) : firedMs,
     isOpen: alert.status === "firing" || alert.status === "acknowledged",

@@ -1,5 +1,5 @@
 import { computed, signal } from "@preact/signals";
-import { fields, jsonFields, list, text } from "../live/decode.ts";
+import { type Fields, fields, instant, jsonFields, list, number, text } from "../live/decode.ts";
 import { ask } from "../session/session.ts";
 import type { JsonValue } from "../../core/events/event.ts";
 
@@ -11,6 +11,10 @@ export interface Channel {
   readonly config: Readonly<Record<string, JsonValue>>;
   /** `closed` is the ordinary state; `open` means that it failed so often that it rests. Empty when the server does not say. */
   readonly circuit: string;
+  /** Notifications that have not reached it yet. */
+  readonly waiting: number;
+  /** Why the newest attempt that failed did, if none has been delivered since; else empty. */
+  readonly trouble: string;
 }
 
 /** Null before the first answer. */
@@ -28,7 +32,8 @@ export function forgetChannels(): void {
   channels.value = null;
 }
 
-function decodeChannel(value: unknown): Channel | null {
+/** Reads one channel of `GET /api/v1/channels`; null when it is none. */
+export function decodeChannel(value: unknown): Channel | null {
   const found = fields(value);
   const id = text(found?.["id"]);
   if (found === null || id === "") return null;
@@ -37,6 +42,15 @@ function decodeChannel(value: unknown): Channel | null {
     name: text(found["name"], id),
     type: text(found["type"]),
     config: jsonFields(found["config"]),
-    circuit: text(fields(found["circuit"])?.["state"]) || text(found["circuit"]),
+    ...decodeState(fields(found["state"]) ?? {}),
+  };
+}
+
+function decodeState(state: Fields): Pick<Channel, "circuit" | "waiting" | "trouble"> {
+  const isFailing = (instant(state["last_failed_at"]) ?? 0) > (instant(state["last_delivered_at"]) ?? 0);
+  return {
+    circuit: text(state["circuit"]),
+    waiting: number(state["waiting"]),
+    trouble: isFailing ? text(state["last_error"]) : "",
   };
 }

@@ -60,7 +60,7 @@ export function standingOf(
     aggregations,
     sources: [...machine.sources].filter(({ newest }) => newest !== -Infinity).length,
     storedEvents: machine.stats.total,
-    duplicateEvents: machine.duplicates,
+    duplicateEvents: machine.allDuplicates,
     lateInbox: late.size,
     log: { unsealedEvents: log.unsealedEvents, unsealedBytes: log.unsealedBytes, entries: tables.logEntries() },
     checkpoint: { at: shard.checkpointedAt, ageMs: Math.max(0, now - shard.checkpointedAt) },
@@ -91,7 +91,7 @@ function standing({ machine }: Shard, aggregation: Aggregation, now: number): Ag
     heldBy: isMoving ? (holder?.name ?? null) : null,
     lagMs: isMoving ? now - watermark : null,
     lateEvents: aggregation.lateEvents,
-    duplicateEvents: machine.duplicates - aggregation.duplicatesBefore,
+    duplicateEvents: machine.allDuplicates - aggregation.duplicatesBefore,
     filterErrors: aggregation.filterErrors,
     ...aggregation.windows.sizes(),
   };

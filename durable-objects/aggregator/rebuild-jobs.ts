@@ -14,6 +14,8 @@ export interface RebuildTarget extends Stretch {
   readonly version: number;
   /** Everything before this is done. */
   readonly position: number;
+  /** Nothing that was stored when it was asked for is older than its stretch. Absent in jobs of before. */
+  readonly isFromFirst?: boolean;
 }
 
 /** A rebuild: asked for, or started by a definition to fill in what came before it. Times are epoch ms. */

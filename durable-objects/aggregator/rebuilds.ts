@@ -66,7 +66,7 @@ export class Rebuilds {
     if (this.jobs.requested >= MAX_WAITING_REBUILDS) return { ok: false, reason: "too_many" };
     const wanted = one === undefined ? [...aggregations.values()] : [one];
     const known = this.#known(stretch);
-    const targets = wanted.map((aggregation) => targetOf(aggregation, known));
+    const targets = wanted.map((aggregation) => this.#targetOf(aggregation, known));
     return { ok: true, job: this.jobs.add("rebuild", known, targets, this.#deps.now()) };
   }
 
@@ -76,7 +76,7 @@ export class Rebuilds {
     if (partialBefore === -Infinity) return;
     const from = isBackfill ? -Infinity : earliestOfOpen(plan.shape, watermark);
     const stretch = this.#known({ from, to: partialBefore });
-    const targets = [targetOf(aggregation, stretch)];
+    const targets = [this.#targetOf(aggregation, stretch)];
     this.jobs.add(isBackfill ? "backfill" : "fill", stretch, targets, this.#deps.now());
   }
 
@@ -182,7 +182,8 @@ export class Rebuilds {
         tables.windowKeys(aggregation.id, from, to, limit);
       const { touched, gone } = recount.replace(through, stored);
       const target = { ...pass.target, position: through };
-      if (through >= target.to && target.to >= aggregation.partialBefore) aggregation.windows.completeFrom(target.from);
+      if (through >= target.to && target.to >= aggregation.partialBefore)
+        aggregation.windows.completeFrom(target.isFromFirst === true ? -Infinity : target.from);
       this.jobs.save({
         ...job,
         targets: job.targets.map((one) => (one.aggregation === target.aggregation ? target : one)),
@@ -240,10 +241,11 @@ export class Rebuilds {
     const known = { from: Math.max(from, oldest), to: Math.min(to, newest + 1) };
     return known.from < known.to ? known : { from: Math.min(to, newest + 1), to: Math.min(to, newest + 1) };
   }
-}
 
-function targetOf(aggregation: Aggregation, stretch: Stretch): RebuildTarget {
-  const whole = stretch.from < stretch.to ? wholeStretch(aggregation, stretch) : stretch;
-  const { name } = aggregation.plan.definition;
-  return { aggregation: aggregation.id, name, version: aggregation.version, ...whole, position: whole.from };
+  #targetOf(aggregation: Aggregation, stretch: Stretch): RebuildTarget {
+    const whole = stretch.from < stretch.to ? wholeStretch(aggregation, stretch) : stretch;
+    const { id, version, plan } = aggregation;
+    const isFromFirst = stretch.from <= this.#shard.machine.stats.oldest;
+    return { aggregation: id, name: plan.definition.name, version, ...whole, position: whole.from, isFromFirst };
+  }
 }

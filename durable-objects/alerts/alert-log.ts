@@ -132,9 +132,12 @@ export class AlertLog {
     return rows.toArray().map(({ body }) => JSON.parse(body));
   }
 
-  /** Open alerts, newest first. */
+  /** Open alerts, newest first. Of more than `limit` those that want attention most: what fires, what is worst, what is new. */
   listOpen(limit: number): AlertRecord[] {
-    const query = "select body from alerts where status <> 'resolved' order by id desc limit ?";
+    const query = `select body from (
+      select id, body from alerts where status <> 'resolved'
+      order by instr('firing acknowledged suppressed pending', status), instr('critical error warning info', level), id desc limit ?
+    ) order by id desc`;
     return this.#sql
       .exec<{ body: string }>(query, limit)
       .toArray()

@@ -68,7 +68,9 @@ export class FollowUp {
     // What waits for its time is not begun by anything else, so the alarm comes for it in time.
     const timed = dueAt();
     if (due.length === 0 && timed === null) return;
-    const resumed = due.length === 0 ? Infinity : Math.max(Math.min(...due), now() + RESUME_AFTER_MS);
+    const first = Math.min(...due);
+    // What lies ahead, a retry for instance, is nobody's work yet: the alarm comes for it in time, too.
+    const resumed = first > now() ? first : now() + RESUME_AFTER_MS;
     const at = Math.min(
       resumed,
       timed === null ? Infinity : Math.max(timed, this.#timeRetryAt, now() + MIN_ALARM_PAUSE_MS),

@@ -16,6 +16,8 @@ export interface SentAnswer {
 export interface MatchSenderDeps {
   /** Sends events the way every producer's go. */
   readonly send: (events: readonly MatchEvent[]) => Promise<SentAnswer>;
+  /** For so long, ms, what was sent is kept, to be sent again by the next instance: more than 0 where the queue may forget. */
+  readonly keepSentMs: number;
   readonly now: () => number;
   readonly report: (what: string, error: unknown) => void;
 }
@@ -24,6 +26,8 @@ export interface MatchSenderDeps {
 export class MatchSender {
   readonly #tables: KeeperTables;
   readonly #deps: MatchSenderDeps;
+  /** Sent and kept, oldest first. */
+  readonly #kept: { readonly seq: number; readonly until: number }[] = [];
   #running: Promise<void> | undefined;
   #retryAt = 0;
 
@@ -32,14 +36,15 @@ export class MatchSender {
     this.#deps = deps;
   }
 
-  /** Epoch ms by which to try again, or null when nothing waits. */
+  /** Epoch ms by which to run again, or null when nothing waits and nothing is kept. */
   get dueAt(): number | null {
-    if (this.#tables.outgoing === 0) return null;
+    if (this.#tables.outgoing === 0) return this.#kept[0]?.until ?? null;
     return Math.max(this.#retryAt, this.#deps.now() + RETRY_AFTER_MS);
   }
 
   /** Sends what waits, unless the last try failed just now. One run at a time. */
   async run(): Promise<void> {
+    this.#forgetKept();
     if (this.#deps.now() < this.#retryAt) return;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
@@ -55,8 +60,21 @@ export class MatchSender {
         this.#retryAt = this.#deps.now() + answer.retryAfterMs;
         return;
       }
-      this.#tables.dropOutgoing(row.seq);
+      this.#settle(row.seq);
     }
+  }
+
+  #settle(seq: number): void {
+    const { keepSentMs, now } = this.#deps;
+    if (keepSentMs === 0) return this.#tables.dropOutgoing(seq);
+    this.#tables.keepSent(seq);
+    this.#kept.push({ seq, until: now() + keepSentMs });
+  }
+
+  #forgetKept(): void {
+    const now = this.#deps.now();
+    const over = this.#kept.splice(0, this.#kept.filter(({ until }) => until <= now).length).at(-1);
+    if (over !== undefined) this.#tables.dropOutgoing(over.seq);
   }
 
   async #send(events: readonly MatchEvent[]): Promise<SentAnswer> {

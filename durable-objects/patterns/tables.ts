@@ -14,6 +14,8 @@ const SCHEMA = [
 /** The SQL of a PatternKeeper: every statement it runs. */
 export class KeeperTables {
   readonly #sql: SqlStorage;
+  /** Rows of the outbox up to this one were sent by this instance, and are kept for now. */
+  #sentThrough = 0;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -67,19 +69,30 @@ export class KeeperTables {
     this.#sql.exec("insert into outbox (body) values (?)", body);
   }
 
+  /** Rows that wait to be sent. */
   get outgoing(): number {
-    return this.#sql.exec<{ waiting: number }>("select count(*) as waiting from outbox").one().waiting;
+    const query = "select count(*) as waiting from outbox where seq > ?";
+    return this.#sql.exec<{ waiting: number }>(query, this.#sentThrough).one().waiting;
   }
 
   /** The oldest that waits. */
   firstOutgoing(): { seq: number; body: Uint8Array } | undefined {
     const row = this.#sql
-      .exec<{ seq: number; body: ArrayBuffer }>("select seq, body from outbox order by seq limit 1")
+      .exec<{
+        seq: number;
+        body: ArrayBuffer;
+      }>("select seq, body from outbox where seq > ? order by seq limit 1", this.#sentThrough)
       .toArray()[0];
     return row === undefined ? undefined : { seq: row.seq, body: new Uint8Array(row.body) };
   }
 
-  dropOutgoing(seq: number): void {
-    this.#sql.exec("delete from outbox where seq = ?", seq);
+  /** It waits no longer, but is there for the next instance, which sends it again. */
+  keepSent(seq: number): void {
+    this.#sentThrough = seq;
+  }
+
+  /** Forgets a row and those before it. */
+  dropOutgoing(through: number): void {
+    this.#sql.exec("delete from outbox where seq <= ?", through);
   }
 }

@@ -294,6 +294,33 @@ describe("the older systems' analytics paths", () => {
     expect((await get("/api/v1/analytics/event-types?hour=1")).body["details"]).toMatchObject({ field: "hour" });
     expect((await call("POST", "/metrics/query", { key: viewer, json: { aggregation: 7 } })).status).toBe(400);
   });
+
+  test.each([Number.MAX_SAFE_INTEGER, Date.UTC(10_000, 0), -Number.MAX_SAFE_INTEGER])(
+    "a time that cannot be written as a date is refused by name: %d",
+    async (at) => {
+      const field = at > 0 ? "to" : "from";
+      for (const path of ["aggregations/events_1m/query", "aggregations/events_1m/windows", "analytics/top-sources"]) {
+        const answer = await get(`/api/v1/${path}?${field}=${at}`);
+        expect([path, answer.status, answer.body["details"]]).toMatchObject([path, 400, { field }]);
+      }
+      const queried = await call("POST", "/metrics/query", {
+        key: viewer,
+        json: { aggregation: "events_1m", [field]: at },
+      });
+      expect([queried.status, queried.body["details"]]).toMatchObject([400, { field }]);
+    },
+  );
+
+  test("the sources with most events come first, also when others have a number for a name", async () => {
+    const { id, adminKey } = await makeTenant();
+    const list = ["42", "7", "shop", "shop", "shop", "7"].map((source, k) => event(`n-${k}`, T0 + k, { source }));
+    await windowAggregator(env, id).apply([{ id: "m", body: packed(list) }]);
+    const { data } = await get(`/api/v1/analytics/top-sources?${range}&limit=2`, adminKey);
+    expect(data["sources"]).toEqual([
+      { name: "shop", count: 3, percentage: 50 },
+      { name: "7", count: 2, percentage: expect.closeTo(33.3, 1) },
+    ]);
+  });
 });
 
 test("the metrics page names the shard's and the aggregations' figures", async () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { MAX_RULES } from "../../core/alerts/limits.ts";
 import { ruleSchema } from "../../core/alerts/rule.ts";
 import { addRule, alertFile, listAlerts, minute, newTenant, ruleBody, wireUp } from "./alerts-bench.ts";
+import type { AlertTenant } from "./alerts-bench.ts";
 import { call, makeKey } from "./http-client.ts";
 
 beforeEach(wireUp);
@@ -284,3 +285,27 @@ async function statusOf(route: string, key?: string): Promise<number> {
   const [method = "", path = ""] = route.split(" ");
   return (await call(method, path, key === undefined ? {} : { key })).status;
 }
+
+async function change({ key }: AlertTenant, json: unknown) {
+  return await call("PUT", "/api/v1/aggregations/watched", { key, json });
+}
+
+describe("an aggregation that rules watch", () => {
+  const definition = { window: { type: "tumbling", size: "1m" }, group_by: ["type"] };
+  const measures = { count: { fn: "count" }, most: { fn: "max", field: "data.v" } };
+
+  test("keeps the measures and paths that they read, and changes in all else", async () => {
+    const tenant = await newTenant();
+    const { key } = tenant;
+    const json = { name: "watched", ...definition, measures };
+    expect((await call("POST", "/api/v1/aggregations", { key, json })).status).toBe(201);
+    const rule = { aggregation: "watched", condition: "most > 10", group_by: ["type"] };
+    const id = await addRule(tenant, rule);
+    const dropped = await change(tenant, { ...definition, measures: { count: { fn: "count" } } });
+    expect([dropped.status, dropped.body["details"]]).toMatchObject([409, { rules: [{ rule: expect.any(String) }] }]);
+    expect((await change(tenant, { ...definition, group_by: ["source"], measures })).status).toBe(409);
+    expect((await change(tenant, { ...definition, measures: { most: measures.most } })).status).toBe(200);
+    await call("DELETE", `/api/v1/rules/${id}`, { key });
+    expect((await change(tenant, { ...definition, measures: { count: { fn: "count" } } })).status).toBe(200);
+  });
+});

@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
 import { MAX_OUTBOX } from "../../core/alerts/limits.ts";
 import { addRule, alertFile, listAlerts, minute, newTenant, listen, sql, wireUp } from "./alerts-bench.ts";
@@ -20,6 +20,19 @@ describe("receivers that do not take it", () => {
         { attempt: 1, outcome: "retry", status: 503, error: "answered 503: busy" },
         { attempt: 2, outcome: "delivered", status: 200 },
       ]);
+  });
+
+  test("another alarm on the way puts off no retry", async () => {
+    const tenant = await newTenant();
+    listen(tenant, () => new Response("busy", { status: 503 }));
+    await addRule(tenant);
+    await tenant.manager.windowsClosed([minute(0, { web: 50 })]);
+    const [alert] = await listAlerts(tenant);
+    const waiting = async () => (await alertFile(tenant, alert?.["id"]))["waiting"];
+    await expect.poll(waiting).toMatchObject([{ attempts: 1 }]);
+    await runDurableObjectAlarm(tenant.object);
+    const [row] = await sql(tenant, "select due_at from outbox");
+    expect(await runInDurableObject(tenant.object, (_, { storage }) => storage.getAlarm())).toBe(row?.["due_at"]);
   });
 
   test("the end of an alert waits until its beginning is delivered", async () => {

@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { MAX_RESOLVED_ALERTS } from "../../core/alerts/limits.ts";
+import { MAX_OPEN_LISTED } from "../../core/live/protocol.ts";
 import { LiveHub } from "../../durable-objects/live-hub.ts";
 import { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
 import { addRule, alertFile, listAlerts, minute, newTenant, listen, sql, wireUp } from "./alerts-bench.ts";
@@ -148,6 +149,19 @@ describe("live readers", () => {
       ["resolved", { type: "web" }],
     ]);
   });
+});
+
+test(`live readers get the ${MAX_OPEN_LISTED} most urgent alerts, however many newer ones fire`, async () => {
+  const tenant = await newTenant();
+  listen(tenant);
+  await addRule(tenant, { channels: [], level: "critical", condition: "count > 900" });
+  await addRule(tenant, { channels: [], level: "info", condition: "count > 10 && count < 900" });
+  await tenant.manager.windowsClosed([minute(0, { old: 999 })]);
+  const many = Array.from({ length: MAX_OPEN_LISTED + 5 }, (_, k) => [`t${k}`, 50] as const);
+  await tenant.manager.windowsClosed([minute(1, { old: 999, ...Object.fromEntries(many) })]);
+  const { alerts } = await tenant.manager.snapshot();
+  expect(alerts).toHaveLength(MAX_OPEN_LISTED);
+  expect(alerts.at(-1)).toMatchObject({ level: "critical", group: { type: "old" } });
 });
 
 test(`the oldest of more than ${MAX_RESOLVED_ALERTS} resolved alerts are forgotten with their history`, async () => {

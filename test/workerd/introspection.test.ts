@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { event, packed } from "./event-messages.ts";
 import { call, makeKey, makeTenant } from "./http-client.ts";
+import { newShards } from "./shards-bench.ts";
 
 const MINUTE = 60_000;
 const T0 = Math.floor(Date.now() / MINUTE) * MINUTE - 30 * MINUTE;
@@ -121,4 +122,25 @@ test("every shard of a tenant answers for itself, home first", async () => {
     .toBe(false);
   const { data } = await call("GET", "/api/v1/introspection", { key: made.adminKey });
   expect((data["shards"] as { shard: number }[]).map(({ shard }) => shard)).toEqual([0, 1, 2]);
+});
+
+test("home's duplicates are the tenant's, wherever they were found, and an aggregation's those since it was made", async () => {
+  const { home, send } = await newShards(2);
+  const list = Array.from({ length: 40 }, (_, k) => event(`d-${k}`, T0 + k, { receivedAt: Date.now() }));
+  const duplicates = async (name: string): Promise<unknown> => {
+    const standing = await home.introspect();
+    const one = standing.aggregations.find((aggregation) => aggregation.name === name);
+    const listed = await home.getAggregation(name);
+    return [standing.duplicateEvents, one?.duplicateEvents, listed?.duplicateEvents];
+  };
+  const another = event("another", T0, { receivedAt: Date.now() });
+  await send(list);
+  await send(list);
+  await send([another]);
+  await expect.poll(() => duplicates("events_1m"), { timeout: 10_000 }).toEqual([40, 40, 40]);
+  await home.putAggregation(
+    { name: "made_later", window: { type: "tumbling", size: "1h" }, measures: { n: { fn: "count" } } },
+    { mode: "create" },
+  );
+  expect(await duplicates("made_later")).toEqual([40, 0, 0]);
 });

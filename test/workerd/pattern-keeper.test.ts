@@ -7,6 +7,8 @@ import { matchEvent } from "../../core/patterns/match-event.ts";
 import type { StoredPattern } from "../../core/patterns/plan.ts";
 import { MAX_OUTBOX_ROWS } from "../../durable-objects/patterns/keeper.ts";
 import type { KeeperCall } from "../../durable-objects/patterns/messages.ts";
+import { MatchSender } from "../../durable-objects/patterns/match-sender.ts";
+import { KeeperTables } from "../../durable-objects/patterns/tables.ts";
 import { packChunk } from "../../storage/chunk.ts";
 import { PlatformEvents } from "../../workers/ingest/platform-events.ts";
 import { newTenant } from "./event-messages.ts";
@@ -143,5 +145,39 @@ describe("a keeper object", () => {
         storage.sql.exec("insert into outbox (body) values (?)", packChunk("[]"));
     });
     expect(await stub.take(callOf(2, rows(1, 5), T0))).toEqual({ ok: false, reason: "busy" });
+  });
+
+  test("where the queue forgets what it holds when it is killed, keeps what it sent for a while, and sends it again after a start", async () => {
+    const { stub } = newKeeper();
+    await runInDurableObject(stub, async (_object, { storage }) => {
+      let now = T0;
+      const sent: string[] = [];
+      const send = async (events: readonly { readonly id: string }[]) => {
+        sent.push(...events.map(({ id }) => id));
+        return { retryAfterMs: null, refused: [] };
+      };
+      const start = (): { tables: KeeperTables; sender: MatchSender } => {
+        const tables = new KeeperTables(storage.sql);
+        return {
+          tables,
+          sender: new MatchSender(tables, { send, keepSentMs: 60_000, now: () => now, report: () => {} }),
+        };
+      };
+      const first = start();
+      for (const id of ["a", "b"]) {
+        first.tables.addOutgoing(packChunk(JSON.stringify([{ id }])));
+        await first.sender.run();
+        now += 40_000;
+      }
+      expect([sent.join(""), first.tables.outgoing, first.sender.dueAt]).toEqual(["ab", 0, T0 + 60_000]);
+      await first.sender.run();
+      const second = start();
+      expect(second.tables.outgoing).toBe(1);
+      await second.sender.run();
+      expect([sent.join(""), second.tables.outgoing, second.sender.dueAt]).toEqual(["abb", 0, now + 60_000]);
+      now += 60_000;
+      await second.sender.run();
+      expect([second.sender.dueAt, start().tables.outgoing]).toEqual([null, 0]);
+    });
   });
 });

@@ -136,6 +136,27 @@ describe("an aggregation made while events are there already", () => {
     ]);
   });
 
+  test.each([
+    ["hopping", { type: "hopping", size: "1h", slide: "20m" }],
+    ["tumbling", { type: "tumbling", size: "1h" }],
+    ["session", { type: "session", gap: "90s" }],
+  ] as const)(
+    "lacks nothing once everything is counted: %s windows that begin before the oldest event, and those of older ones that come later",
+    async (name, window) => {
+      const { stub, object } = newAggregator();
+      await stub.apply([message(minutes(200, "e", T0 + 10 * MINUTE))]);
+      await stub.putAggregation({ ...byKind, name, window }, { mode: "create", backfill: true });
+      await isOver(stub);
+      const partial = async (): Promise<unknown[]> =>
+        (await shown(stub, name)).filter((one) => (one as unknown[])[3] === true);
+      expect(await partial()).toEqual([]);
+      await stub.apply([message(minutes(5, "older", T0 - 3 * HOUR))]);
+      await evictDurableObject(object);
+      expect(await partial()).toEqual([]);
+      expect((await shown(stub, name)).some((one) => Number((one as unknown[])[0]) <= -2)).toBe(true);
+    },
+  );
+
   test("sessions and hopping windows are filled in as well, from where the oldest open one begins", async () => {
     const { stub } = newAggregator();
     const hours = [0, 10, 20, 25, 100, 105, 112].map((minute) =>

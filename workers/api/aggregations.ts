@@ -6,6 +6,7 @@ import { windowAggregator } from "../../durable-objects/remote.ts";
 import type { AggregationInfo, PutResult } from "../../durable-objects/window-aggregator.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts";
+import { checkRulesAgainst } from "./rules.ts";
 import { badParameter, encodePlace, rangeQuery, windowsQuery } from "./window-parameters.ts";
 
 const rfc3339 = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
@@ -29,6 +30,7 @@ export const aggregationRoutes = new Hono<AppEnv>()
       throw new ApiError("bad_request", `name: must be ${name}, as in the path`, [
         { field: "name", message: `must be ${name}` },
       ]);
+    await checkRulesAgainst(c, definition);
     return ok(c, putJson(await aggregator(c).putAggregation(definition, { mode: "replace", backfill }), name));
   })
   .delete("/api/v1/aggregations/:name", requireRole("editor"), async (c) => {

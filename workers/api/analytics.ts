@@ -206,13 +206,17 @@ async function read(c: AppContext, rollup: string, range: Range, stepMs: number 
 
 const total = (rows: readonly RangeRow[]): number => rows.reduce((sum, { values }) => sum + Number(values["count"]), 0);
 
-function countsBy(rows: readonly RangeRow[], path: string): Record<string, number> {
+const countsBy = (rows: readonly RangeRow[], path: string): Record<string, number> =>
+  Object.fromEntries(ranked(rows, path));
+
+/** Most first. Not as an object: there names like "42" come before all others. */
+function ranked(rows: readonly RangeRow[], path: string): (readonly [name: string, count: number])[] {
   const counts = new Map<string, number>();
   for (const { group, values } of rows) {
     const name = nameOf(group[path]);
     counts.set(name, (counts.get(name) ?? 0) + Number(values["count"]));
   }
-  return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
+  return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
 function shares(
@@ -221,7 +225,7 @@ function shares(
   limit: number,
 ): { name: string; count: number; percentage: number }[] {
   const all = total(rows);
-  return Object.entries(countsBy(rows, path))
+  return ranked(rows, path)
     .slice(0, limit)
     .map(([name, count]) => ({ name, count, percentage: (100 * count) / all }));
 }

@@ -9,6 +9,7 @@ import type { TemplateNames } from "../../core/alerts/template.ts";
 import type { RuleAnswer, RuleDraft, RuleView } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
+import type { Definition } from "../../core/windows/definition.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, ok, readJson } from "../http.ts";
 import type { AppContext, AppEnv } from "../http.ts";
@@ -55,11 +56,39 @@ export async function readDraft(c: AppContext, body: unknown, id: string | null)
     throw new ApiError("unprocessable", `aggregation: ${message}`, [{ field: "aggregation", message }]);
   }
   const { definition } = aggregation;
-  checkGroupBy(spec, definition.group_by ?? []);
-  const measures = Object.keys(definition.measures);
-  checkCondition(spec, measures);
-  checkAnnotations(spec, { measures, paths: definition.group_by ?? [], labels: Object.keys(spec.labels) });
-  return { id, spec, measures, watermark: aggregation.watermark };
+  checkReading(spec, definition);
+  return { id, spec, measures: Object.keys(definition.measures), watermark: aggregation.watermark };
+}
+
+/** A rule may name what its aggregation has, and nothing else. @throws ApiError that names the field */
+function checkReading(spec: RuleSpec, { measures, group_by: paths = [] }: Definition): void {
+  const names = Object.keys(measures);
+  checkGroupBy(spec, paths);
+  checkCondition(spec, names);
+  checkAnnotations(spec, { measures: names, paths, labels: Object.keys(spec.labels) });
+}
+
+/**
+ * Checks that a new definition of an aggregation leaves its rules what they read: a condition without its measure holds no
+ * more, which would end open alerts as if all were well.
+ * @throws ApiError `conflict` that names the rules and why
+ */
+export async function checkRulesAgainst(c: AppContext, definition: Definition): Promise<void> {
+  const rules = (await manager(c).listRules()).map(({ rule }) => rule);
+  const broken = rules.flatMap(({ spec }) => {
+    if (!spec.enabled || spec.aggregation !== definition.name) return [];
+    try {
+      checkReading(spec, definition);
+      return [];
+    } catch (error) {
+      if (error instanceof ApiError) return [{ rule: spec.name, message: error.message }];
+      throw error;
+    }
+  });
+  const [first] = broken;
+  if (first === undefined) return;
+  const message = `The rule ${first.rule} would break: ${first.message}. Change or disable it first.`;
+  throw new ApiError("conflict", message, { rules: broken });
 }
 
 /** Bundles are made of what an alert has: a path of its group, a label of its rule, its level. */

@@ -11,6 +11,8 @@ import { ApiError } from "../http.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
+/** The times that RFC 3339 can write, years 0 to 9999, epoch ms. Answers repeat the range that was asked for. */
+const [MIN_TIME_MS, MAX_TIME_MS] = [Date.UTC(-1, 12), Date.UTC(10_000, 0) - 1];
 
 /** Parameters of a URL that are read once each; whatever is left over at the end is refused by name. */
 export class Parameters {
@@ -31,7 +33,8 @@ export class Parameters {
     const text = this.take(name);
     if (text === undefined) return null;
     const at = /^-?\d+$/.test(text) ? Number(text) : parseRfc3339(text.replace(/ (?=\d\d:\d\d$)/, "+"));
-    if (!Number.isSafeInteger(at)) throw badParameter(name, "must be an RFC 3339 time or epoch milliseconds");
+    if (!(at >= MIN_TIME_MS && at <= MAX_TIME_MS))
+      throw badParameter(name, "must be an RFC 3339 time or epoch milliseconds, in years 0 to 9999");
     return at;
   }
 

@@ -2,6 +2,7 @@
 import type { RuleLogic } from "../evaluate.ts";
 import type { Instance } from "../instance.ts";
 import { Replay } from "../replay.ts";
+import { contradictionsOf } from "../rule.ts";
 import type { RuleSpec } from "../rule.ts";
 import { compileRule, lookBacksOf } from "../rule-logic.ts";
 import { compared, seenAlert } from "./compare.ts";
@@ -39,6 +40,7 @@ export function runRuleTests({ rules, tests }: RuleTests): RunResult {
   const problems = named.flatMap((test, nth) => problemsOf(rules, test, `tests.${nth}`));
   const ready: ReadyRule[] = [];
   for (const [nth, spec] of rules.entries()) {
+    for (const { field, message } of contradictionsOf(spec)) problems.push({ field: `rules.${nth}.${field}`, message });
     const compiled = compileRule(`rule-${nth}`, spec, measuresOf(named, spec.aggregation));
     if (compiled.ok) ready.push({ spec, logic: compiled.logic });
     else problems.push({ field: `rules.${nth}.${compiled.field}`, message: compiled.message });

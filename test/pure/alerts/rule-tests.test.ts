@@ -139,6 +139,14 @@ describe("a rule test", () => {
   });
 });
 
+test("a rule that the platform would refuse is not tested", () => {
+  const result = run([{ ...RULE, escalation_minutes: 5 }], {
+    series: [{ values: { value: "1" } }],
+    expect: [{ at: "1m", rule: "busy", firing: [] }],
+  });
+  expect(result).toMatchObject({ ok: false, problems: [{ field: "rules.0.escalation_channels" }] });
+});
+
 test("the example of the documentation passes", () => {
   const file = join(import.meta.dirname, "../../../docs/rule-tests.yaml");
   const result = runRuleTests(ruleTestsSchema.parse(parse(readFileSync(file, "utf8"))));

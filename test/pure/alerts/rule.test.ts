@@ -137,6 +137,10 @@ describe("a condition", () => {
     ["requests >", /./, { line: 1 }],
     ["requests > nothing", /nothing/, { line: 1, column: 12 }],
     ["requests > threshold", /threshold/, {}],
+    ["requests + 1", /neither true nor false/, {}],
+    ["-requests", /neither true nor false/, {}],
+    ["5", /neither true nor false/, {}],
+    ["[requests]", /neither true nor false/, {}],
     [
       "requests > [1, 2, 3, 4, 5].size() + at('1h').requests + at('2h').requests + at('3h').requests + at('4h').requests + previous.requests",
       /back to more than 4/,

@@ -21,6 +21,17 @@ function drive(admission: Admission, rate: number, inFlight: number, ageMs: numb
   }
 }
 
+/** Events per second let in when timers fire late and so many of each ten requests are turned away. */
+function rateWhenLate(refused: number): number {
+  const admission = new Admission("adaptive", -2_000, half);
+  drive(admission, 20_000, 0, 300);
+  for (let n = 0; n < 20; n++) {
+    admission.turnedAway(refused, 10, 1_000);
+    admission.lagged(100, 1_000);
+  }
+  return admission.limit(1_000).ratePerSecond ?? Infinity;
+}
+
 describe("admission", () => {
   test("without a queue nothing is limited", () => {
     const admission = new Admission("adaptive", -2_000, half);
@@ -70,17 +81,8 @@ describe("admission", () => {
   });
 
   test("late timers of an isolate lower the rate in a flood, and not of one who is hardly turned away", () => {
-    const rateAfter = (refused: number): number => {
-      const admission = new Admission("adaptive", -2_000, half);
-      drive(admission, 20_000, 0, 300);
-      for (let n = 0; n < 20; n++) {
-        admission.turnedAway(refused, 10, 1_000);
-        admission.lagged(100, 1_000);
-      }
-      return admission.limit(1_000).ratePerSecond ?? Infinity;
-    };
-    expect(rateAfter(8)).toBe(0);
-    expect(rateAfter(2)).toBeGreaterThan(20_000);
+    expect(rateWhenLate(8)).toBe(0);
+    expect(rateWhenLate(2)).toBeGreaterThan(20_000);
   });
 
   test("a capacity survives a restart, and so does the controller", () => {
