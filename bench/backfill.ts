@@ -80,6 +80,9 @@ function spread(values: readonly number[]): Latencies {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
+/** What producers were told to wait, seconds, one entry per refusal: they obey, so it is part of what they see. */
+const waits: number[] = [];
+
 async function post({ url, key }: BenchPlatform, events: readonly unknown[]): Promise<void> {
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
   const body = JSON.stringify({ events });
@@ -88,7 +91,9 @@ async function post({ url, key }: BenchPlatform, events: readonly unknown[]): Pr
     await answer.arrayBuffer();
     if (answer.ok) return;
     if (answer.status !== 429 && answer.status !== 503) throw new Error(`the platform answered ${answer.status}`);
-    await wait(1000 * Number(answer.headers.get("Retry-After") ?? 1));
+    const seconds = Number(answer.headers.get("Retry-After") ?? 1);
+    waits.push(seconds);
+    await wait(1000 * seconds);
   }
 }
 
@@ -188,6 +193,7 @@ async function measure(count: number, seconds: number, order: Order): Promise<Re
     const before = await totalEvents(platform);
     const busyFrom = Date.now();
     const begun = performance.now();
+    waits.length = 0;
     const state = { isOver: false, accepted: 0, counted: 0 };
     const fillUp = async (): Promise<void> => {
       state.accepted = await backfill(platform, count, order);
@@ -211,6 +217,8 @@ async function measure(count: number, seconds: number, order: Order): Promise<Re
       counted_seconds: Math.round(state.counted),
       events_per_second: Math.round(count / state.counted),
       most_waiting_for_a_look_up: await looked,
+      refusals: waits.length,
+      longest_retry_after_seconds: Math.max(0, ...waits),
       stored_exactly: (await totalEvents(platform)) === before + count + busy.length * LIVE_BATCH,
       post_to_live_frame_ms: { without: shown, with: shownBusy, ratio_p99: shownBusy.p99 / shown.p99 },
       window_end_to_closed_ms: { without: closed, with: closedBusy, ratio_p99: closedBusy.p99 / closed.p99 },
