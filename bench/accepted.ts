@@ -2,6 +2,7 @@ import { runLoad } from "./load.ts";
 import type { LoadResult } from "./load-process.ts";
 import { startParseOnly } from "./parse-only.ts";
 import { startBenchPlatform } from "./platform.ts";
+import { makeTenant } from "./overload-parts.ts";
 import { addAggregations } from "./aggregations.ts";
 
 /** Events per second that StreamFlow accepts, beside a Worker that only parses the same bodies. */
@@ -36,15 +37,17 @@ export async function measureAccepted(
   const platform = await startBenchPlatform({ consumerPaused });
   try {
     await addAggregations(platform);
-    const order = { key: platform.key, batch: BATCH, concurrency: CONCURRENCY };
+    const order = { batch: BATCH, concurrency: CONCURRENCY };
     const measured: { parseOnly: LoadResult; accepted: LoadResult }[] = [];
     // Round 0 warms both up and is not counted.
     for (let round = 0; round <= rounds; round++) {
       const events = round === 0 ? eventsPerRound / 4 : eventsPerRound;
       const seed = `accepted ${round}`;
+      // Nothing is applied while the consumer is held back, so admission closes before long: each round has a tenant of its own.
+      const { key } = consumerPaused ? await makeTenant(platform, `round${round}`) : platform;
       const result = {
-        parseOnly: await runLoad({ ...order, url: parseOnly.url, seed, events }),
-        accepted: await runLoad({ ...order, url: platform.url, seed, events }),
+        parseOnly: await runLoad({ ...order, key, url: parseOnly.url, seed, events }),
+        accepted: await runLoad({ ...order, key, url: platform.url, seed, events }),
       };
       if (round > 0) measured.push(result);
     }

@@ -36,6 +36,8 @@ const HELP = `npm run bench -- [--only a,b,c,e,f] [--events N] [--json FILE]
 
 const ROUNDS = 3;
 const EVENTS_PER_ROUND = 300_000;
+/** What admission lets in before anything was applied. */
+const PAUSED_EVENTS_PER_ROUND = 70_000;
 const LIVE_SECONDS = 30;
 const ALERT_SECONDS = 30;
 const TRAFFIC = [
@@ -63,7 +65,7 @@ async function main(only: ReadonlySet<string>, events: number, jsonPath: string 
   };
   process.stdout.write(`${JSON.stringify(figures["environment"], null, 2)}\n`);
   if (only.has("a")) {
-    const paused = await measureAccepted(true, ROUNDS, EVENTS_PER_ROUND);
+    const paused = await measureAccepted(true, ROUNDS, PAUSED_EVENTS_PER_ROUND);
     print("accepted_consumer_paused", paused, formatAccepted(paused, "paused"));
     const running = await measureAccepted(false, ROUNDS, EVENTS_PER_ROUND);
     print("accepted_consumer_running", running, formatAccepted(running, "running"));

@@ -2,7 +2,8 @@
 const GAIN = 0.2;
 /** Events that may come at once, seconds of the rate; one request always may. */
 const BURST_S = 0.5;
-const MAX_RETRY_AFTER_SECONDS = 60;
+/** The rate is that of this moment and another in a second: nobody is sent away for long because of it. */
+const MAX_RETRY_AFTER_SECONDS = 5;
 
 /**
  * Lets requests in at a rate of events, evenly, though only a request that was read tells how many events it holds: it is
@@ -45,7 +46,7 @@ export class Pace {
     this.#perRequest += (Math.max(1, events) - this.#perRequest) * GAIN;
   }
 
-  /** Whole seconds until a request may come in, 1 to 60. */
+  /** Whole seconds until a request may come in, 1 to 5. */
   retryAfterSeconds(): number {
     if (this.#ratePerSecond === null) return 1;
     const seconds = Math.ceil(-this.#tokens / Math.max(1, this.#ratePerSecond));
