@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { build } from "../scripts/local/build.ts";
 import { prepareState } from "../scripts/local/settings.ts";
 import { launchHost } from "../scripts/local/supervise.ts";
+import { Inspector } from "./inspector.ts";
 
 /** How a benchmark wants its platform. */
 export interface BenchPlatformOptions {
@@ -12,6 +13,8 @@ export interface BenchPlatformOptions {
   readonly consumerPaused?: boolean;
   /** Count rows written, queue operations and object requests (bench/counting-worker.js). */
   readonly counting?: boolean;
+  /** Open V8's inspector (bench/inspector.ts). */
+  readonly inspector?: boolean;
 }
 
 /** The built Worker in workerd, on its own socket, with an empty temporary state. */
@@ -29,6 +32,8 @@ export interface BenchPlatform {
   memory(): number | null;
   /** CPU seconds that workerd has used; null where the system does not tell. */
   cpuSeconds(): number | null;
+  /** Connects to V8's inspector in the Worker's isolate. @throws Error unless the platform was started with it */
+  inspect(): Promise<Inspector>;
   stop(): Promise<void>;
 }
 
@@ -60,6 +65,7 @@ export async function startBenchPlatform(options: BenchPlatformOptions = {}): Pr
       // The log lines of a benchmark interest nobody, and printing them would be measured too.
       quiet: true,
       ...(options.consumerPaused === true ? { queueDelaySeconds: LONG_DELAY_SECONDS } : {}),
+      ...(options.inspector === true ? { inspector: true } : {}),
       ...(options.counting === true ? { wrapper: join(import.meta.dirname, "counting-worker.js") } : {}),
     },
     () => undefined,
@@ -85,6 +91,10 @@ export async function startBenchPlatform(options: BenchPlatformOptions = {}): Pr
     peakMemory: () => readMemory(host.workerd, "VmHWM"),
     memory: () => readMemory(host.workerd, "VmRSS"),
     cpuSeconds: () => readCpuSeconds(host.workerd),
+    async inspect() {
+      if (host.inspector === undefined) throw new Error("the platform was started without the inspector");
+      return Inspector.connect(host.inspector, "streamflow");
+    },
     async stop() {
       await host.stop();
       rmSync(state, { recursive: true, force: true });

@@ -101,15 +101,12 @@ export class BatchView {
   #groupRows(selection: Selection, paths: readonly (readonly string[])[]): Grouping {
     const columns = paths.map((path) => this.batch.column(path));
     const groupOf = new Uint32Array(selection.rows.length);
-    const byPositions = new Map<number | string, number>();
+    const byPositions = knownGroups(columns);
     const byKey = new Map<string | null, number>();
     const keys: (string | null)[] = [];
-    const radix = columns.reduce((product, column) => product * column.values.length, 1);
-    const combine = radix < Number.MAX_SAFE_INTEGER ? numericPositions(columns) : textPositions(columns);
     for (let k = 0; k < groupOf.length; k++) {
       const row = selection.rows[k] ?? 0;
-      const positions = combine(row);
-      let group = byPositions.get(positions);
+      let group = byPositions.get(row);
       if (group === undefined) {
         const key = keyOf(columns, row);
         group = byKey.get(key);
@@ -118,7 +115,7 @@ export class BatchView {
           keys.push(key);
           byKey.set(key, group);
         }
-        byPositions.set(positions, group);
+        byPositions.set(row, group);
       }
       groupOf[k] = group;
     }
@@ -155,6 +152,38 @@ function byRow(filter: Expression, columns: readonly Column[]): (row: number) =>
   return (at) => {
     row = at;
     return NUMBER_OF[filter.verdict(valueOf)];
+  };
+}
+
+/** Groups of rows seen so far, by the places of their values in the columns' dictionaries. */
+interface KnownGroups {
+  get(row: number): number | undefined;
+  set(row: number, group: number): void;
+}
+
+/** So many combinations of values get a place each: several times the rows of a batch, and quickly cleared. */
+const MAX_PLACES = 4096;
+
+function knownGroups(columns: readonly Column[]): KnownGroups {
+  const combinations = columns.reduce((product, column) => product * column.values.length, 1);
+  if (combinations <= MAX_PLACES) {
+    const placeOf = numericPositions(columns);
+    const groups = new Int32Array(combinations).fill(-1);
+    return {
+      get(row) {
+        const group = groups[placeOf(row)] ?? -1;
+        return group === -1 ? undefined : group;
+      },
+      set(row, group) {
+        groups[placeOf(row)] = group;
+      },
+    };
+  }
+  const positionOf = combinations < Number.MAX_SAFE_INTEGER ? numericPositions(columns) : textPositions(columns);
+  const groups = new Map<number | string, number>();
+  return {
+    get: (row) => groups.get(positionOf(row)),
+    set: (row, group) => void groups.set(positionOf(row), group),
   };
 }
 

@@ -70,9 +70,10 @@ export class IdMemory {
   /** Remembers an id that `has` denied. */
   add(words: Uint32Array, at: number, group: number): void {
     if ((this.#used + 1) * (1 / MAX_LOAD) > this.#mask + 1) this.#rebuild((this.#mask + 1) * 2);
-    const slot = this.#find(words, at);
-    for (let k = 0; k < FINGERPRINT_WORDS; k++) this.#slots[slot + k] = words[at + k] ?? 0;
-    this.#slots[slot + FINGERPRINT_WORDS] = group + 1;
+    const slots = this.#slots;
+    const slot = freeSlot(slots, this.#mask, words[at + 1] ?? 0);
+    for (let k = 0; k < FINGERPRINT_WORDS; k++) slots[slot + k] = words[at + k] ?? 0;
+    slots[slot + FINGERPRINT_WORDS] = group + 1;
     this.#used++;
     const entry = this.#groups[group];
     if (entry !== undefined) entry.ids++;
@@ -129,17 +130,31 @@ export class IdMemory {
 
   #rebuild(slotCount: number): void {
     const old = this.#slots;
-    this.#slots = new Uint32Array(slotCount * SLOT_WORDS);
-    this.#mask = slotCount - 1;
-    this.#used = 0;
+    const groups = this.#groups;
+    const slots = new Uint32Array(slotCount * SLOT_WORDS);
+    const mask = slotCount - 1;
+    let used = 0;
     for (let at = 0; at < old.length; at += SLOT_WORDS) {
       const handle = (old[at + FINGERPRINT_WORDS] ?? 0) - 1;
-      if (handle < 0 || this.#groups[handle] === undefined) continue;
-      const slot = this.#find(old, at);
-      this.#slots.set(old.subarray(at, at + SLOT_WORDS), slot);
-      this.#used++;
+      if (handle < 0 || groups[handle] === undefined) continue;
+      const slot = freeSlot(slots, mask, old[at + 1] ?? 0);
+      for (let k = 0; k < SLOT_WORDS; k++) slots[slot + k] = old[at + k] ?? 0;
+      used++;
     }
+    this.#slots = slots;
+    this.#mask = mask;
+    this.#used = used;
   }
+}
+
+/** Where an id with this second word goes that is surely not there. */
+function freeSlot(slots: Uint32Array, mask: number, word: number): number {
+  let slot = (word & mask) * SLOT_WORDS;
+  while (slots[slot + FINGERPRINT_WORDS] !== 0) {
+    slot += SLOT_WORDS;
+    if (slot === slots.length) slot = 0;
+  }
+  return slot;
 }
 
 export const BYTES_PER_ID = SLOT_BYTES / MAX_LOAD;

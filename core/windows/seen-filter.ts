@@ -1,6 +1,6 @@
-/** Bits of a layer per id it takes, and bits set for each: 0.007 % of new ids look known to a full layer, 0.06 % to all ten. */
+/** Bits of a layer per id it takes, and bits set for each: 0.009 % of new ids look known to a full layer, 0.09 % to ten. */
 const BITS_PER_ID = 20;
-const PROBES = 14;
+const PROBES = 10;
 /** The places of bits depend on this program's way to choose them: layers of another are of no use. */
 const SCHEME = 1;
 
@@ -12,6 +12,12 @@ export const LAYER_BYTES: readonly number[] = [1 << 16, 1 << 18, ...Array.from({
 
 /** How many ids a layer of so many bytes takes. */
 export const idsOfLayer = (bytes: number): number => Math.floor((bytes * 8) / BITS_PER_ID);
+
+/** Ids that wait to be put into a layer together: one by one, with other work between them, each finds the layer gone from the processor's caches. */
+const MAX_WAITING = 8192;
+const FIRST_WAITING = 512;
+/** Of a fingerprint only the second and third word say where its bits are. The first is left out, as a shard's ids have much of it in common (`slotOf`). */
+const PLACE_WORDS = 2;
 
 /** JSON form beside the layers: the number of ids in each, the newest last. Null stands for a filter that was given up. */
 export type SeenState = { readonly scheme: number; readonly ids: readonly number[] } | null;
@@ -40,6 +46,9 @@ export class SeenFilter {
   #layers: Layer[] | null;
   /** Layers from this one on changed since they were last taken. */
   #changedFrom: number;
+  /** Added, and in no layer yet: PLACE_WORDS words each. */
+  #waiting = new Uint32Array(FIRST_WAITING * PLACE_WORDS);
+  #waitingIds = 0;
 
   /** An empty, complete one: for storage that begins with it. */
   constructor(sizes: readonly number[] = LAYER_BYTES) {
@@ -67,6 +76,7 @@ export class SeenFilter {
   }
 
   get isGivenUp(): boolean {
+    this.#settle();
     return this.#layers === null;
   }
 
@@ -76,34 +86,30 @@ export class SeenFilter {
 
   /** True when the id with the fingerprint at `words[at]…` was surely never added. */
   isUnseen(words: Uint32Array, at: number): boolean {
-    return this.#layers !== null && !this.#layers.some(({ bits }) => holds(bits, words, at));
+    this.#settle();
+    const [first, step] = [words[at + 1] ?? 0, words[at + 2] ?? 0];
+    return this.#layers !== null && !this.#layers.some(({ bits }) => holds(bits, first, step));
   }
 
   /** Adding an id again changes nothing that matters. */
   add(words: Uint32Array, at: number): void {
     if (this.#layers === null) return;
-    let newest = this.#layers.at(-1);
-    if (newest === undefined || newest.ids >= idsOfLayer(newest.bits.byteLength)) {
-      const size = this.#sizes[this.#layers.length];
-      if (size === undefined) {
-        this.giveUp();
-        return;
-      }
-      newest = { bits: new Uint32Array(size / 4), ids: 0 };
-      this.#layers.push(newest);
-    }
-    if (!put(newest.bits, words, at)) return;
-    newest.ids++;
-    if (this.#changedFrom >= this.#layers.length) this.#changedFrom = this.#layers.length - 1;
+    if (this.#waitingIds * PLACE_WORDS === this.#waiting.length) this.#makeRoom();
+    const to = this.#waitingIds * PLACE_WORDS;
+    for (let k = 0; k < PLACE_WORDS; k++) this.#waiting[to + k] = words[at + 1 + k] ?? 0;
+    this.#waitingIds++;
   }
 
   /** From now on every id may have been seen. */
   giveUp(): void {
     this.#layers = null;
+    this.#waitingIds = 0;
+    this.#waiting = new Uint32Array();
   }
 
   /** Layers that changed since the last call: the newest one, and those that it has followed since. Views, to be stored at once. */
   takeChanged(): SeenLayer[] {
+    this.#settle();
     if (this.#layers === null) return [];
     const from = this.#changedFrom;
     this.#changedFrom = this.#layers.length;
@@ -111,7 +117,42 @@ export class SeenFilter {
   }
 
   toJSON(): SeenState {
+    this.#settle();
     return this.#layers === null ? null : { scheme: SCHEME, ids: this.#layers.map(({ ids }) => ids) };
+  }
+
+  #makeRoom(): void {
+    if (this.#waitingIds >= MAX_WAITING) {
+      this.#settle();
+      return;
+    }
+    const grown = new Uint32Array(this.#waiting.length * 2);
+    grown.set(this.#waiting);
+    this.#waiting = grown;
+  }
+
+  /** Puts those that wait into layers. */
+  #settle(): void {
+    const ids = this.#waitingIds;
+    this.#waitingIds = 0;
+    for (let k = 0; k < ids && this.#layers !== null; k++) {
+      const newest = this.#layerWithRoom(this.#layers);
+      if (newest === undefined) this.giveUp();
+      else if (put(newest.bits, this.#waiting[k * PLACE_WORDS] ?? 0, this.#waiting[k * PLACE_WORDS + 1] ?? 0)) {
+        newest.ids++;
+        if (this.#changedFrom >= this.#layers.length) this.#changedFrom = this.#layers.length - 1;
+      }
+    }
+  }
+
+  #layerWithRoom(layers: Layer[]): Layer | undefined {
+    const newest = layers.at(-1);
+    if (newest !== undefined && newest.ids < idsOfLayer(newest.bits.byteLength)) return newest;
+    const size = this.#sizes[layers.length];
+    if (size === undefined) return undefined;
+    const layer = { bits: new Uint32Array(size / 4), ids: 0 };
+    layers.push(layer);
+    return layer;
   }
 
   #restore(ids: readonly number[], stored: ReadonlyMap<number, Uint8Array>): void {
@@ -129,14 +170,11 @@ export class SeenFilter {
   }
 }
 
-/**
- * Places are the second word and so many steps of the third: two independent hashes do as well as fourteen. The first word is left
- * out, as a shard's ids have much of it in common (`slotOf`).
- */
-function holds(bits: Uint32Array, words: Uint32Array, at: number): boolean {
+/** Places are the first one and so many steps from it: two independent hashes do as well as ten. */
+function holds(bits: Uint32Array, first: number, by: number): boolean {
   const mask = bits.length * 32 - 1;
-  const step = (words[at + 2] ?? 0) | 1;
-  let place = (words[at + 1] ?? 0) | 0;
+  const step = by | 1;
+  let place = first | 0;
   for (let k = 0; k < PROBES; k++) {
     const bit = place & mask;
     if (((bits[bit >>> 5] ?? 0) & (1 << (bit & 31))) === 0) return false;
@@ -146,10 +184,10 @@ function holds(bits: Uint32Array, words: Uint32Array, at: number): boolean {
 }
 
 /** @returns true when a bit was not set before */
-function put(bits: Uint32Array, words: Uint32Array, at: number): boolean {
+function put(bits: Uint32Array, first: number, by: number): boolean {
   const mask = bits.length * 32 - 1;
-  const step = (words[at + 2] ?? 0) | 1;
-  let place = (words[at + 1] ?? 0) | 0;
+  const step = by | 1;
+  let place = first | 0;
   let isChanged = false;
   for (let k = 0; k < PROBES; k++) {
     const bit = place & mask;

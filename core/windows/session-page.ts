@@ -58,6 +58,8 @@ export interface SessionPage {
   readonly sessions: Map<string, Session[]>;
   /** No open session here ends before this; Infinity when none is open. */
   openEnd: number;
+  /** One that ended then; it may have grown since. */
+  openFirst: Session | undefined;
   dirty: boolean;
   storedBytes: number;
   storedParts: number;

@@ -25,6 +25,7 @@ const MEMORY_FACTOR = 4;
 const LEVEL_FACTOR = 64;
 /** Missing keys remembered, at some 40 bytes each. */
 const MAX_MISSING = 50_000;
+const NONE: readonly Session[] = [];
 /** Keys of a level begin at its multiple of this; event times are between 0 and far below it. */
 const LEVEL_KEYS = 2 ** 48;
 
@@ -35,6 +36,8 @@ export class SessionPages {
   readonly #missing = new Set<number>();
   /** Pages that came into memory since the last `takeDirty`. */
   unwritten = 0;
+  /** Of each level: the pages of the stretch lately looked at, as events of one call are mostly near each other. */
+  readonly #near: { readonly from: number; readonly to: number; readonly pages: readonly SessionPage[] }[] = [];
   /** Levels in use. */
   levels: number;
   readonly #context: WindowContext;
@@ -62,21 +65,24 @@ export class SessionPages {
   near(group: string, first: number, last: number): Session[] {
     const found: Session[] = [];
     for (let level = 0; level < this.levels; level++) {
-      const length = this.#length(level);
-      const from = Math.max(0, this.#pageStart(level, first - this.#gapMs - length));
-      for (let start = from; start < last + this.#gapMs; start += length) {
-        for (const session of this.#stored(level, start)?.sessions.get(group) ?? []) {
+      for (const { sessions } of this.#pagesNear(level, first, last)) {
+        for (const session of sessions.get(group) ?? NONE) {
           if (session.first - this.#gapMs < last && first < session.last + this.#gapMs) found.push(session);
         }
       }
     }
-    return found.sort((a, b) => a.first - b.first);
+    return found.length < 2 ? found : found.sort((a, b) => a.first - b.first);
+  }
+
+  /** True when the page of a session is still the right one if its last event is at `last`. */
+  isPlace({ first, last: before }: Session, last: number): boolean {
+    const shortest = this.#length(0);
+    return last - first <= shortest || this.#levelOf(last - first) === this.#levelOf(before - first);
   }
 
   /** The page that a session from `first` to `last` lies on. */
   pageOf({ first, last }: { readonly first: number; readonly last: number }): SessionPage {
-    let level = 0;
-    while (this.#length(level) < last - first) level++;
+    const level = this.#levelOf(last - first);
     this.levels = Math.max(this.levels, level + 1);
     return this.#hold(level, this.#pageStart(level, first));
   }
@@ -87,7 +93,7 @@ export class SessionPages {
     if (ofGroup === undefined) page.sessions.set(session.session, [session]);
     else ofGroup.push(session);
     page.dirty = true;
-    page.openEnd = Math.min(page.openEnd, session.end);
+    noteOpen(page, session);
   }
 
   /** Takes a session off its page; to be done before it changes. */
@@ -96,6 +102,7 @@ export class SessionPages {
     const left = (page.sessions.get(session.session) ?? []).filter((other) => other !== session);
     if (left.length === 0) page.sessions.delete(session.session);
     else page.sessions.set(session.session, left);
+    if (page.openFirst === session) page.openFirst = undefined;
     page.dirty = true;
   }
 
@@ -114,12 +121,12 @@ export class SessionPages {
     const closing: Session[] = [];
     for (const page of this.resident.values()) {
       if (page.openEnd > watermark) continue;
-      for (const session of openOn(page)) {
-        if (session.end > watermark) continue;
+      for (const session of sessionsOn(page)) {
+        if (session.closed || session.end > watermark) continue;
         session.closed = true;
         closing.push(session);
       }
-      page.openEnd = earliestEnd(page);
+      findOpenFirst(page);
     }
     return closing;
   }
@@ -132,10 +139,8 @@ export class SessionPages {
         if (page.openEnd !== Infinity && (earliest === undefined || page.openEnd < earliest.openEnd)) earliest = page;
       }
       if (earliest === undefined) return null;
-      // Sessions grow without telling their page, so what it says may be too early.
-      const end = earliestEnd(earliest);
-      if (end === earliest.openEnd) return end;
-      earliest.openEnd = end;
+      const said = earliest.openEnd;
+      if (openEndOf(earliest) === said) return said;
     }
   }
 
@@ -172,7 +177,7 @@ export class SessionPages {
         page.storedParts = parts.length;
         page.storedBytes = parts.reduce((sum, part) => sum + part.length, 0);
       }
-      if (page.sessions.size === 0) this.resident.delete(page.key);
+      if (page.sessions.size === 0) this.forget(page.key);
     }
     return records;
   }
@@ -184,7 +189,36 @@ export class SessionPages {
   }
 
   openKeys(): number[] {
-    return [...this.resident.values()].filter((page) => earliestEnd(page) !== Infinity).map(({ key }) => key);
+    return [...this.resident.values()].filter((page) => openEndOf(page) !== Infinity).map(({ key }) => key);
+  }
+
+  /** Drops a page from memory. */
+  forget(key: number): void {
+    this.#near.length = 0;
+    this.resident.delete(key);
+  }
+
+  /** The lowest level whose pages are at least so long. */
+  #levelOf(length: number): number {
+    let level = 0;
+    while (this.#length(level) < length) level++;
+    return level;
+  }
+
+  /** Pages of a level on which sessions may lie that a run of events from `first` to `last` belongs to, in memory from now on. */
+  #pagesNear(level: number, first: number, last: number): readonly SessionPage[] {
+    const length = this.#length(level);
+    const from = Math.max(0, this.#pageStart(level, first - this.#gapMs - length));
+    const to = this.#pageStart(level, last + this.#gapMs - 1);
+    const known = this.#near[level];
+    if (known !== undefined && known.from === from && known.to === to) return known.pages;
+    const pages: SessionPage[] = [];
+    for (let start = from; start <= to; start += length) {
+      const page = this.#stored(level, start);
+      if (page !== undefined) pages.push(page);
+    }
+    this.#near[level] = { from, to, pages };
+    return pages;
   }
 
   #length(level: number): number {
@@ -201,8 +235,7 @@ export class SessionPages {
     const stored = this.#stored(level, start);
     if (stored !== undefined) return stored;
     const page = this.#emptyPage(level, start);
-    this.resident.set(page.key, page);
-    this.unwritten++;
+    this.#keep(page);
     this.#missing.delete(page.key);
     return page;
   }
@@ -214,11 +247,18 @@ export class SessionPages {
     if (resident !== undefined || this.#missing.has(key)) return resident;
     const page = this.#load(level, start);
     if (page !== undefined) {
-      this.resident.set(key, page);
-      this.unwritten++;
-    } else if (this.#missing.size >= MAX_MISSING) this.#missing.clear();
-    if (page === undefined) this.#missing.add(key);
-    return page;
+      this.#keep(page);
+      return page;
+    }
+    if (this.#missing.size >= MAX_MISSING) this.#missing.clear();
+    this.#missing.add(key);
+    return undefined;
+  }
+
+  #keep(page: SessionPage): void {
+    this.#near.length = 0;
+    this.resident.set(page.key, page);
+    this.unwritten++;
   }
 
   /** A page to look at, from memory or storage. */
@@ -237,7 +277,7 @@ export class SessionPages {
       if (ofGroup === undefined) page.sessions.set(session.session, [session]);
       else ofGroup.push(session);
     }
-    page.openEnd = earliestEnd(page);
+    findOpenFirst(page);
     page.storedParts = parts.length;
     page.storedBytes = parts.reduce((sum, part) => sum + part.length, 0);
     return page;
@@ -245,7 +285,9 @@ export class SessionPages {
 
   #emptyPage(level: number, start: number): SessionPage {
     const key = level * LEVEL_KEYS + start;
-    return { key, level, start, sessions: new Map(), openEnd: Infinity, dirty: false, storedBytes: 0, storedParts: 0 };
+    const sessions = new Map<string, Session[]>();
+    const open = { openEnd: Infinity, openFirst: undefined };
+    return { key, level, start, sessions, ...open, dirty: false, storedBytes: 0, storedParts: 0 };
   }
 }
 
@@ -257,12 +299,22 @@ function* sessionsOn(page: SessionPage): IterableIterator<Session> {
   for (const ofGroup of page.sessions.values()) yield* ofGroup;
 }
 
-function* openOn(page: SessionPage): IterableIterator<Session> {
-  for (const session of sessionsOn(page)) if (!session.closed) yield session;
+/** To be told of a session that came to its page or is open again. */
+export function noteOpen(page: SessionPage, session: Session): void {
+  if (session.closed || session.end >= page.openEnd) return;
+  page.openEnd = session.end;
+  page.openFirst = session;
 }
 
-function earliestEnd(page: SessionPage): number {
-  let earliest = Infinity;
-  for (const session of openOn(page)) earliest = Math.min(earliest, session.end);
-  return earliest;
+/** The end of the page's earliest open session. What the page says may be too early: sessions grow and close without telling it. */
+function openEndOf(page: SessionPage): number {
+  const { openFirst, openEnd } = page;
+  if (openFirst === undefined || openFirst.closed || openFirst.end !== openEnd) findOpenFirst(page);
+  return page.openEnd;
+}
+
+function findOpenFirst(page: SessionPage): void {
+  page.openEnd = Infinity;
+  page.openFirst = undefined;
+  for (const ofGroup of page.sessions.values()) for (const session of ofGroup) noteOpen(page, session);
 }

@@ -1,7 +1,7 @@
 import type { Grouping } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
 import { Session } from "./session-page.ts";
-import { byStart, SessionPages } from "./session-pages.ts";
+import { byStart, noteOpen, SessionPages } from "./session-pages.ts";
 import {
   byEnd,
   type Change,
@@ -78,7 +78,7 @@ export class SessionWindows implements WindowSet {
       session.before = undefined;
       const page = this.#pages.pageOf(session);
       page.dirty = true;
-      if (!session.closed) page.openEnd = Math.min(page.openEnd, session.end);
+      noteOpen(page, session);
       for (const start of starts) if (start !== session.start) gone.push({ start, session: session.session });
     }
     this.#touched.clear();
@@ -190,7 +190,7 @@ export class SessionWindows implements WindowSet {
   }
 
   forget(key: number): void {
-    this.#pages.resident.delete(key);
+    this.#pages.forget(key);
   }
 
   toJSON(): WindowSetState {
@@ -199,12 +199,19 @@ export class SessionWindows implements WindowSet {
 
   /** The session that holds events of the group from `first` to `last`, each less than a gap from the next: made, stretched or joined of several. */
   #sessionOver(key: string, first: number, last: number): Session {
-    const [session, ...others] = this.#pages.near(key, first, last);
+    const near = this.#pages.near(key, first, last);
+    const session = near[0];
     if (session === undefined) return this.#create(key, first, last);
     this.#note(session);
-    if (others.length === 0 && first >= session.first && last <= session.last) return session;
+    if (near.length === 1 && first >= session.first) {
+      if (last <= session.last) return session;
+      if (this.#pages.isPlace(session, last)) {
+        session.last = last;
+        return session;
+      }
+    }
     this.#pages.remove(session);
-    for (const other of others) this.#join(session, other);
+    for (const other of near.slice(1)) this.#join(session, other);
     session.first = Math.min(session.first, first);
     session.last = Math.max(session.last, last);
     this.#pages.add(session);

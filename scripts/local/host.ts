@@ -12,7 +12,7 @@ import { SetupError, messageOf } from "./settings.ts";
 /** What the host tells its parent. */
 export type HostMessage =
   | { readonly type: "migrated"; readonly names: readonly string[] }
-  | { readonly type: "ready"; readonly url: string; readonly workerd: number }
+  | { readonly type: "ready"; readonly url: string; readonly workerd: number; readonly inspector?: string }
   | { readonly type: "failed"; readonly message: string };
 
 const children = new Set<ChildProcess>();
@@ -54,7 +54,8 @@ async function serve(options: RuntimeOptions): Promise<void> {
   stopping = false;
   const url = await platform.unsafeGetDirectURL("streamflow");
   const [workerd] = children;
-  tell({ type: "ready", url: url.href, workerd: workerd?.pid ?? 0 });
+  const inspector = options.inspector === true ? { inspector: (await platform.getInspectorURL()).href } : {};
+  tell({ type: "ready", url: url.href, workerd: workerd?.pid ?? 0, ...inspector });
   process.once("message", () => {
     stopping = true;
     void platform.dispose().finally(() => process.exit(0));

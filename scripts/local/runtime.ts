@@ -25,6 +25,8 @@ export interface RuntimeOptions {
   readonly wrapper?: string;
   /** Throws the Worker's log lines away. */
   readonly quiet?: boolean;
+  /** Lets V8's inspector be reached on a free loopback port, for benchmarks: it can run any code in the Worker. */
+  readonly inspector?: boolean;
 }
 
 /** The options of one Worker that this file changes; wrangler translates all others from wrangler.toml. */
@@ -67,7 +69,8 @@ export function platformOptions(options: RuntimeOptions): MiniflareOptions {
     assets: { ...assets, directory: options.assets, routerConfig: { has_user_worker: false } },
   };
   const quiet = options.quiet === true ? { handleStructuredLogs: () => undefined } : {};
-  return { ...baseOptions(options.state), ...quiet, workers: convert([platform, dashboard]) };
+  const inspector = options.inspector === true ? { inspectorHost: "127.0.0.1", inspectorPort: 0 } : {};
+  return { ...baseOptions(options.state), ...quiet, ...inspector, workers: convert([platform, dashboard]) };
 }
 
 /** The Worker's modules, the main one first. */

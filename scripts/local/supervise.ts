@@ -11,6 +11,8 @@ export interface Host {
   /** Process id of workerd, 0 if unknown. */
   readonly workerd: number;
   readonly url: string;
+  /** Where V8's inspector answers, when it was asked for. */
+  readonly inspector: string | undefined;
   /** Resolves with the exit code when the host has ended, whatever the cause. */
   readonly ended: Promise<number>;
   /** Ends workerd and the host; resolves when both are gone. */
@@ -61,7 +63,7 @@ export function launchHost(options: RuntimeOptions, say: (line: string) => void)
           if (child.connected) child.send("stop");
           await ended;
         };
-        ready({ pid: child.pid ?? 0, workerd, url: message.url, ended, stop, kill });
+        ready({ pid: child.pid ?? 0, workerd, url: message.url, inspector: message.inspector, ended, stop, kill });
       }
     });
     void ended.then((code) => fail(new SetupError(`The platform ended while starting (exit code ${code}).`)));

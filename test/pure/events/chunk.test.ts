@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -35,11 +36,13 @@ describe("chunks", () => {
 
   test("another codec, truncated bytes and any flipped byte of the stream are refused", () => {
     const chunk = packChunk(JSON.stringify(Array.from({ length: 100 }, (_, n) => ({ n }))));
-    expect(() => unpackChunk(Uint8Array.of(2, ...chunk.subarray(1)))).toThrow(CorruptChunkError);
+    expect(() => unpackChunk(Uint8Array.of(3, ...chunk.subarray(1)))).toThrow(CorruptChunkError);
+    expect(() => unpackChunk(Uint8Array.of(1, ...chunk.subarray(1)))).toThrow(CorruptChunkError);
     expect(() => unpackChunk(new Uint8Array())).toThrow(CorruptChunkError);
+    expect(() => unpackChunk(chunk.subarray(0, 9))).toThrow(CorruptChunkError);
     expect(() => unpackChunk(chunk.subarray(0, 10))).toThrow(CorruptChunkError);
     expect(() => unpackChunk(chunk.subarray(0, -5))).toThrow(CorruptChunkError);
-    for (let at = 11; at < chunk.length; at++) {
+    for (let at = 0; at < chunk.length; at++) {
       const flipped = chunk.with(at, (chunk[at] ?? 0) ^ 0x10);
       expect(() => unpackChunk(flipped)).toThrow(CorruptChunkError);
     }
@@ -47,8 +50,19 @@ describe("chunks", () => {
 
   test("a chunk that says it is small and is not stops at what it said", () => {
     const bomb = packChunk("x".repeat(1_000_000));
-    new DataView(bomb.buffer).setUint32(bomb.length - 4, 10, true);
+    new DataView(bomb.buffer).setUint32(1, 10, true);
     expect(() => unpackChunk(bomb)).toThrow(CorruptChunkError);
+  });
+
+  test("chunks of earlier versions, which are gzip, are read with the same care", () => {
+    const text = JSON.stringify(Array.from({ length: 100 }, (_, n) => ({ n })));
+    const chunk = Uint8Array.of(1, ...gzipSync(text, { level: 1 }));
+    expect(unpackChunk(chunk)).toBe(text);
+    expect(inflatedBytes(chunk)).toBe(text.length);
+    expect(() => unpackChunk(chunk.subarray(0, 18))).toThrow(CorruptChunkError);
+    expect(() => unpackChunk(chunk.subarray(0, -5))).toThrow(CorruptChunkError);
+    for (let at = 11; at < chunk.length; at++)
+      expect(() => unpackChunk(chunk.with(at, (chunk[at] ?? 0) ^ 0x10))).toThrow(CorruptChunkError);
   });
 });
 
