@@ -23,7 +23,7 @@ export const USER_AGGREGATIONS = [
   },
 ] as const;
 
-/** Windows of the other kinds, by the requests' clients. */
+/** Windows of the other kinds. */
 export const OTHER_KINDS = [
   {
     name: "bench_hopping",
@@ -38,6 +38,16 @@ export const OTHER_KINDS = [
     measures: { requests: { fn: "count" } },
   },
 ] as const;
+
+/** Two events of twelve pass its filter; none match in a million, as matches are events and would be counted with them. */
+export const PATTERN = {
+  name: "bench_repeated_errors",
+  kind: "count",
+  key: "data.client_ip",
+  within: "1m",
+  event: { filter: "event.data.status >= 400" },
+  times: 100,
+} as const;
 
 /** Creates them. */
 export async function addAggregations(platform: BenchPlatform): Promise<void> {

@@ -40,12 +40,15 @@ const SETTLE_SECONDS = 30;
  */
 const FOLLOWING_EVENTS = 25_000;
 
-/** Runs it on a fresh platform: one tenant, the built-in aggregations and two of a user. @param extra further definitions, which only cost */
-export async function measureEndToEnd(events: number, extra: readonly unknown[] = []): Promise<EndToEndResult> {
+/** Runs it on a fresh platform: one tenant, the built-in aggregations and two of a user. @param prepare makes what else the platform has to do */
+export async function measureEndToEnd(
+  events: number,
+  prepare: (platform: BenchPlatform) => Promise<void> = async () => undefined,
+): Promise<EndToEndResult> {
   const platform = await startBenchPlatform();
   try {
     await addAggregations(platform);
-    for (const definition of extra) await platform.json("POST", "/api/v1/aggregations", definition);
+    await prepare(platform);
     const order = { url: platform.url, key: platform.key, batch: BATCH, concurrency: CONCURRENCY };
     const load = await prepareLoad({ ...order, seed: "end to end", events });
     const following = await prepareLoad({ ...order, seed: "following", events: FOLLOWING_EVENTS });

@@ -2,6 +2,7 @@ import type { AcceptedResult } from "./accepted.ts";
 import type { LatencyResult } from "./alert-latency.ts";
 import type { CostResult } from "./cost.ts";
 import type { EndToEndResult } from "./end-to-end.ts";
+import type { FeatureResult } from "./features.ts";
 import type { LiveResult } from "./live.ts";
 import type { TickResult } from "./tick.ts";
 
@@ -51,17 +52,19 @@ export function formatEndToEnd(result: EndToEndResult): string {
   ]);
 }
 
-function cpu({ workerdCpuPerMillion }: EndToEndResult): string {
-  return workerdCpuPerMillion === null ? "" : `, ${workerdCpuPerMillion.toFixed(1)} s of CPU per million`;
+/** (w) */
+export function formatFeatures(results: Record<string, FeatureResult>): string {
+  return lines(
+    "End to end with hopping windows, sessions and a pattern beside the tumbling windows",
+    Object.entries(results).map(([variant, { rounds, ratio, cpuRatio }]) => [
+      variant,
+      `${rounds.map((round) => `${whole(round.eventsPerSecond)} events/s${cpu(round)}`).join("; ")}; ratio of medians ${ratio.toFixed(3)}, by CPU ${cpuRatio?.toFixed(3) ?? "unknown"} (goal ≥ 0.9)`,
+    ]),
+  );
 }
 
-/** (w) */
-export function formatOtherKinds(without: EndToEndResult, extra: EndToEndResult): string {
-  return lines("End to end with hopping windows and sessions beside the tumbling ones", [
-    ["without", `${whole(without.eventsPerSecond)} events/s${cpu(without)}`],
-    ["with", `${whole(extra.eventsPerSecond)} events/s${cpu(extra)}`],
-    ["ratio", `${(extra.eventsPerSecond / without.eventsPerSecond).toFixed(2)} (goal ≥ 0.9)`],
-  ]);
+function cpu({ workerdCpuPerMillion }: EndToEndResult): string {
+  return workerdCpuPerMillion === null ? "" : `, ${workerdCpuPerMillion.toFixed(1)} s of CPU per million`;
 }
 
 /** (c) */

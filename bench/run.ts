@@ -2,11 +2,11 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { measureClosed, measureEarly } from "./alert-latency.ts";
-import { OTHER_KINDS } from "./aggregations.ts";
 import { measureAccepted } from "./accepted.ts";
 import { measureCost } from "./cost.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
 import { environment } from "./environment.ts";
+import { measureFeatures } from "./features.ts";
 import { measureLive } from "./live.ts";
 import {
   CLOSED_TITLE,
@@ -14,9 +14,9 @@ import {
   formatAccepted,
   formatCost,
   formatEndToEnd,
+  formatFeatures,
   formatLatency,
   formatLive,
-  formatOtherKinds,
   formatTick,
 } from "./report.ts";
 import { measureTick } from "./tick.ts";
@@ -28,13 +28,14 @@ const HELP = `npm run bench -- [--only a,b,c,e,f] [--events N] [--json FILE]
   c   time from POST to live frame, at 1,000 events/s
   e   billed operations per million events, and their list price
   f   time from POST to webhook at 1,000 events/s, and 10,000 alert instances evaluated at once
-  w   b twice, the second time with hopping windows and sessions beside the others; only when asked for
+  w   b without and with hopping windows, sessions and a pattern beside the others, in turns; only when asked for
 
   --events N    distinct events of b and w (default: 1,000,000)
   --json FILE   write all figures there as well
 `;
 
 const ROUNDS = 3;
+const FEATURE_ROUNDS = 3;
 const EVENTS_PER_ROUND = 300_000;
 /** What admission lets in before anything was applied. */
 const PAUSED_EVENTS_PER_ROUND = 70_000;
@@ -75,10 +76,8 @@ async function main(only: ReadonlySet<string>, events: number, jsonPath: string 
     print("end_to_end", result, formatEndToEnd(result));
   }
   if (only.has("w")) {
-    const without = await measureEndToEnd(events);
-    const extra = await measureEndToEnd(events, OTHER_KINDS);
-    const ratio = extra.eventsPerSecond / without.eventsPerSecond;
-    print("other_kinds", { without, with: extra, ratio }, formatOtherKinds(without, extra));
+    const result = await measureFeatures(events, FEATURE_ROUNDS);
+    print("features", result, formatFeatures(result));
   }
   if (only.has("c")) {
     const result = await measureLive(LIVE_SECONDS);
