@@ -6,6 +6,7 @@ import { Dialog } from "../parts/dialog.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { Failure } from "../parts/failure.tsx";
 import { FormFailure, SelectField, TextField } from "../parts/form.tsx";
+import { ListTable } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useAction } from "../parts/use-action.ts";
@@ -28,7 +29,7 @@ export function Channels() {
   return (
     <div class="stack">
       {failure !== null && <Failure failure={failure} onRetry={reload} />}
-      <Panel title="Channels" note="where notifications go" place="" actions={actions}>
+      <Panel title="Channels" note="where notifications go" actions={actions}>
         {channels.value === null ? <SkeletonRows count={3} /> : <List list={channels.value} onChanged={reload} />}
       </Panel>
       {mayEdit.value && <ThisBrowser onChanged={reload} />}
@@ -40,26 +41,11 @@ export function Channels() {
 function List({ list, onChanged }: { list: readonly Channel[]; onChanged: () => void }) {
   if (list.length === 0) return <Empty why="No channels yet: rules have nobody to tell." />;
   return (
-    <div class="scroller" tabIndex={0} role="group" aria-label="Channels">
-      <table class="table list">
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Kind</th>
-            <th scope="col">Address</th>
-            <th scope="col">State</th>
-            <th scope="col">
-              <span class="visually-hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {list.map((channel) => (
-            <Row key={channel.id} channel={channel} onChanged={onChanged} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ListTable label="Channels" columns={["Name", "Kind", "Address", "State", { name: "Actions", isHidden: true }]}>
+      {list.map((channel) => (
+        <Row key={channel.id} channel={channel} onChanged={onChanged} />
+      ))}
+    </ListTable>
   );
 }
 
@@ -188,7 +174,7 @@ function ThisBrowser({ onChanged }: { onChanged: () => void }) {
     if (await run(() => notifyThisBrowser(name.trim()))) onChanged();
   };
   return (
-    <Panel title="This browser" note="notifications, also while this page is closed" place="">
+    <Panel title="This browser" note="notifications, also while this page is closed">
       {obstacle === null ? (
         <form class="form" onSubmit={(event) => void submit(event)}>
           <TextField

@@ -49,7 +49,7 @@ export function RuleEditor({ rule, onChanged }: { rule: RuleView | null; onChang
   const measures = aggregation?.measures.map((measure) => measure.split(":")[0] ?? "") ?? [];
   return (
     <div class="editor">
-      <Panel title={rule === null ? "New rule" : rule.name} place="">
+      <Panel title={rule === null ? "New rule" : rule.name}>
         <form class="form" onSubmit={(event) => void save(event)}>
           <TextField
             label="Name"

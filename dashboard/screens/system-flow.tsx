@@ -25,7 +25,7 @@ export function FlowPanel() {
     </button>
   );
   return (
-    <Panel title="Flow" note="what is let in, and what becomes of it" place="" actions={actions}>
+    <Panel title="Flow" note="what is let in, and what becomes of it" actions={actions}>
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       {data === null ? failure === null && <SkeletonRows count={2} /> : <Facts flow={data} />}
       {isChanging && data !== null && <Settings flow={data} onClose={() => setChanging(false)} onChanged={again} />}
