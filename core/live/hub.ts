@@ -23,7 +23,7 @@ import { TopicTable } from "./topic-table.ts";
 export type { Outgoing } from "./delivery.ts";
 
 /** Topics that the readers of one node may follow together. */
-export const MAX_TOPICS_PER_NODE = 1_024;
+const MAX_TOPICS_PER_NODE = 1_024;
 
 /** What of a socket must survive the hub's sleep. */
 export interface ReaderState {
