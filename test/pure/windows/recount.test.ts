@@ -26,7 +26,7 @@ class Live {
   readonly #records = new Map<number, readonly Uint8Array[]>();
 
   constructor(of: Plan) {
-    this.aggregation = new Aggregation(of, FRESH, (_, key, part) => partsOf(this.#records.get(key), part));
+    this.aggregation = new Aggregation(of, FRESH, (_, keys, part) => partsOf(this.#records, keys, part));
   }
 
   readonly stored: StoredKeys = (from, to, limit) =>
