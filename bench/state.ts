@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { ColumnarBuilder, EventBatch } from "../core/events/event-batch.ts";
-import type { LoadWindow } from "../core/windows/aggregation.ts";
+import { type LoadWindows, NOTHING_LOADED } from "../core/windows/aggregation.ts";
 import { BUILT_IN_DEFINITIONS, type Definition, definitionSchema } from "../core/windows/definition.ts";
 import { IdMemory } from "../core/windows/id-memory.ts";
 import { type Plan, planOf } from "../core/windows/plan.ts";
@@ -22,7 +22,6 @@ const GROUPS = 200_000;
 const GROUPS_CHANGED = 10;
 /** As an object does: at so many events a checkpoint is due. */
 const EVENTS_PER_CHECKPOINT = 50_000;
-const NOTHING_LOADED: LoadWindow = () => undefined;
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
@@ -96,13 +95,18 @@ class Disk {
     );
   }
 
-  readonly load: LoadWindow = (aggregation, start, part) => {
-    const where = "select body from windows where aggregation = ? and start = ?";
-    const found =
-      part === undefined
-        ? this.#db.prepare(`${where} order by part`).all(aggregation, start)
-        : this.#db.prepare(`${where} and part = ?`).all(aggregation, start, part);
-    return found.length === 0 ? undefined : found.map(({ body }) => body as Uint8Array);
+  readonly load: LoadWindows = (aggregation, starts, part) => {
+    const rows = this.#db.prepare("select part, body from windows where aggregation = ? and start = ? order by part");
+    const found = new Map<number, Uint8Array[]>();
+    for (const start of starts) {
+      const wanted = rows.all(aggregation, start).filter((row) => part === undefined || row["part"] === part);
+      if (wanted.length > 0)
+        found.set(
+          start,
+          wanted.map(({ body }) => body as Uint8Array),
+        );
+    }
+    return found;
   };
 
   /** Writes what changed. @returns the state to be kept beside it */

@@ -6,7 +6,7 @@ export function printTable(rows: readonly unknown[], columns: readonly string[])
 }
 
 /** The text of the table, one line per row; every line ends. */
-export function formatTable(rows: readonly unknown[], columns: readonly string[]): string {
+function formatTable(rows: readonly unknown[], columns: readonly string[]): string {
   const cells = rows.map((row) => columns.map((column) => textOf(row, column)));
   const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (texts: readonly string[]): string =>

@@ -77,7 +77,7 @@ function createMemory(): (id: string) => boolean {
 }
 
 /** `2026-11-22T05:00:00.000Z  order.placed  shop  medium  {"total":12.5}` */
-export function formatEvent(event: unknown): string {
+function formatEvent(event: unknown): string {
   const parts = ["timestamp", "type", "source", "severity"].map((name) => textOf(event, name));
   return [...parts, JSON.stringify(field(event, "data") ?? {})].join("  ");
 }

@@ -1,13 +1,14 @@
 import type { Answer } from "./answer.ts";
-import { blockedDelayMs, retryDelayMs } from "./backoff.ts";
 import { Custody, tell } from "./custody.ts";
 import type { Ledger } from "./custody.ts";
 import { makeEntry } from "./event.ts";
 import type { Entry, EventInput } from "./event.ts";
+import { Flushes } from "./flushes.ts";
 import { Journal } from "./journal.ts";
 import { withDefaults } from "./options.ts";
 import type { ClientOptions, Settings } from "./options.ts";
 import { watchPage } from "./page.ts";
+import { Patience } from "./patience.ts";
 import { MAX_KEEPALIVE_BYTES, Transport } from "./transport.ts";
 
 const CLOSE_TIMEOUT_MS = 5000;
@@ -43,33 +44,25 @@ export function createClient(options: ClientOptions): Client {
   return new Producer(withDefaults(options));
 }
 
-interface Flush {
-  readonly through: number;
-  readonly end: (isSettled: boolean) => void;
-}
-
 /** One request at a time, so that events arrive in the order they were taken. */
 class Producer implements Client {
   readonly #settings: Settings;
   readonly #transport: Transport;
   readonly #journal: Journal | null;
   readonly #custody: Custody;
+  readonly #flushes: Flushes;
+  readonly #patience: Patience;
   readonly #stopWatching: () => void;
   #state: "open" | "closing" | "closed" = "open";
   /** Nothing is sent before: what an earlier client left goes first. */
   #isLoaded = false;
   #closing: Promise<Ledger> | null = null;
-  readonly #flushes = new Set<Flush>();
   #isPumping = false;
   #lastSeq = 0;
   /** Events up to this one need not wait for others. */
   #dueThrough = 0;
   #batchTimer: unknown = null;
   #batchBytes: number;
-  #failures = 0;
-  /** Epoch ms before which the platform wants nothing. */
-  #notBefore = 0;
-  readonly #pauses = new Set<() => void>();
   /** The request made when the page was hidden, while it lasts. */
   #farewell: Promise<void> | null = null;
 
@@ -77,6 +70,8 @@ class Producer implements Client {
     this.#settings = settings;
     this.#batchBytes = settings.maxBatchBytes;
     this.#transport = new Transport(settings);
+    this.#flushes = new Flushes(settings.clock);
+    this.#patience = new Patience(settings);
     this.#journal = openJournal(settings);
     this.#custody = new Custody({
       ...settings,
@@ -113,18 +108,9 @@ class Producer implements Client {
     this.#dueThrough = through;
     this.#wake();
     if (this.#state === "closed") return this.#custody.oldest > through;
-    return await new Promise((resolve) => {
-      const { clock } = this.#settings;
-      const timer = timeoutMs === undefined ? null : clock.setTimeout(() => end(false), timeoutMs);
-      const end = (isSettled: boolean): void => {
-        this.#flushes.delete(flush);
-        if (timer !== null) clock.clearTimeout(timer);
-        resolve(isSettled);
-      };
-      const flush: Flush = { through, end };
-      this.#flushes.add(flush);
-      this.#endFlushes();
-    });
+    const settled = this.#flushes.wait(through, timeoutMs);
+    this.#endFlushes();
+    return await settled;
   }
 
   close(timeoutMs = CLOSE_TIMEOUT_MS): Promise<Ledger> {
@@ -182,7 +168,7 @@ class Producer implements Client {
     const pauseMs = this.#read(answer, batch);
     this.#custody.endRequest();
     this.#endFlushes();
-    if (pauseMs > 0) await this.#pause(pauseMs);
+    if (pauseMs > 0) await this.#patience.pause(pauseMs);
   }
 
   /** Settles what the answer settles. @returns how long to wait before the next request, ms */
@@ -191,13 +177,17 @@ class Producer implements Client {
       case "taken": {
         this.#custody.settleTaken(entries, answer.verdicts);
         const unavailable = answer.verdicts.filter(({ reason }) => reason === "unavailable").length;
-        if (unavailable === 0) return (this.#failures = 0);
-        return this.#retry(200, `${unavailable} events could not be queued`, answer.retryAfterSeconds);
+        if (unavailable > 0) {
+          const message = `${unavailable} events could not be queued`;
+          return this.#patience.afterFailure(200, message, answer.retryAfterSeconds);
+        }
+        this.#patience.forget();
+        return 0;
       }
       case "again":
-        return this.#retry(answer.status, answer.message, answer.retryAfterSeconds);
+        return this.#patience.afterFailure(answer.status, answer.message, answer.retryAfterSeconds);
       case "blocked":
-        return this.#wait(answer.status, answer.message, blockedDelayMs(this.#settings.random()));
+        return this.#patience.whenBlocked(answer.status, answer.message);
       case "too_large":
         this.#halve(entries, answer.message);
         return 0;
@@ -207,18 +197,6 @@ class Producer implements Client {
     }
   }
 
-  #retry(status: number | null, message: string, retryAfterSeconds: number | null): number {
-    const { random, clock } = this.#settings;
-    const waitMs = retryDelayMs(this.#failures++, retryAfterSeconds, random());
-    if (retryAfterSeconds !== null) this.#notBefore = clock.now() + waitMs;
-    return this.#wait(status, message, waitMs);
-  }
-
-  #wait(status: number | null, message: string, retryInMs: number): number {
-    tell(this.#settings.onTrouble, { kind: "send", status, message, retryInMs });
-    return retryInMs;
-  }
-
   /** For good: whatever limits the size of a request does not go away. */
   #halve(entries: readonly Entry[], message: string): void {
     const [only, ...others] = entries;
@@ -226,26 +204,12 @@ class Producer implements Client {
     else this.#batchBytes = Math.floor(entries.reduce((sum, { bytes }) => sum + bytes, 0) / 2);
   }
 
-  /** Lasts `ms`, or until the client is closed. Measured by a timer, not by the clock on the wall, which may be set. */
-  async #pause(ms: number): Promise<void> {
-    const { clock } = this.#settings;
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        clock.clearTimeout(timer);
-        this.#pauses.delete(end);
-        resolve();
-      };
-      const timer = clock.setTimeout(end, ms);
-      this.#pauses.add(end);
-    });
-  }
-
   /**
    * Sends what fits into a request that outlives the page, first what is in flight: the browser may cut that off. If both
    * arrive, the ids make it one. The wait that the platform asked for holds here too.
    */
   #onPageHidden(): void {
-    if (this.#farewell !== null || this.#settings.clock.now() < this.#notBefore) return;
+    if (this.#farewell !== null || this.#patience.isAskedToWait) return;
     let room = Math.min(MAX_KEEPALIVE_BYTES, this.#batchBytes);
     const { buffer, inFlight } = this.#custody;
     const entries: Entry[] = [];
@@ -266,7 +230,8 @@ class Producer implements Client {
       this.#custody.prune();
       this.#endFlushes();
     } else if (answer.kind === "again") {
-      await this.#pause(this.#retry(answer.status, answer.message, answer.retryAfterSeconds));
+      const { status, message, retryAfterSeconds } = answer;
+      await this.#patience.pause(this.#patience.afterFailure(status, message, retryAfterSeconds));
     }
     this.#farewell = null;
   }
@@ -287,16 +252,14 @@ class Producer implements Client {
     this.#settings.clock.clearTimeout(this.#batchTimer);
     this.#custody.end(this.#journal !== null);
     this.#transport.abort();
-    for (const endPause of this.#pauses) endPause();
-    for (const { end } of this.#flushes) end(false);
+    this.#patience.endAll();
+    this.#flushes.giveUp();
     await this.#journal?.idle();
     return this.ledger;
   }
 
   #endFlushes(): void {
-    if (!this.#isLoaded || this.#flushes.size === 0) return;
-    const { oldest } = this.#custody;
-    for (const { through, end } of this.#flushes) if (oldest > through) end(true);
+    if (this.#isLoaded) this.#flushes.settle(this.#custody.oldest);
   }
 }
 

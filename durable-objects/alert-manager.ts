@@ -5,11 +5,12 @@ import { hearsAcknowledgements } from "../core/alerts/channel.ts";
 import type { ChannelTarget } from "../core/alerts/channel.ts";
 import { silenceJson } from "../core/alerts/dispatch/silence.ts";
 import type { SilenceJson } from "../core/alerts/dispatch/silence.ts";
-import { MAX_CHANNELS, MAX_OUTBOX, MAX_RULES, MAX_SILENCES } from "../core/alerts/limits.ts";
+import { MAX_OUTBOX, MAX_RULES, MAX_SILENCES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
 import { MAX_OPEN_LISTED } from "../core/live/protocol.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
 import type { EarlyWindow } from "./aggregator/early-watch.ts";
+import { alertFile } from "./alerts/alert-file.ts";
 import type { AlertQuery, AlertStats } from "./alerts/alert-log.ts";
 import type {
   ActionAnswer,
@@ -27,6 +28,7 @@ import type {
   SilenceDraft,
 } from "./alerts/answers.ts";
 import { ChannelBook } from "./alerts/channel-book.ts";
+import { ChannelDesk } from "./alerts/channel-desk.ts";
 import { ChannelHealth } from "./alerts/channel-health.ts";
 import { Deliveries } from "./alerts/deliveries.ts";
 import { AlertDesk } from "./alerts/desk.ts";
@@ -36,7 +38,6 @@ import type { Notification, NotificationKey } from "./alerts/outbox.ts";
 import { PushKeys } from "./alerts/push-keys.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
 import { createTables, Settings } from "./alerts/tables.ts";
-import { MissingKeyError } from "./alerts/vault.ts";
 import { WatchList } from "./alerts/watch-list.ts";
 import { windowAggregator } from "./remote.ts";
 
@@ -51,9 +52,9 @@ const MAX_RESOLVED_IN_SNAPSHOT = 20;
 export class AlertManager extends DurableObject<Env> {
   readonly #desk: AlertDesk;
   readonly #channels: ChannelBook;
+  readonly #channelDesk: ChannelDesk;
   readonly #health: ChannelHealth;
   readonly #deliveries: Deliveries;
-  readonly #pushKeys: PushKeys;
   readonly #watchList: WatchList;
   readonly #live: LiveNotices;
   readonly #followUp: FollowUp;
@@ -68,8 +69,10 @@ export class AlertManager extends DurableObject<Env> {
     this.#channels = channels;
     this.#desk = new AlertDesk(storage, (id) => hearsAcknowledgements(channels.typeOf(id) ?? ""));
     this.#health = new ChannelHealth(storage.sql, Math.random);
-    this.#pushKeys = new PushKeys(settings, tenant, env.ENCRYPTION_KEY);
-    this.#watchList = new WatchList(settings, this.#desk.rules, async (watches) => {
+    const { rules, outbox } = this.#desk;
+    const pushKeys = new PushKeys(settings, tenant, env.ENCRYPTION_KEY);
+    this.#channelDesk = new ChannelDesk({ channels, health: this.#health, pushKeys, outbox, rules });
+    this.#watchList = new WatchList(settings, rules, async (watches) => {
       await windowAggregator(env, tenant).watchRules(watches);
     });
     this.#live = new LiveNotices(async (alerts) => {
@@ -79,7 +82,7 @@ export class AlertManager extends DurableObject<Env> {
       tenant,
       dueAt: () => this.#desk.dueAt,
       takeTime: () => this.#takeTime(),
-      outbox: this.#desk.outbox,
+      outbox,
       health: this.#health,
       watchList: this.#watchList,
       send: async (messages) => {
@@ -90,7 +93,7 @@ export class AlertManager extends DurableObject<Env> {
     });
     this.#deliveries = new Deliveries({
       transaction: (work) => storage.transactionSync(work),
-      outbox: this.#desk.outbox,
+      outbox,
       channels,
       health: this.#health,
       followUp: this.#followUp,
@@ -98,7 +101,7 @@ export class AlertManager extends DurableObject<Env> {
       inBackground: (work) => ctx.waitUntil(work),
       now: () => Date.now(),
     });
-    if (hasNewQueue(env, settings)) this.#desk.outbox.expireLeases(Date.now());
+    if (hasNewQueue(env, settings)) outbox.expireLeases(Date.now());
     void ctx.blockConcurrencyWhile(async () => await this.#followUp.start(await storage.getAlarm()));
   }
 
@@ -163,44 +166,21 @@ export class AlertManager extends DurableObject<Env> {
   }
 
   /** Makes a channel; its secrets can never be read again. */
-  async addChannel({ name, target: draft }: ChannelDraft): Promise<ChannelAnswer> {
-    const id = crypto.randomUUID();
-    try {
-      const target = draft.type === "push" ? { ...draft, vapid: await this.#pushKeys.keys() } : draft;
-      const sealed = await this.#channels.seal(id, target);
-      if (this.#channels.size >= MAX_CHANNELS) return { ok: false, reason: "too_many" };
-      return { ok: true, channel: this.#channels.add({ id, name, target, sealed, createdAt: Date.now() }) };
-    } catch (error) {
-      if (error instanceof MissingKeyError) return { ok: false, reason: "no_encryption_key" };
-      throw error;
-    }
+  async addChannel(draft: ChannelDraft): Promise<ChannelAnswer> {
+    return await this.#channelDesk.add(draft);
   }
 
   /** What a browser subscribes to push messages with, base64url. Null when there is no encryption key to keep its private half. */
   async pushKey(): Promise<string | null> {
-    try {
-      return (await this.#pushKeys.keys()).publicKey;
-    } catch (error) {
-      if (error instanceof MissingKeyError) return null;
-      throw error;
-    }
+    return await this.#channelDesk.pushKey();
   }
 
   listChannels(): ChannelView[] {
-    const [now, waiting] = [Date.now(), this.#desk.outbox.counts()];
-    return this.#channels.list().map((channel) => ({
-      ...channel,
-      state: { ...this.#health.json(channel.id, now), waiting: waiting.get(channel.id) ?? 0 },
-    }));
+    return this.#channelDesk.list(Date.now());
   }
 
   deleteChannel(id: string): ChannelRemoval {
-    if (!this.#channels.has(id)) return { ok: false, reason: "not_found" };
-    const rules = this.#desk.rules.using(id).map(({ spec }) => spec.name);
-    if (rules.length > 0) return { ok: false, reason: "in_use", rules };
-    this.#channels.remove(id);
-    this.#health.forget(id);
-    return { ok: true };
+    return this.#channelDesk.remove(id);
   }
 
   /** For the sender alone: where a channel's messages go. Null when there is no such channel or it cannot be decrypted. */
@@ -214,19 +194,7 @@ export class AlertManager extends DurableObject<Env> {
 
   getAlert(id: string): AlertFile | null {
     const record = this.#desk.log.find(id);
-    if (record === null) return null;
-    const { outbox } = this.#desk;
-    const threads = [...new Set([id, record.thread ?? id])];
-    const deliveries = threads.flatMap((thread) => outbox.deliveries(thread)).sort((a, b) => a.at - b.at);
-    const held = this.#health.held(Date.now());
-    const waiting = threads
-      .flatMap((thread) => outbox.waiting(thread))
-      .map((one) => ({
-        ...one,
-        isHeld: held.has(one.channelId),
-        dueAt: Math.max(one.dueAt, held.get(one.channelId) ?? 0),
-      }));
-    return { alert: this.#desk.json(record), history: this.#desk.log.history(id), deliveries, waiting };
+    return record === null ? null : alertFile(record, this.#desk, this.#health, Date.now());
   }
 
   /** Acknowledges a firing alert; the first acknowledgement stays. */

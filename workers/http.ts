@@ -91,7 +91,7 @@ export function errorResponse(c: AppContext, error: ApiError): Response {
 }
 
 /** Bytes a JSON request may have where nothing else is said (ingest has its own, larger limit). */
-export const MAX_JSON_BYTES = 256 * 1024;
+const MAX_JSON_BYTES = 256 * 1024;
 
 /**
  * The parsed JSON body of a request.

@@ -47,7 +47,7 @@ function alertText({ group, no_data: noData, ...rest }: ExpectedAlert): string {
 }
 
 /** `1h30m`; `0s` for nothing. */
-export function durationText(ms: number): string {
+function durationText(ms: number): string {
   let left = ms;
   let text = "";
   for (const [unitMs, unit] of UNITS) {

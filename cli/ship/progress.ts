@@ -37,7 +37,7 @@ export function createProgress(output: NodeJS.WriteStream, startedAt: number, no
 }
 
 /** `━━━━━━────── 50 %  5,000 events  12,345/s` */
-export function progressLine(part: number | null, accepted: number, seconds: number): string {
+function progressLine(part: number | null, accepted: number, seconds: number): string {
   const rate = seconds > 0 ? `  ${Math.round(accepted / seconds).toLocaleString("en")}/s` : "";
   const events = `${accepted.toLocaleString("en")} events${rate}`;
   if (part === null) return events;

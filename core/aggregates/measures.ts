@@ -11,7 +11,7 @@ import { QuantileAccumulator } from "./quantile.ts";
 import { TopAccumulator } from "./top-k.ts";
 
 /** A `top` list is this long unless its definition says otherwise. */
-export const DEFAULT_TOP_K = 10;
+const DEFAULT_TOP_K = 10;
 /** A longer list would let one state outgrow the row it is stored in. */
 export const MAX_TOP_K = 1000;
 

@@ -16,7 +16,7 @@ export const MAX_SERIES = 20;
 /** Points of one series in the answer; of more, one in so many is shown, one that fires before one that does not. */
 export const MAX_POINTS = 1_000;
 /** Alerts in the answer, the oldest first. All are counted. */
-export const MAX_BACKTEST_ALERTS = 1_000;
+const MAX_BACKTEST_ALERTS = 1_000;
 
 /** What a rule makes of one group in one window. */
 export type PointState = "inactive" | "pending" | "firing";

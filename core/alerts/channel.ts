@@ -16,7 +16,7 @@ import { judgeTarget } from "./target-guard.ts";
 import type { TargetParts } from "./target-guard.ts";
 
 /** The kinds of channel that this version can send to. */
-export const CHANNEL_TYPES = ["webhook", "slack", "pagerduty", "sms", "push", "email"] as const;
+const CHANNEL_TYPES = ["webhook", "slack", "pagerduty", "sms", "push", "email"] as const;
 export type ChannelType = (typeof CHANNEL_TYPES)[number];
 
 const name = z.string().trim().min(1).max(200);
@@ -168,7 +168,7 @@ function elsewhere(target: DraftTarget, { hostname }: TargetParts): string | nul
 }
 
 /** Texts that must not be shown or logged, whoever repeats them. */
-export function secretsOf(target: ChannelTarget): string[] {
+function secretsOf(target: ChannelTarget): string[] {
   switch (target.type) {
     case "webhook":
       return [target.secret, target.secret.replace(/^whsec_/, ""), ...queryOf(target.url)];

@@ -23,8 +23,6 @@ export interface LookBack {
   readonly measures: readonly string[];
 }
 
-export const NO_PAST = (): undefined => undefined;
-
 export interface Condition {
   readonly source: string;
   readonly lookBacks: readonly LookBack[];

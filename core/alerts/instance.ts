@@ -60,7 +60,7 @@ function isShort(values: Values): boolean {
 }
 
 /** Characters per page: three bytes each at worst stay under the 2 MB that one row may hold. */
-export const MAX_PAGE_CHARS = 400_000;
+const MAX_PAGE_CHARS = 400_000;
 
 /** An open alert as it is written down: without the names of its fields, which would be most of the text. */
 type Row = readonly [

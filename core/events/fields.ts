@@ -7,12 +7,12 @@ import { parseRfc3339 } from "./rfc3339.ts";
 
 /** UTF-16 units of `source`, `user_id`, `session_id`, `correlation_id` and of each tag. */
 export const MAX_TEXT_LENGTH = 256;
-export const MAX_TYPE_LENGTH = 128;
-export const MAX_TAGS = 32;
+const MAX_TYPE_LENGTH = 128;
+const MAX_TAGS = 32;
 /** How far a producer's clock may run ahead, ms. */
-export const MAX_FUTURE_MS = 86_400_000;
+const MAX_FUTURE_MS = 86_400_000;
 /** 1990-01-01: older than any event, and later than epoch seconds read as milliseconds (which land in 1970). */
-export const MIN_TIMESTAMP = 631_152_000_000;
+const MIN_TIMESTAMP = 631_152_000_000;
 
 const ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const TYPE = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;

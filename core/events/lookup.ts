@@ -5,7 +5,7 @@ import { type SegmentPlace, type SegmentSource, UnreadSegments } from "./segment
  * Segments one look-up opens before it gives up. Without a time in the id nothing says where the event is, so the newest
  * are read first: 500 segments are some million events and about a second of reading.
  */
-export const LOOKUP_SEGMENTS = 500;
+const LOOKUP_SEGMENTS = 500;
 
 /** Opened at first, and doubled each time up to `MAX_GROUP`: an id that carries its time is mostly found at once. */
 const FIRST_GROUP = 2;

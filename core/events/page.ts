@@ -27,7 +27,7 @@ export interface WorkBudget {
 }
 
 /** 200 segments of 2,000 events are read in under a second; 2,000 stay within a Worker's CPU time and number of queries. */
-export const PAGE_BUDGET: WorkBudget = { enough: 200, most: 2_000 };
+const PAGE_BUDGET: WorkBudget = { enough: 200, most: 2_000 };
 
 /** Opened at first, and doubled each time up to `MAX_GROUP`: most pages end within the first segments. */
 const FIRST_GROUP = 2;

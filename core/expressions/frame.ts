@@ -11,7 +11,7 @@ export type ValueOf = (path: number) => JsonValue | undefined;
  * Work one evaluation may do: a step is one node inside a macro, or as much work on text and lists. Used up in 1–2 ms, by
  * patterns that keep no automaton state for long in 50 ms (two shared cores).
  */
-export const MAX_STEPS = 100_000;
+const MAX_STEPS = 100_000;
 /** Levels of lists and maps that are followed when two values are compared. */
 export const MAX_DATA_DEPTH = 256;
 

@@ -9,11 +9,11 @@ import { CompileError } from "./position.ts";
 /** UTF-16 units. */
 export const MAX_PATTERN_LENGTH = 256;
 /** Instructions of the compiled pattern: `(\pL{1,30}){1,30}` is short to write and has 1,863. */
-export const MAX_PATTERN_SIZE = 1000;
+const MAX_PATTERN_SIZE = 1000;
 /** Pattern instructions times text units that cost one step, measured where the automaton finds no state twice. */
 const WORK_PER_STEP = 8;
 /** Bytes of automaton states kept per pattern (the library's own bound is 8 MB, and an object may hold hundreds of patterns). */
-export const MAX_PATTERN_CACHE_BYTES = 1_048_576;
+const MAX_PATTERN_CACHE_BYTES = 1_048_576;
 
 export interface Pattern {
   /** True when the pattern is found anywhere in `text`. */

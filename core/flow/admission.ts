@@ -19,7 +19,7 @@ import { LowestOfLate } from "./lowest-of-late.ts";
 import { RateMeter } from "./rate-meter.ts";
 
 /** Events that are one item of the flow controller. */
-export const EVENTS_PER_ITEM = 100;
+const EVENTS_PER_ITEM = 100;
 /** How long the oldest message may have waited, beyond what it takes without a queue, that admission aims to stay below, ms. */
 export const TARGET_WAIT_MS = 1_000;
 /** Messages that waited longer mean that there is a queue, ms. */

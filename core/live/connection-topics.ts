@@ -59,7 +59,7 @@ export function judgeDelta(place: TopicPlace, seq: string, nowMs: number): Frame
 }
 
 /** How many frames `to` is ahead of `from`; null when they are of different epochs or not sequences at all. */
-export function stepsBetween(from: string, to: string): number | null {
+function stepsBetween(from: string, to: string): number | null {
   const a = parseSeq(from);
   const b = parseSeq(to);
   return a === null || b === null || a.epoch !== b.epoch ? null : b.n - a.n;

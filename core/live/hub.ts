@@ -14,7 +14,6 @@
  */
 
 import { Delivery, type Outgoing, type Place, type Sent } from "./delivery.ts";
-import { Position } from "./position.ts";
 import { isTopic, MAX_TOPICS_PER_SOCKET, parseSeq, PONG_TEXT } from "./protocol.ts";
 import type { ClientFrame, ErrorFrame, PublishedFrame, ServerFrame, Topic, TopicSnapshot } from "./protocol.ts";
 import { Reader } from "./reader.ts";
@@ -23,7 +22,7 @@ import { TopicTable } from "./topic-table.ts";
 export type { Outgoing } from "./delivery.ts";
 
 /** Topics that the readers of one node may follow together. */
-export const MAX_TOPICS_PER_NODE = 1_024;
+const MAX_TOPICS_PER_NODE = 1_024;
 
 /** What of a socket must survive the hub's sleep. */
 export interface ReaderState {
@@ -59,10 +58,7 @@ export class Hub {
   join(id: string, nowMs: number, restored: ReaderState = { acks: false, topics: [] }): void {
     const reader = new Reader(id, { acks: restored.acks }, this.#unheard, nowMs);
     this.#readers.set(id, reader);
-    for (const topic of restored.topics) {
-      const { n } = this.#table.follow(reader, topic);
-      reader.topics.set(topic, new Position(n, "refresh"));
-    }
+    for (const topic of restored.topics) this.#table.follow(reader, topic, "refresh");
   }
 
   /** Adds a node, unless it is there. What it was sent is acked by `delivered`, or given up by `rewind`. */
@@ -111,7 +107,7 @@ export class Hub {
     const reader = this.#readers.get(id);
     if (reader === undefined) return;
     if (frame.type === "subscribe") this.#subscribe(reader, frame.topic, frame.after, nowMs);
-    else if (frame.type === "unsubscribe") this.#unfollow(reader, frame.topic, nowMs);
+    else if (frame.type === "unsubscribe") this.#table.unfollow(reader, frame.topic, nowMs);
     else if (frame.type === "ping") this.#delivery.answer(id, PONG_TEXT);
     else this.#ack(reader, frame.topic, frame.seq, nowMs);
   }
@@ -150,8 +146,7 @@ export class Hub {
     this.#delivery.use(this.#table);
     for (const reader of this.#readers.values()) {
       for (const [topic, { due }] of reader.topics) {
-        const { n } = this.#table.follow(reader, topic);
-        reader.topics.set(topic, new Position(n, due === "refresh" && !isAwake ? "refresh" : "snapshot"));
+        this.#table.follow(reader, topic, due === "refresh" && !isAwake ? "refresh" : "snapshot");
       }
       this.#delivery.serve(reader, nowMs);
     }
@@ -163,8 +158,7 @@ export class Hub {
     const reader = this.#readers.get(id);
     if (reader === undefined) return;
     for (const topic of topics.filter((one) => !reader.topics.has(one)).slice(0, MAX_TOPICS_PER_NODE)) {
-      const { n } = this.#table.follow(reader, topic);
-      reader.topics.set(topic, new Position(n, missed.has(topic) ? "snapshot" : "refresh"));
+      this.#table.follow(reader, topic, missed.has(topic) ? "snapshot" : "refresh");
     }
     this.#delivery.serve(reader, nowMs);
   }
@@ -174,7 +168,7 @@ export class Hub {
     const reader = this.#readers.get(id);
     const kept = new Set(topics);
     if (reader === undefined) return;
-    for (const topic of reader.topics.keys()) if (!kept.has(topic)) this.#unfollow(reader, topic, nowMs);
+    for (const topic of reader.topics.keys()) if (!kept.has(topic)) this.#table.unfollow(reader, topic, nowMs);
   }
 
   /** A node takes a frame from its root, and repeats it. @param text the frame as it came */
@@ -233,7 +227,7 @@ export class Hub {
     }
     for (const reader of this.#table.readersOf(topic)) {
       this.refuse(reader.id, { type: "error", error: "not_found", message: `There is no topic ${topic}.`, topic });
-      this.#unfollow(reader, topic, nowMs);
+      this.#table.unfollow(reader, topic, nowMs);
       this.#ended.add(reader.id);
     }
     this.#table.forget(topic);
@@ -281,17 +275,12 @@ export class Hub {
       this.refuse(reader.id, { type: "error", error: "too_many_requests", message, topic });
       return;
     }
-    const log = this.#table.follow(reader, topic);
-    const canResume = after !== undefined && log.framesAfterSeq(after) !== null;
-    const position = new Position(log.n, canResume ? "deltas" : "snapshot");
-    reader.topics.set(topic, position);
-    if (canResume) this.#delivery.replay(reader, log, position, after, nowMs);
+    const { log, position } = this.#table.follow(reader, topic, "snapshot");
+    if (after !== undefined && log.framesAfterSeq(after) !== null) {
+      position.due = "deltas";
+      this.#delivery.replay(reader, log, position, after, nowMs);
+    }
     this.#delivery.serve(reader, nowMs);
-  }
-
-  #unfollow(reader: Reader, topic: Topic, nowMs: number): void {
-    reader.topics.delete(topic);
-    this.#table.unfollow(reader, topic, nowMs);
   }
 
   #ack(reader: Reader, topic: Topic, seq: string, nowMs: number): void {

@@ -6,7 +6,7 @@ export const MAX_WAITING_FRAMES = 8;
 /** Frames of a topic that may wait for a reader that never acks; with more it gets a snapshot instead of them. */
 export const MAX_BEHIND_WITHOUT_ACKS = 2;
 /** Frames in any one second to a reader that never acked: nobody knows whether it keeps up. */
-export const UNACKED_FRAMES_PER_SECOND = 4;
+const UNACKED_FRAMES_PER_SECOND = 4;
 /** Characters sent to a reader that never acks since it last said anything (a ping will do). Then it gets no more until it does. */
 export const MAX_UNHEARD_LENGTH = 1_048_576;
 /** Characters that it may be sent even while the unheard of all readers together are MAX_UNHEARD_TOTAL or more. */

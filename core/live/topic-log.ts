@@ -7,7 +7,7 @@ export const FRAME_INTERVAL_MS = 250;
 /** How long deltas are kept for readers that come back with `after`. */
 export const RETAIN_MS = 60_000;
 /** UTF-16 units of deltas kept per topic; beyond it the oldest go early. */
-export const MAX_RETAINED_LENGTH = 524_288;
+const MAX_RETAINED_LENGTH = 524_288;
 /** A longer delta is not sent: a snapshot, whose size is bounded by its source, takes its place. */
 export const MAX_DELTA_LENGTH = 262_144;
 /** A snapshot fetched this lately serves more readers, so that 200 of them reconnecting cost one question to the source. */

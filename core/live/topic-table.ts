@@ -1,3 +1,4 @@
+import { type Due, Position } from "./position.ts";
 import type { PublishedFrame, Topic } from "./protocol.ts";
 import type { Reader } from "./reader.ts";
 import { RETAIN_MS, TopicLog } from "./topic-log.ts";
@@ -9,7 +10,7 @@ interface Entry {
   emptySinceMs: number | null;
 }
 
-/** The topics somebody follows, or left so lately that a reader may come back to its place. */
+/** The topics somebody follows, or left so lately that a reader may come back to its place; who follows, and where they stand. */
 export class TopicTable {
   readonly #epoch: string;
   readonly #isRepeating: boolean;
@@ -39,15 +40,19 @@ export class TopicTable {
     return [...(this.#entries.get(topic)?.readers ?? [])];
   }
 
-  /** Adds a reader to a topic, which is made when it is new. */
-  follow(reader: Reader, topic: Topic): TopicLog {
+  /** Puts a reader at the end of a topic, which is made when it is new. */
+  follow(reader: Reader, topic: Topic, due: Due): { log: TopicLog; position: Position } {
     const entry = this.#entries.get(topic) ?? this.#make(topic);
     entry.readers.add(reader);
     entry.emptySinceMs = null;
-    return entry.log;
+    const { log } = entry;
+    const position = new Position(log.n, due);
+    reader.topics.set(topic, position);
+    return { log, position };
   }
 
   unfollow(reader: Reader, topic: Topic, nowMs: number): void {
+    reader.topics.delete(topic);
     const entry = this.#entries.get(topic);
     if (entry === undefined || !entry.readers.delete(reader)) return;
     if (entry.readers.size === 0) entry.emptySinceMs = nowMs;

@@ -31,7 +31,7 @@ export const MAX_DELTA_EVENTS = 20;
 /** Resolved alerts kept in the state. */
 export const MAX_RESOLVED_ALERTS = 20;
 /** Seconds of the overview's chart. */
-export const MAX_LIVE_SECONDS = 300;
+const MAX_LIVE_SECONDS = 300;
 
 export function foldAggregation(state: AggregationSnapshot, delta: AggregationDelta): AggregationSnapshot {
   const windows = upsert(withoutGone(state.windows, delta), delta.windows, windowKey).sort(byStartThenGroup);

@@ -6,7 +6,7 @@ import { durationMs } from "../windows/duration.ts";
 /** Patterns of one tenant. Each is tried on every event. */
 export const MAX_PATTERNS = 20;
 /** Most events of one `count` match: a match names them all, and an event may have 32 KB. */
-export const MAX_TIMES = 100;
+const MAX_TIMES = 100;
 /** Shorter spans are below what clocks of different machines agree on. */
 const MIN_WITHIN_MS = 1;
 

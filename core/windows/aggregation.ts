@@ -21,8 +21,16 @@ import {
 } from "./window-set.ts";
 import { type GroupState, OVERFLOW_KEY } from "./window-state.ts";
 
-/** Where windows that are not in memory come from: the encoded parts of a record, or only one of them; undefined when there is none. */
-export type LoadWindow = (aggregationId: number, key: number, part?: number) => readonly Uint8Array[] | undefined;
+/** Where windows that are not in memory come from: the encoded parts, or only one, of each of those records that is there. */
+export type LoadWindows = (
+  aggregationId: number,
+  keys: readonly number[],
+  part?: number,
+) => ReadonlyMap<number, readonly Uint8Array[]>;
+
+/** Of what lives in memory alone. */
+export const NOTHING_LOADED: LoadWindows = () => NO_RECORDS;
+const NO_RECORDS: ReadonlyMap<number, readonly Uint8Array[]> = new Map();
 
 /** Counters and watermark of an aggregation, for checkpoints. null stands for −Infinity. */
 export interface AggregationState {
@@ -61,7 +69,7 @@ export class Aggregation {
   keepsTime = false;
 
   /** @param windows those of the same aggregation before its times were changed; made from `state` otherwise */
-  constructor(plan: Plan, state: AggregationState, load: LoadWindow, windows?: WindowSet) {
+  constructor(plan: Plan, state: AggregationState, load: LoadWindows, windows?: WindowSet) {
     this.id = state.id;
     this.version = state.version;
     this.plan = plan;
@@ -74,7 +82,7 @@ export class Aggregation {
         plan,
         watermark: state.watermark ?? -Infinity,
         partialBefore: state.partialBefore ?? -Infinity,
-        load: (key, part) => load(state.id, key, part),
+        load: (keys, part) => load(state.id, keys, part),
         state: state.windows,
       });
   }
@@ -224,7 +232,7 @@ export function partialAggregation(id: number, plan: Plan, watermark: number): A
     partialBefore: null,
     duplicatesBefore: 0,
   };
-  return new Aggregation({ ...plan, maxGroups: Infinity }, state, () => undefined);
+  return new Aggregation({ ...plan, maxGroups: Infinity }, state, NOTHING_LOADED);
 }
 
 /** The values of a group's measures, by name. @param spanMs what `rate` divides by */

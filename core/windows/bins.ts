@@ -45,6 +45,8 @@ export class Bins {
   /** Lately read from storage and not held; null when there was none. */
   readonly #read = new Map<number, WindowState | null>();
   #readBytes = 0;
+  /** Read for the call under way; null where storage has none. */
+  readonly #ahead = new Map<number, WindowState | null>();
   #touched = new Map<WindowState, boolean>();
 
   /** @param isCounted whether events of the bin that begins there belong to any window */
@@ -65,7 +67,9 @@ export class Bins {
     for (let k = 0; k < rows.length; k++) {
       const timestamp = timestamps[rows[k] ?? 0] ?? 0;
       if (bin === undefined || timestamp < bin.start || timestamp >= bin.end) {
-        bin = this.#touch(this.#frame.startOf(timestamp));
+        const start = this.#frame.startOf(timestamp);
+        if (!this.resident.has(start) && !this.#ahead.has(start)) this.#loadAhead(timestamps, rows.subarray(k));
+        bin = this.#touch(start);
         if (bin === undefined) continue;
         ofGroup = cellsByBin.get(bin) ?? [];
         cellsByBin.set(bin, ofGroup);
@@ -78,6 +82,7 @@ export class Bins {
       }
       cells[k] = cell;
     }
+    this.#ahead.clear();
     return cells;
   }
 
@@ -139,7 +144,7 @@ export class Bins {
     const loaded = this.#load(start);
     if (this.#read.size >= MAX_READ_BINS || this.#readBytes >= MAX_READ_BYTES) this.#forgetRead();
     this.#read.set(start, loaded ?? null);
-    this.#readBytes += loaded?.groups.retainedBytes() ?? 0;
+    this.#readBytes += loaded?.bytes ?? 0;
     return loaded;
   }
 
@@ -147,19 +152,19 @@ export class Bins {
   hold(start: number): WindowState {
     const resident = this.resident.get(start);
     if (resident !== undefined) return resident;
-    const bin = this.#read.get(start) ??
-      this.#load(start) ?? {
-        start,
-        end: this.#frame.endOf(start),
-        session: null,
-        closed: false,
-        revision: 0,
-        partial: start < this.partialBefore,
-        groups: GroupPages.empty(this.#context.plan),
-        dirty: true,
-        storedParts: 0,
-        storedHead: -1,
-      };
+    const bin = this.#known(start) ?? {
+      start,
+      end: this.#frame.endOf(start),
+      session: null,
+      closed: false,
+      revision: 0,
+      partial: start < this.partialBefore,
+      groups: GroupPages.empty(this.#context.plan),
+      bytes: 0,
+      dirty: true,
+      storedParts: 0,
+      storedHead: -1,
+    };
     this.resident.set(start, bin);
     this.unwritten++;
     this.#read.delete(start);
@@ -191,6 +196,7 @@ export class Bins {
       if (!bin.dirty) continue;
       const { storedParts } = bin;
       records.push({ key, parts: encodeWindow(bin), storedParts });
+      bin.bytes = bin.groups.retainedBytes();
       bin.dirty = false;
     }
     return records;
@@ -208,10 +214,38 @@ export class Bins {
     return bin;
   }
 
+  /** Reads the bins that rows lie in and that are not in memory, all at once: a backfill touches one per event. */
+  #loadAhead(timestamps: Float64Array, rows: Uint32Array): void {
+    const starts = new Set<number>();
+    let [start, end] = [0, 0];
+    for (const row of rows) {
+      const timestamp = timestamps[row] ?? 0;
+      if (timestamp >= start && timestamp < end) continue;
+      start = this.#frame.startOf(timestamp);
+      end = this.#frame.endOf(start);
+      if (this.#isCounted(start) && !this.resident.has(start) && !this.#read.has(start)) starts.add(start);
+    }
+    const found = this.#context.load([...starts], 0);
+    for (const one of starts) this.#ahead.set(one, this.#decode(one, found.get(one)?.[0]) ?? null);
+  }
+
+  /** From what was read lately, or from storage. */
+  #known(start: number): WindowState | undefined {
+    for (const read of [this.#ahead.get(start), this.#read.get(start)])
+      if (read !== undefined) return read ?? undefined;
+    return this.#load(start);
+  }
+
   #load(start: number): WindowState | undefined {
+    return this.#decode(start, this.#context.load([start], 0).get(start)?.[0]);
+  }
+
+  #decode(start: number, first: Uint8Array | undefined): WindowState | undefined {
+    if (first === undefined) return undefined;
     const { plan, load } = this.#context;
-    const bin = readWindow(start, this.#frame.endOf(start), (part) => load(start, part), plan);
-    if (bin !== undefined) bin.partial &&= start < this.partialBefore;
+    const others = (part?: number): readonly Uint8Array[] => load([start], part).get(start) ?? [];
+    const bin = readWindow(start, this.#frame.endOf(start), first, others, plan);
+    bin.partial &&= start < this.partialBefore;
     return bin;
   }
 }

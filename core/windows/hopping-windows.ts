@@ -168,7 +168,7 @@ export class HoppingWindows implements WindowSet {
   resting(): RestingRecord[] {
     return [...this.#slices.resident.values()]
       .filter((slice) => !slice.dirty && !this.#isOpen(slice))
-      .map(({ start, groups }) => ({ key: start, at: start, bytes: groups.retainedBytes() }));
+      .map(({ start, bytes }) => ({ key: start, at: start, bytes }));
   }
 
   forget(key: number): void {

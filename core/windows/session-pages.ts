@@ -267,7 +267,8 @@ export class SessionPages {
   }
 
   #load(level: number, start: number): SessionPage | undefined {
-    const parts = this.#context.load(level * LEVEL_KEYS + start);
+    const key = level * LEVEL_KEYS + start;
+    const parts = this.#context.load([key]).get(key);
     if (parts === undefined) return undefined;
     const page = this.#emptyPage(level, start);
     for (const session of decodeSessions(parts, start, this.#gapMs, this.plan)) {

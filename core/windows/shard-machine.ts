@@ -1,5 +1,5 @@
 import type { EventBatch } from "../events/event-batch.ts";
-import { Aggregation, type AggregationState, type LoadWindow } from "./aggregation.ts";
+import { Aggregation, type AggregationState, type LoadWindows } from "./aggregation.ts";
 import { BatchView } from "./batch-view.ts";
 import type { Deduplicator, DeduplicatorState, OnRemembered } from "./deduplicator.ts";
 import type { Delta, DeltaHead } from "./delta.ts";
@@ -58,13 +58,13 @@ export class ShardMachine {
   alsoWaiting: () => Iterable<Waiting> = () => [];
   /** Time of the last idle check that found nothing accepted and not yet applied. */
   idleAsOf: number;
-  readonly #load: LoadWindow;
+  readonly #load: LoadWindows;
   readonly #intake: IntakeMachine;
 
   constructor(
     state: MachineState | undefined,
     plans: readonly { id: number; plan: Plan }[],
-    load: LoadWindow,
+    load: LoadWindows,
     onRemembered: OnRemembered,
     memory = new IdMemory(),
     seen = SeenFilter.givenUp(),

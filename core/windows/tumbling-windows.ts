@@ -135,7 +135,7 @@ export class TumblingWindows implements WindowSet {
   resting(): RestingRecord[] {
     return [...this.#bins.resident.values()]
       .filter(({ closed, dirty }) => closed && !dirty)
-      .map(({ start, groups }) => ({ key: start, at: start, bytes: groups.retainedBytes() }));
+      .map(({ start, bytes }) => ({ key: start, at: start, bytes }));
   }
 
   forget(key: number): void {

@@ -75,8 +75,8 @@ export interface WindowSizes {
   readonly bytes: number;
 }
 
-/** The encoded parts of a record, in order, or only one of them; undefined when there is none. */
-export type LoadRecord = (key: number, part?: number) => readonly Uint8Array[] | undefined;
+/** The encoded parts, in order, or only one, of each of those records that is there. */
+export type LoadRecords = (keys: readonly number[], part?: number) => ReadonlyMap<number, readonly Uint8Array[]>;
 
 /** Keys of stored records in [from, to), ascending, at most `limit`. */
 export type StoredKeys = (from: number, to: number, limit: number) => readonly number[];
@@ -90,7 +90,7 @@ export interface WindowContext {
   readonly watermark: number;
   /** Windows that start before this may lack events from before the aggregation existed. */
   readonly partialBefore: number;
-  readonly load: LoadRecord;
+  readonly load: LoadRecords;
   readonly state: WindowSetState | undefined;
 }
 

@@ -85,6 +85,8 @@ export interface WindowState {
   /** True while events from before the aggregation existed may be missing. */
   partial: boolean;
   groups: GroupPages;
+  /** What it took in memory when it was last read or written, roughly. */
+  bytes: number;
   /** True when it differs from its checkpoint. */
   dirty: boolean;
   /** Pages that storage has of it. */
@@ -111,21 +113,20 @@ export function encodeWindow(window: WindowState): (Uint8Array | null)[] {
 const headCode = ({ flags, revision }: WindowHead): number => revision * 4 + flags;
 
 /**
- * @param load the window's parts in storage
- * @returns undefined when there are none
+ * @param first the window's first part
+ * @param load  its parts in storage, or one of them
  * @throws CorruptStateError when a part was not written by `encodeWindow` for this plan
  */
 export function readWindow(
   start: number,
   end: number,
-  load: (part?: number) => readonly Uint8Array[] | undefined,
+  first: Uint8Array,
+  load: (part?: number) => readonly Uint8Array[],
   plan: Plan,
-): WindowState | undefined {
-  const first = load(0)?.[0];
-  if (first === undefined) return undefined;
-  if (first[0] === VERSION_WITHOUT_PAGES) return readUnpaged(start, end, load() ?? [], plan);
-  const { groups, head } = GroupPages.read(plan, first, (page) => load(page)?.[0]);
-  const stored = { dirty: false, storedParts: groups.pages, storedHead: headCode(head) };
+): WindowState {
+  if (first[0] === VERSION_WITHOUT_PAGES) return readUnpaged(start, end, load(), plan);
+  const { groups, head } = GroupPages.read(plan, first, (page) => load(page)[0]);
+  const stored = { bytes: groups.retainedBytes(), dirty: false, storedParts: groups.pages, storedHead: headCode(head) };
   return { start, end, session: null, ...stateOf(head.flags), revision: head.revision, groups, ...stored };
 }
 
@@ -149,13 +150,15 @@ function readUnpaged(start: number, end: number, parts: readonly Uint8Array[], p
       groups.push({ key, accumulators: plan.measures.map(({ measure }) => measure.decode(group)) });
     }
   }
+  const pages = GroupPages.of(plan, groups);
   return {
     start,
     end,
     session: null,
     ...stateOf(flags),
     revision,
-    groups: GroupPages.of(plan, groups),
+    groups: pages,
+    bytes: pages.retainedBytes(),
     dirty: false,
     storedParts: parts.length,
     storedHead: -1,

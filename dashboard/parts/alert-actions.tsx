@@ -2,7 +2,8 @@ import { useState } from "preact/hooks";
 import { ask, mayEdit, who } from "../session/session.ts";
 import type { AlertView } from "../stores/alert-view.ts";
 import { Dialog } from "./dialog.tsx";
-import { AreaField, FormFailure } from "./form.tsx";
+import { AreaField } from "./fields.tsx";
+import { Form } from "./form.tsx";
 import { SilenceDialog } from "./silence-dialog.tsx";
 import { useAction } from "./use-action.ts";
 
@@ -46,29 +47,21 @@ const TITLES = { acknowledge: "Acknowledge", resolve: "Resolve" } as const;
 
 function CommentDialog({ alert, what, onClose }: { alert: AlertView; what: keyof typeof TITLES; onClose: () => void }) {
   const [comment, setComment] = useState("");
-  const { run, isBusy, failure } = useAction();
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    if (await run(() => actOn(alert, what, comment.trim()))) onClose();
+  const action = useAction();
+  const send = async (): Promise<void> => {
+    if (await action.run(() => actOn(alert, what, comment.trim()))) onClose();
   };
   return (
     <Dialog title={`${TITLES[what]}: ${alert.ruleName}`} onClose={onClose}>
-      <form class="form" onSubmit={(event) => void submit(event)}>
+      <Form action={action} onSend={send} shown={["comment"]} sendLabel={TITLES[what]}>
         <AreaField
           label="Comment"
           name="comment"
           hint="Kept in the alert's history."
-          failure={failure}
           value={comment}
           onValue={setComment}
         />
-        <FormFailure failure={failure} shown={["comment"]} />
-        <div class="form-foot">
-          <button type="submit" class="button button-main" disabled={isBusy}>
-            {TITLES[what]}
-          </button>
-        </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -1,141 +1,58 @@
-/** Fields of a form: a label, what it is for, and what the server found wrong with it, tied together for screen readers. */
-import type { ComponentChildren } from "preact";
-import { useId } from "preact/hooks";
+/** A form: its fields, what the server found wrong with it, and the button that sends it. */
+import { createContext, type ComponentChildren } from "preact";
+import { useContext } from "preact/hooks";
 import type { ApiFailure } from "../session/api.ts";
 import { Mark } from "./mark.tsx";
+import type { Action } from "./use-action.ts";
 
-interface FieldProps {
-  readonly label: string;
-  readonly hint?: ComponentChildren;
-  /** Path of the field in the request's body; the server's problems with it are shown here. */
-  readonly name: string;
-  readonly failure?: ApiFailure | null;
-  readonly value: string;
-  readonly onValue: (value: string) => void;
-  readonly required?: boolean;
+interface FormProps {
+  /** What sending does; while it runs the button is off. */
+  readonly action: Action;
+  readonly onSend: () => Promise<void>;
+  /** Paths in the request's body whose problems the fields show themselves. */
+  readonly shown: readonly string[];
+  /** What stands on the button; null for those who may only look. */
+  readonly sendLabel: string | null;
+  /** Whether sending is the main thing to do on the page. */
+  readonly isMain?: boolean;
+  /** Buttons before the one that sends. */
+  readonly foot?: ComponentChildren;
+  readonly children: ComponentChildren;
 }
 
-interface TextFieldProps extends FieldProps {
-  /** `number` asks phones for their digits; what is not a number is the server's to refuse, in words. */
-  readonly type?: "text" | "number" | "password" | "url";
-  readonly placeholder?: string;
-  /** Values to offer. */
-  readonly options?: readonly string[];
-}
+/** Why the form around a field was refused, so that no field has to be told. */
+const Refusal = createContext<ApiFailure | null>(null);
 
-const INPUT_MODES = { text: "text", password: "text", number: "decimal", url: "url" } as const;
-
-/** One line of text. */
-export function TextField(props: TextFieldProps) {
-  const { type = "text", placeholder, options, value, onValue, required = false } = props;
-  const list = useId();
+/** Fields with a button that sends them. Fields show the problems that the server has with them. */
+export function Form({ action, onSend, shown, sendLabel, isMain = true, foot, children }: FormProps) {
+  const submit = (event: SubmitEvent): void => {
+    event.preventDefault();
+    void onSend();
+  };
   return (
-    <Field {...props}>
-      {(described) => (
-        <>
-          <input
-            {...described}
-            {...(type === "password" ? { type } : { type: "text" })}
-            inputMode={INPUT_MODES[type]}
-            {...(placeholder === undefined ? {} : { placeholder })}
-            {...(options === undefined ? {} : { list })}
-            spellcheck={false}
-            autocomplete="off"
-            required={required}
-            value={value}
-            onInput={(event) => onValue(event.currentTarget.value)}
-          />
-          {options !== undefined && (
-            <datalist id={list}>
-              {options.map((option) => (
-                <option key={option} value={option} />
-              ))}
-            </datalist>
-          )}
-        </>
+    <form class="form" onSubmit={submit}>
+      <Refusal.Provider value={action.failure}>{children}</Refusal.Provider>
+      {action.failure !== null && <FormFailure failure={action.failure} shown={shown} />}
+      {sendLabel !== null && (
+        <div class="form-foot">
+          {foot}
+          <button type="submit" class={isMain ? "button button-main" : "button"} disabled={action.isBusy}>
+            {sendLabel}
+          </button>
+        </div>
       )}
-    </Field>
+    </form>
   );
 }
 
-/** Several lines of text. */
-export function AreaField(props: FieldProps & { readonly rows?: number }) {
-  return (
-    <Field {...props}>
-      {(described) => (
-        <textarea
-          {...described}
-          rows={props.rows ?? 3}
-          spellcheck={false}
-          required={props.required ?? false}
-          value={props.value}
-          onInput={(event) => props.onValue(event.currentTarget.value)}
-        />
-      )}
-    </Field>
-  );
+/** What the server found wrong with one field of the form around; null when nothing. @param name the field's path in the body */
+export function useProblem(name: string): string | null {
+  const found = useContext(Refusal)?.problems.filter(({ field }) => isUnder(field, name)) ?? [];
+  return found.length === 0 ? null : found.map(({ message }) => message).join("; ");
 }
 
-/** One of a few. */
-export function SelectField(props: FieldProps & { readonly options: readonly (readonly [string, string])[] }) {
-  return (
-    <Field {...props}>
-      {(described) => (
-        <select
-          {...described}
-          required={props.required ?? false}
-          value={props.value}
-          onChange={(event) => props.onValue(event.currentTarget.value)}
-        >
-          {props.options.map(([value, text]) => (
-            <option key={value} value={value}>
-              {text}
-            </option>
-          ))}
-        </select>
-      )}
-    </Field>
-  );
-}
-
-interface ChecksProps {
-  readonly legend: string;
-  readonly name: string;
-  readonly failure?: ApiFailure | null;
-  readonly options: readonly (readonly [string, string])[];
-  readonly chosen: readonly string[];
-  readonly onChosen: (chosen: readonly string[]) => void;
-  /** Shown when there is nothing to choose. */
-  readonly none: ComponentChildren;
-}
-
-/** Any of a few, in the order of the choice. */
-export function Checks({ legend, name, failure = null, options, chosen, onChosen, none }: ChecksProps) {
-  const toggle = (value: string, on: boolean): void =>
-    onChosen(on ? [...chosen, value] : chosen.filter((one) => one !== value));
-  const problem = problemOf(failure, name);
-  return (
-    <fieldset class="checks">
-      <legend>{legend}</legend>
-      {options.length === 0 && <p class="note">{none}</p>}
-      {options.map(([value, text]) => (
-        <label key={value}>
-          <input
-            type="checkbox"
-            checked={chosen.includes(value)}
-            onChange={(event) => toggle(value, event.currentTarget.checked)}
-          />
-          {text}
-        </label>
-      ))}
-      {problem !== null && <p class="problem">{problem}</p>}
-    </fieldset>
-  );
-}
-
-/** What the server said of a form as a whole, and of fields that the form does not show. */
-export function FormFailure({ failure, shown }: { failure: ApiFailure | null; shown: readonly string[] }) {
-  if (failure === null) return null;
+/** What the server said of the form as a whole, and of fields that it does not show. */
+function FormFailure({ failure, shown }: { failure: ApiFailure; shown: readonly string[] }) {
   const isShown =
     failure.problems.length > 0 && failure.problems.every(({ field }) => shown.some((name) => isUnder(field, name)));
   return (
@@ -144,38 +61,6 @@ export function FormFailure({ failure, shown }: { failure: ApiFailure | null; sh
       {!isShown && failure.correlationId !== "" && <code> {failure.correlationId}</code>}
     </p>
   );
-}
-
-interface Described {
-  readonly id: string;
-  readonly "aria-describedby": string;
-  readonly "aria-invalid": boolean;
-}
-
-function Field({
-  label,
-  hint,
-  name,
-  failure = null,
-  children,
-}: FieldProps & { children: (described: Described) => ComponentChildren }) {
-  const id = useId();
-  const described = `${id}-about`;
-  const problem = problemOf(failure, name);
-  return (
-    <div class="field">
-      <label for={id}>{label}</label>
-      {children({ id, "aria-describedby": described, "aria-invalid": problem !== null })}
-      <p id={described} class={problem === null ? "note" : "problem"}>
-        {problem ?? hint}
-      </p>
-    </div>
-  );
-}
-
-function problemOf(failure: ApiFailure | null, name: string): string | null {
-  const found = failure?.problems.filter(({ field }) => isUnder(field, name)) ?? [];
-  return found.length === 0 ? null : found.map(({ message }) => message).join("; ");
 }
 
 function isUnder(field: string, name: string): boolean {

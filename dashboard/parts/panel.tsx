@@ -5,14 +5,14 @@ interface PanelProps {
   readonly title: string;
   /** What the numbers cover, e.g. "last hour". */
   readonly note?: string;
-  /** Place in the page's grid; a class of layout.css. */
-  readonly place: string;
+  /** Place in the page's grid, if it has one of its own; a class of layout.css. */
+  readonly place?: string;
   readonly actions?: ComponentChildren;
   readonly children: ComponentChildren;
 }
 
 /** A titled box of the page's grid. */
-export function Panel({ title, note, place, actions, children }: PanelProps) {
+export function Panel({ title, note, place = "", actions, children }: PanelProps) {
   const heading = useId();
   return (
     <section class={`panel ${place}`} aria-labelledby={heading}>

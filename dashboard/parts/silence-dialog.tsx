@@ -5,7 +5,8 @@ import { silencesChanged } from "../stores/silences.ts";
 import type { AlertView } from "../stores/alert-view.ts";
 import { matchersOf } from "../stores/silences.ts";
 import { Dialog } from "./dialog.tsx";
-import { AreaField, FormFailure, SelectField, TextField } from "./form.tsx";
+import { AreaField, SelectField, TextField } from "./fields.tsx";
+import { Form } from "./form.tsx";
 import { useAction } from "./use-action.ts";
 
 const HOUR_MS = 3_600_000;
@@ -21,9 +22,8 @@ export function SilenceDialog({ alert, onClose }: { alert?: AlertView; onClose: 
   const [matchers, setMatchers] = useState(alert === undefined ? "" : matchersFor(alert));
   const [length, setLength] = useState<string>(LENGTHS[0][0]);
   const [comment, setComment] = useState("");
-  const { run, isBusy, failure } = useAction();
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
+  const action = useAction();
+  const send = async (): Promise<void> => {
     const now = Date.now();
     const body = {
       matchers: matchersOf(matchers),
@@ -31,46 +31,31 @@ export function SilenceDialog({ alert, onClose }: { alert?: AlertView; onClose: 
       ends_at: new Date(now + Number(length)).toISOString(),
       comment: comment.trim(),
     };
-    if (!(await run(() => ask({ method: "POST", path: "/api/v1/silences", body })))) return;
+    if (!(await action.run(() => ask({ method: "POST", path: "/api/v1/silences", body })))) return;
     silencesChanged.value++;
     onClose();
   };
   return (
     <Dialog title="Silence" onClose={onClose}>
-      <form class="form" onSubmit={(event) => void submit(event)}>
+      <Form action={action} onSend={send} shown={["matchers", "ends_at", "comment"]} sendLabel="Silence">
         <AreaField
           label="Which alerts"
           name="matchers"
           required
           hint="one matcher a line, all must hold: name = value, !=, =~ (regular expression), !~"
-          failure={failure}
           value={matchers}
           onValue={setMatchers}
         />
-        <SelectField
-          label="For"
-          name="ends_at"
-          failure={failure}
-          value={length}
-          onValue={setLength}
-          options={LENGTHS}
-        />
+        <SelectField label="For" name="ends_at" value={length} onValue={setLength} options={LENGTHS} />
         <TextField
           label="Comment"
           name="comment"
           required
           hint="why, for those who wonder"
-          failure={failure}
           value={comment}
           onValue={setComment}
         />
-        <FormFailure failure={failure} shown={["matchers", "ends_at", "comment"]} />
-        <div class="form-foot">
-          <button type="submit" class="button button-main" disabled={isBusy}>
-            Silence
-          </button>
-        </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -8,6 +8,7 @@ import { label } from "../format/value.ts";
 import { serverNowMs } from "../live/clock.ts";
 import { tell } from "../live/feed.ts";
 import { Empty } from "../parts/empty.tsx";
+import { ListTable, numbers } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import type { AggregationInfo } from "../stores/aggregation-info.ts";
@@ -24,7 +25,7 @@ export function AggregationWindows({ aggregation }: { aggregation: AggregationIn
   const windows = followedWindows.value?.windows.toReversed() ?? null;
   const note = windows === null ? "" : `${counted(windows.length, "row")}, newest first`;
   return (
-    <Panel title={aggregation.name} note={note} place="">
+    <Panel title={aggregation.name} note={note}>
       {aggregation.filter !== "" && (
         <p class="note">
           only <code>{aggregation.filter}</code>
@@ -40,44 +41,28 @@ export function AggregationWindows({ aggregation }: { aggregation: AggregationIn
 function WindowTable({ windows, aggregation }: { windows: readonly WindowJson[]; aggregation: AggregationInfo }) {
   const measures = Object.keys(windows[0]?.values ?? {});
   return (
-    <div class="scroller window-table" tabIndex={0} role="group" aria-label={`Windows of ${aggregation.name}`}>
-      <table class="table list">
-        <thead>
-          <tr>
-            <th scope="col">Window</th>
-            <th scope="col">Status</th>
-            {aggregation.groupBy.map((path) => (
-              <th key={path} scope="col">
-                {path}
-              </th>
-            ))}
-            {measures.map((measure) => (
-              <th key={measure} scope="col" class="number">
-                {measure}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {windows.map((window) => (
-            <tr key={windowKey(window)}>
-              <th scope="row">
-                {moment(Date.parse(window.start), serverNowMs.peek())} – {clock(Date.parse(window.end))}
-              </th>
-              <td>{statusText(window)}</td>
-              {aggregation.groupBy.map((path) => (
-                <td key={path}>{label(window.group[path])}</td>
-              ))}
-              {measures.map((measure) => (
-                <td key={measure} class="number">
-                  {valueText(window.values[measure])}
-                </td>
-              ))}
-            </tr>
+    <ListTable
+      label={`Windows of ${aggregation.name}`}
+      boxClass="window-table"
+      columns={["Window", "Status", ...aggregation.groupBy, ...numbers(...measures)]}
+    >
+      {windows.map((window) => (
+        <tr key={windowKey(window)}>
+          <th scope="row">
+            {moment(Date.parse(window.start), serverNowMs.peek())} – {clock(Date.parse(window.end))}
+          </th>
+          <td>{statusText(window)}</td>
+          {aggregation.groupBy.map((path) => (
+            <td key={path}>{label(window.group[path])}</td>
           ))}
-        </tbody>
-      </table>
-    </div>
+          {measures.map((measure) => (
+            <td key={measure} class="number">
+              {valueText(window.values[measure])}
+            </td>
+          ))}
+        </tr>
+      ))}
+    </ListTable>
   );
 }
 

@@ -2,6 +2,7 @@ import { full } from "../format/number.ts";
 import { moment } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
 import { Failure } from "../parts/failure.tsx";
+import { ListTable, numbers } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useApi } from "../parts/use-api.ts";
@@ -21,7 +22,7 @@ export function Aggregations() {
     <div class="stack">
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       {data === null && failure === null && (
-        <Panel title="Aggregations" place="">
+        <Panel title="Aggregations">
           <SkeletonRows count={3} />
         </Panel>
       )}
@@ -33,34 +34,22 @@ export function Aggregations() {
 
 function List({ aggregations, chosen }: { aggregations: readonly AggregationInfo[]; chosen: string | null }) {
   return (
-    <Panel title="Aggregations" note="choose one to see its windows" place="">
-      <div class="scroller" tabIndex={0} role="group" aria-label="Aggregations">
-        <table class="table list">
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Window</th>
-              <th scope="col">Grouped by</th>
-              <th scope="col">Measures</th>
-              <th scope="col">Complete until</th>
-              <th scope="col" class="number">
-                Open
-              </th>
-              <th scope="col" class="number">
-                Late
-              </th>
-              <th scope="col" class="number">
-                Duplicates
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {aggregations.map((aggregation) => (
-              <Row key={aggregation.name} aggregation={aggregation} isChosen={aggregation.name === chosen} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+    <Panel title="Aggregations" note="choose one to see its windows">
+      <ListTable
+        label="Aggregations"
+        columns={[
+          "Name",
+          "Window",
+          "Grouped by",
+          "Measures",
+          "Complete until",
+          ...numbers("Open", "Late", "Duplicates"),
+        ]}
+      >
+        {aggregations.map((aggregation) => (
+          <Row key={aggregation.name} aggregation={aggregation} isChosen={aggregation.name === chosen} />
+        ))}
+      </ListTable>
     </Panel>
   );
 }

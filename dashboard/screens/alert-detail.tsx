@@ -6,6 +6,7 @@ import { serverNowMs } from "../live/clock.ts";
 import { AlertActions } from "../parts/alert-actions.tsx";
 import { Fact } from "../parts/fact.tsx";
 import { Failure } from "../parts/failure.tsx";
+import { ListTable, numbers } from "../parts/list-table.tsx";
 import { Mark } from "../parts/mark.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
@@ -32,7 +33,7 @@ export function AlertDetail({ id }: { id: string }) {
       </p>
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       {data === null && failure === null && (
-        <Panel title="Alert" place="">
+        <Panel title="Alert">
           <SkeletonRows count={4} />
         </Panel>
       )}
@@ -46,7 +47,7 @@ function File({ file }: { file: AlertFile }) {
   const now = serverNowMs.value;
   return (
     <>
-      <Panel title={alert.ruleName} place="" actions={<AlertActions alert={alert} withComment />}>
+      <Panel title={alert.ruleName} actions={<AlertActions alert={alert} withComment />}>
         <p class="alert-sentence">
           <Mark status={alert.level} outline={alert.status !== "firing"} /> {alert.message || "It has not fired yet."}
         </p>
@@ -92,38 +93,25 @@ function File({ file }: { file: AlertFile }) {
 function History({ lines }: { lines: readonly HistoryLine[] }) {
   const now = serverNowMs.value;
   return (
-    <Panel title="What happened" place="">
-      <div class="scroller" tabIndex={0} role="group" aria-label="What happened">
-        <table class="table list">
-          <thead>
-            <tr>
-              <th scope="col">When</th>
-              <th scope="col">What</th>
-              <th scope="col">By</th>
-              <th scope="col">Values</th>
-              <th scope="col">Comment</th>
-            </tr>
-          </thead>
-          <tbody>
-            {lines.map((line) => (
-              <tr key={`${line.atMs} ${line.kind} ${line.comment}`}>
-                <td>
-                  <time dateTime={exact(line.atMs)} title={exact(line.atMs)}>
-                    {moment(line.atMs, now)}
-                  </time>
-                </td>
-                <td>
-                  {line.kind}
-                  {detailsOf(line)}
-                </td>
-                <td>{line.by || "the rule"}</td>
-                <td>{pairs(line.values)}</td>
-                <td class="wide">{line.comment}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+    <Panel title="What happened">
+      <ListTable label="What happened" columns={["When", "What", "By", "Values", "Comment"]}>
+        {lines.map((line) => (
+          <tr key={`${line.atMs} ${line.kind} ${line.comment}`}>
+            <td>
+              <time dateTime={exact(line.atMs)} title={exact(line.atMs)}>
+                {moment(line.atMs, now)}
+              </time>
+            </td>
+            <td>
+              {line.kind}
+              {detailsOf(line)}
+            </td>
+            <td>{line.by || "the rule"}</td>
+            <td>{pairs(line.values)}</td>
+            <td class="wide">{line.comment}</td>
+          </tr>
+        ))}
+      </ListTable>
     </Panel>
   );
 }
@@ -131,49 +119,33 @@ function History({ lines }: { lines: readonly HistoryLine[] }) {
 function Deliveries({ file: { deliveries: lines, waiting } }: { file: AlertFile }) {
   const now = serverNowMs.value;
   return (
-    <Panel title="Who was told" place="" note="every attempt, newest last">
+    <Panel title="Who was told" note="every attempt, newest last">
       {lines.length === 0 ? (
         <p class="note">Nobody yet: the rule has no channels, or nothing was due to be sent.</p>
       ) : (
-        <div class="scroller" tabIndex={0} role="group" aria-label="Who was told">
-          <table class="table list">
-            <thead>
-              <tr>
-                <th scope="col">When</th>
-                <th scope="col">Channel</th>
-                <th scope="col">What</th>
-                <th scope="col" class="number">
-                  Attempt
-                </th>
-                <th scope="col">Outcome</th>
-                <th scope="col" class="number">
-                  Took
-                </th>
-                <th scope="col">Error</th>
-              </tr>
-            </thead>
-            <tbody>
-              {lines.map((line) => (
-                <tr key={`${line.atMs} ${line.channelId} ${line.messageId} ${line.attempt}`}>
-                  <td>
-                    <time dateTime={exact(line.atMs)} title={exact(line.atMs)}>
-                      {moment(line.atMs, now)}
-                    </time>
-                  </td>
-                  <td>{channelName(line.channelId)}</td>
-                  <td>{whatWasTold(line.messageId)}</td>
-                  <td class="number">{line.attempt}</td>
-                  <td>
-                    {line.outcome}
-                    {line.status !== null && ` (${line.status})`}
-                  </td>
-                  <td class="number">{full(Math.round(line.latencyMs))} ms</td>
-                  <td class="wide">{line.error}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <ListTable
+          label="Who was told"
+          columns={["When", "Channel", "What", ...numbers("Attempt"), "Outcome", ...numbers("Took"), "Error"]}
+        >
+          {lines.map((line) => (
+            <tr key={`${line.atMs} ${line.channelId} ${line.messageId} ${line.attempt}`}>
+              <td>
+                <time dateTime={exact(line.atMs)} title={exact(line.atMs)}>
+                  {moment(line.atMs, now)}
+                </time>
+              </td>
+              <td>{channelName(line.channelId)}</td>
+              <td>{whatWasTold(line.messageId)}</td>
+              <td class="number">{line.attempt}</td>
+              <td>
+                {line.outcome}
+                {line.status !== null && ` (${line.status})`}
+              </td>
+              <td class="number">{full(Math.round(line.latencyMs))} ms</td>
+              <td class="wide">{line.error}</td>
+            </tr>
+          ))}
+        </ListTable>
       )}
       {waiting.map((line) => (
         <p class="note" key={`${line.messageId} ${line.channelId}`}>

@@ -37,7 +37,7 @@ function AlertOverview() {
   const alerts = alertViews.value;
   if (alerts === null) {
     return (
-      <Panel title="Firing" place="">
+      <Panel title="Firing">
         <SkeletonRows count={5} />
       </Panel>
     );
@@ -120,7 +120,7 @@ function Filters() {
 
 function Group({ status, title, alerts }: (typeof GROUPS)[number] & { readonly alerts: readonly AlertView[] }) {
   return (
-    <Panel title={title} place="" {...(alerts.length > 0 ? { note: counted(alerts.length, "alert") } : {})}>
+    <Panel title={title} {...(alerts.length > 0 ? { note: counted(alerts.length, "alert") } : {})}>
       {alerts.length === 0 ? (
         <div class="alerts-none">
           <Empty why={status === "firing" ? "Nothing is firing." : "None."}>
@@ -169,7 +169,7 @@ function Earlier() {
     }
   };
   return (
-    <Panel title="Every resolved alert" place="">
+    <Panel title="Every resolved alert">
       <AlertRows alerts={pages.filter(isWanted)} />
       <div class="form-foot">
         <span role="status" class="note">

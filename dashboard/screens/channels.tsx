@@ -5,7 +5,9 @@ import { CopyButton } from "../parts/copy-button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { Failure } from "../parts/failure.tsx";
-import { FormFailure, SelectField, TextField } from "../parts/form.tsx";
+import { SelectField, TextField } from "../parts/fields.tsx";
+import { Form } from "../parts/form.tsx";
+import { ListTable } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useAction } from "../parts/use-action.ts";
@@ -28,7 +30,7 @@ export function Channels() {
   return (
     <div class="stack">
       {failure !== null && <Failure failure={failure} onRetry={reload} />}
-      <Panel title="Channels" note="where notifications go" place="" actions={actions}>
+      <Panel title="Channels" note="where notifications go" actions={actions}>
         {channels.value === null ? <SkeletonRows count={3} /> : <List list={channels.value} onChanged={reload} />}
       </Panel>
       {mayEdit.value && <ThisBrowser onChanged={reload} />}
@@ -40,26 +42,11 @@ export function Channels() {
 function List({ list, onChanged }: { list: readonly Channel[]; onChanged: () => void }) {
   if (list.length === 0) return <Empty why="No channels yet: rules have nobody to tell." />;
   return (
-    <div class="scroller" tabIndex={0} role="group" aria-label="Channels">
-      <table class="table list">
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Kind</th>
-            <th scope="col">Address</th>
-            <th scope="col">State</th>
-            <th scope="col">
-              <span class="visually-hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {list.map((channel) => (
-            <Row key={channel.id} channel={channel} onChanged={onChanged} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ListTable label="Channels" columns={["Name", "Kind", "Address", "State", { name: "Actions", isHidden: true }]}>
+      {list.map((channel) => (
+        <Row key={channel.id} channel={channel} onChanged={onChanged} />
+      ))}
+    </ListTable>
   );
 }
 
@@ -127,12 +114,11 @@ function NewChannel({ onClose, onChanged }: { onClose: () => void; onChanged: ()
   const [name, setName] = useState("");
   const [values, setValues] = useState<Readonly<Record<string, string>>>({});
   const [secret, setSecret] = useState("");
-  const { run, isBusy, failure } = useAction();
+  const action = useAction();
   const form = CHANNEL_FORMS[type]?.fields ?? [];
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
+  const send = async (): Promise<void> => {
     let made = "";
-    const isMade = await run(async () => {
+    const isMade = await action.run(async () => {
       const body = channelBody(type, name.trim(), values);
       made = text(fields(await ask({ method: "POST", path: "/api/v1/channels", body }))?.["secret"]);
     });
@@ -151,9 +137,14 @@ function NewChannel({ onClose, onChanged }: { onClose: () => void; onChanged: ()
   }
   return (
     <Dialog title="New channel" onClose={onClose}>
-      <form class="form" onSubmit={(event) => void submit(event)}>
-        <SelectField label="Kind" name="type" failure={failure} value={type} onValue={setType} options={KINDS} />
-        <TextField label="Name" name="name" required failure={failure} value={name} onValue={setName} />
+      <Form
+        action={action}
+        onSend={send}
+        shown={["type", "name", ...form.map((field) => `config.${field.name}`)]}
+        sendLabel="Create"
+      >
+        <SelectField label="Kind" name="type" value={type} onValue={setType} options={KINDS} />
+        <TextField label="Name" name="name" required value={name} onValue={setName} />
         {form.map((field) => (
           <TextField
             key={`${type} ${field.name}`}
@@ -162,18 +153,11 @@ function NewChannel({ onClose, onChanged }: { onClose: () => void; onChanged: ()
             hint={field.hint}
             type={field.type ?? "text"}
             required={field.required ?? false}
-            failure={failure}
             value={values[field.name] ?? ""}
             onValue={(value) => setValues({ ...values, [field.name]: value })}
           />
         ))}
-        <FormFailure failure={failure} shown={["type", "name", ...form.map((field) => `config.${field.name}`)]} />
-        <div class="form-foot">
-          <button type="submit" class="button button-main" disabled={isBusy}>
-            Create
-          </button>
-        </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }
@@ -181,31 +165,17 @@ function NewChannel({ onClose, onChanged }: { onClose: () => void; onChanged: ()
 /** Alerts on this computer or phone, also while the page is closed. */
 function ThisBrowser({ onChanged }: { onChanged: () => void }) {
   const [name, setName] = useState("This browser");
-  const { run, isBusy, failure } = useAction();
+  const action = useAction();
   const obstacle = pushObstacle();
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    if (await run(() => notifyThisBrowser(name.trim()))) onChanged();
+  const send = async (): Promise<void> => {
+    if (await action.run(() => notifyThisBrowser(name.trim()))) onChanged();
   };
   return (
-    <Panel title="This browser" note="notifications, also while this page is closed" place="">
+    <Panel title="This browser" note="notifications, also while this page is closed">
       {obstacle === null ? (
-        <form class="form" onSubmit={(event) => void submit(event)}>
-          <TextField
-            label="Name of the channel"
-            name="name"
-            required
-            failure={failure}
-            value={name}
-            onValue={setName}
-          />
-          <FormFailure failure={failure} shown={["name"]} />
-          <div class="form-foot">
-            <button type="submit" class="button" disabled={isBusy}>
-              Notify this browser
-            </button>
-          </div>
-        </form>
+        <Form action={action} onSend={send} shown={["name"]} sendLabel="Notify this browser" isMain={false}>
+          <TextField label="Name of the channel" name="name" required value={name} onValue={setName} />
+        </Form>
       ) : (
         <p class="note">{obstacle}</p>
       )}

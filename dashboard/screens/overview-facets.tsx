@@ -34,10 +34,10 @@ export function FacetPanels() {
 export function SidePanels() {
   return (
     <div class="place-side">
-      <Panel title="By source" note={NOTE} place="">
+      <Panel title="By source" note={NOTE}>
         <BarList {...bars("source", SIDE_ROWS)} emptyText="No events in the last hour." />
       </Panel>
-      <Panel title="By severity" note={NOTE} place="">
+      <Panel title="By severity" note={NOTE}>
         <BarList
           {...bars("severity", 4)}
           emptyText="No events in the last hour."

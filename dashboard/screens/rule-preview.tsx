@@ -4,6 +4,7 @@ import { counted } from "../format/number.ts";
 import { duration, exact, moment } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
 import { fields, instant } from "../live/decode.ts";
+import { ListTable } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { type ApiFailure, failureOf } from "../session/api.ts";
 import { ask } from "../session/session.ts";
@@ -45,7 +46,7 @@ export function RulePreview({ draft, untilMs }: RulePreviewProps) {
     </select>
   );
   return (
-    <Panel title="Preview" note="what it would have done" place="" actions={choose}>
+    <Panel title="Preview" note="what it would have done" actions={choose}>
       {failure !== null && <p class="note">{failure.message}</p>}
       {untilMs === null && (
         <p class="note">This aggregation has seen no event yet, so there is nothing to try the rule on.</p>
@@ -66,28 +67,17 @@ function Outcome({ preview }: { preview: Preview }) {
       <PreviewChart preview={preview} />
       {preview.note !== "" && <p class="note">{preview.note}</p>}
       {firing.length > 0 && (
-        <div class="scroller" tabIndex={0} role="group" aria-label="When it would have fired">
-          <table class="table list">
-            <thead>
-              <tr>
-                <th scope="col">Group</th>
-                <th scope="col">From</th>
-                <th scope="col">For</th>
-              </tr>
-            </thead>
-            <tbody>
-              {firing.slice(0, MAX_ROWS).map((span) => (
-                <tr key={`${span.name} ${span.fromMs}`}>
-                  <th scope="row">{span.name}</th>
-                  <td title={exact(span.fromMs)}>{moment(span.fromMs, now)}</td>
-                  <td>{duration(span.toMs - span.fromMs)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-          {preview.fired > MAX_ROWS && <p class="note">and {preview.fired - MAX_ROWS} more</p>}
-        </div>
+        <ListTable label="When it would have fired" columns={["Group", "From", "For"]}>
+          {firing.slice(0, MAX_ROWS).map((span) => (
+            <tr key={`${span.name} ${span.fromMs}`}>
+              <th scope="row">{span.name}</th>
+              <td title={exact(span.fromMs)}>{moment(span.fromMs, now)}</td>
+              <td>{duration(span.toMs - span.fromMs)}</td>
+            </tr>
+          ))}
+        </ListTable>
       )}
+      {firing.length > 0 && preview.fired > MAX_ROWS && <p class="note">and {preview.fired - MAX_ROWS} more</p>}
     </>
   );
 }

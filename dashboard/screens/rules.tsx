@@ -3,6 +3,7 @@ import { moment } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
 import { Empty } from "../parts/empty.tsx";
 import { Failure } from "../parts/failure.tsx";
+import { ListTable, numbers } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useApi } from "../parts/use-api.ts";
@@ -29,7 +30,7 @@ export function Rules() {
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       {chosen !== null && <RuleEditor key={chosen.id} rule={chosen} onChanged={again} />}
       {id !== "" && data !== null && chosen === null && <p class="note">There is no such rule any more.</p>}
-      <Panel title="Rules" place="" actions={mayEdit.value && <NewRule />}>
+      <Panel title="Rules" actions={mayEdit.value && <NewRule />}>
         {data === null ? <SkeletonRows count={3} /> : <List rules={data} chosen={id} />}
       </Panel>
     </div>
@@ -53,28 +54,14 @@ function List({ rules, chosen }: { rules: readonly RuleView[]; chosen: string })
     );
   }
   return (
-    <div class="scroller" tabIndex={0} role="group" aria-label="Rules">
-      <table class="table list">
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Level</th>
-            <th scope="col">Condition</th>
-            <th scope="col">Aggregation</th>
-            <th scope="col">Tells</th>
-            <th scope="col" class="number">
-              Open alerts
-            </th>
-            <th scope="col">Evaluated until</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rules.map((rule) => (
-            <Row key={rule.id} rule={rule} isChosen={rule.id === chosen} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ListTable
+      label="Rules"
+      columns={["Name", "Level", "Condition", "Aggregation", "Tells", ...numbers("Open alerts"), "Evaluated until"]}
+    >
+      {rules.map((rule) => (
+        <Row key={rule.id} rule={rule} isChosen={rule.id === chosen} />
+      ))}
+    </ListTable>
   );
 }
 

@@ -25,7 +25,7 @@ export function Silences() {
     </button>
   );
   return (
-    <Panel title="Silences" place="" actions={actions}>
+    <Panel title="Silences" actions={actions}>
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       {failure === null && current.length === 0 && <p class="note">Nothing is being kept quiet.</p>}
       <ul class="alerts">

@@ -4,7 +4,8 @@ import { duration } from "../format/time.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { Fact } from "../parts/fact.tsx";
 import { Failure } from "../parts/failure.tsx";
-import { FormFailure, SelectField, TextField } from "../parts/form.tsx";
+import { SelectField, TextField } from "../parts/fields.tsx";
+import { Form } from "../parts/form.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useAction } from "../parts/use-action.ts";
@@ -25,7 +26,7 @@ export function FlowPanel() {
     </button>
   );
   return (
-    <Panel title="Flow" note="what is let in, and what becomes of it" place="" actions={actions}>
+    <Panel title="Flow" note="what is let in, and what becomes of it" actions={actions}>
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       {data === null ? failure === null && <SkeletonRows count={2} /> : <Facts flow={data} />}
       {isChanging && data !== null && <Settings flow={data} onClose={() => setChanging(false)} onChanged={again} />}
@@ -71,59 +72,35 @@ function Settings({ flow, onClose, onChanged }: { flow: Flow; onClose: () => voi
   const [perSecond, setPerSecond] = useState(String(flow.quota.eventsPerSecond));
   const [burst, setBurst] = useState(String(flow.quota.burst));
   const [bytes, setBytes] = useState(String(flow.quota.bytesPerSecond));
-  const { run, isBusy, failure } = useAction();
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
+  const action = useAction();
+  const send = async (): Promise<void> => {
     const quota = { events_per_second: Number(perSecond), burst: Number(burst), bytes_per_second: Number(bytes) };
-    if (!(await run(() => ask({ method: "PUT", path: "/api/v1/flow", body: { algorithm, quota } })))) return;
+    if (!(await action.run(() => ask({ method: "PUT", path: "/api/v1/flow", body: { algorithm, quota } })))) return;
     onChanged();
     onClose();
   };
   return (
     <Dialog title="Flow" onClose={onClose}>
-      <form class="form" onSubmit={(event) => void submit(event)}>
-        <SelectField
-          label="Algorithm"
-          name="algorithm"
-          failure={failure}
-          value={algorithm}
-          onValue={setAlgorithm}
-          options={ALGORITHMS}
-        />
+      <Form action={action} onSend={send} shown={["algorithm", "quota"]} sendLabel="Save">
+        <SelectField label="Algorithm" name="algorithm" value={algorithm} onValue={setAlgorithm} options={ALGORITHMS} />
         <TextField
           label="Events per second"
           name="quota.events_per_second"
           type="number"
           required
-          failure={failure}
           value={perSecond}
           onValue={setPerSecond}
         />
-        <TextField
-          label="Burst (events)"
-          name="quota.burst"
-          type="number"
-          required
-          failure={failure}
-          value={burst}
-          onValue={setBurst}
-        />
+        <TextField label="Burst (events)" name="quota.burst" type="number" required value={burst} onValue={setBurst} />
         <TextField
           label="Bytes per second"
           name="quota.bytes_per_second"
           type="number"
           required
-          failure={failure}
           value={bytes}
           onValue={setBytes}
         />
-        <FormFailure failure={failure} shown={["algorithm", "quota"]} />
-        <div class="form-foot">
-          <button type="submit" class="button button-main" disabled={isBusy}>
-            Save
-          </button>
-        </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -1,4 +1,5 @@
 import { compact, counted, full } from "../format/number.ts";
+import { ListTable, numbers } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { useAction } from "../parts/use-action.ts";
 import { useApi } from "../parts/use-api.ts";
@@ -32,40 +33,22 @@ export function ShardsPanel() {
     </select>
   );
   return (
-    <Panel title="Shards" note={words(data)} place="" actions={select}>
+    <Panel title="Shards" note={words(data)} actions={select}>
       {failure !== null && (
         <p class="problem" role="alert">
           {failure.message}
         </p>
       )}
-      <div class="scroller" tabIndex={0} role="group" aria-label="Shards">
-        <table class="table list">
-          <thead>
-            <tr>
-              <th scope="col">Object</th>
-              <th scope="col" class="number">
-                Slots of 256
-              </th>
-              <th scope="col" class="number">
-                Events per second
-              </th>
-              <th scope="col" class="number">
-                Overloaded
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.objects.map(({ object, slots, eventsPerSecond, overloads }) => (
-              <tr key={object}>
-                <th scope="row">{object === 0 ? "home" : object}</th>
-                <td class="number">{slots}</td>
-                <td class="number">{compact(eventsPerSecond)}</td>
-                <td class="number">{full(overloads)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ListTable label="Shards" columns={["Object", ...numbers("Slots of 256", "Events per second", "Overloaded")]}>
+        {data.objects.map(({ object, slots, eventsPerSecond, overloads }) => (
+          <tr key={object}>
+            <th scope="row">{object === 0 ? "home" : object}</th>
+            <td class="number">{slots}</td>
+            <td class="number">{compact(eventsPerSecond)}</td>
+            <td class="number">{full(overloads)}</td>
+          </tr>
+        ))}
+      </ListTable>
     </Panel>
   );
 }

@@ -2,6 +2,7 @@ import { compact, full } from "../format/number.ts";
 import { duration, moment } from "../format/time.ts";
 import { serverNowMs } from "../live/clock.ts";
 import { Failure } from "../parts/failure.tsx";
+import { ListTable, numbers } from "../parts/list-table.tsx";
 import { Panel } from "../parts/panel.tsx";
 import { SkeletonRows } from "../parts/skeleton.tsx";
 import { useApi } from "../parts/use-api.ts";
@@ -21,10 +22,10 @@ export function System() {
       {failure !== null && <Failure failure={failure} onRetry={again} />}
       <FlowPanel />
       {mayAdminister.value && <ShardsPanel />}
-      <Panel title="Objects" note="where this tenant's events are counted" place="">
+      <Panel title="Objects" note="where this tenant's events are counted">
         {data === null ? <SkeletonRows count={2} /> : <Shards shards={data} />}
       </Panel>
-      <Panel title="Watermarks" note="until when each aggregation is complete, and who holds it" place="">
+      <Panel title="Watermarks" note="until when each aggregation is complete, and who holds it">
         {data === null ? (
           <SkeletonRows count={4} />
         ) : (
@@ -37,87 +38,65 @@ export function System() {
 
 function Shards({ shards }: { shards: readonly ShardStanding[] }) {
   return (
-    <div class="scroller" tabIndex={0} role="group" aria-label="Objects">
-      <table class="table list">
-        <thead>
-          <tr>
-            <th scope="col">Shard</th>
-            <Numbers
-              names={[
-                "Stored",
-                "Duplicates",
-                "Late, to look up",
-                "Unsealed",
-                "Log entries",
-                "Ids remembered",
-                "State",
-                "Checkpoint",
-              ]}
-            />
-          </tr>
-        </thead>
-        <tbody>
-          {shards.map((shard) => (
-            <tr key={shard.shard}>
-              <th scope="row">{shard.shard === 0 ? "home" : shard.shard}</th>
-              <td class="number">{full(shard.storedEvents)}</td>
-              <td class="number">{full(shard.duplicateEvents)}</td>
-              <td class="number">{full(shard.lateInbox)}</td>
-              <td class="number">{full(shard.unsealedEvents)}</td>
-              <td class="number">{full(shard.logEntries)}</td>
-              <td class="number">{full(shard.idsRemembered)}</td>
-              <td class="number">{compact(shard.databaseBytes)}B</td>
-              <td class="number">{duration(shard.checkpointAgeSeconds * 1_000)} ago</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ListTable
+      label="Objects"
+      columns={[
+        "Shard",
+        ...numbers(
+          "Stored",
+          "Duplicates",
+          "Late, to look up",
+          "Unsealed",
+          "Log entries",
+          "Ids remembered",
+          "State",
+          "Checkpoint",
+        ),
+      ]}
+    >
+      {shards.map((shard) => (
+        <tr key={shard.shard}>
+          <th scope="row">{shard.shard === 0 ? "home" : shard.shard}</th>
+          <td class="number">{full(shard.storedEvents)}</td>
+          <td class="number">{full(shard.duplicateEvents)}</td>
+          <td class="number">{full(shard.lateInbox)}</td>
+          <td class="number">{full(shard.unsealedEvents)}</td>
+          <td class="number">{full(shard.logEntries)}</td>
+          <td class="number">{full(shard.idsRemembered)}</td>
+          <td class="number">{compact(shard.databaseBytes)}B</td>
+          <td class="number">{duration(shard.checkpointAgeSeconds * 1_000)} ago</td>
+        </tr>
+      ))}
+    </ListTable>
   );
 }
 
 function Watermarks({ list }: { list: readonly AggregationStanding[] }) {
   const now = serverNowMs.value;
   return (
-    <div class="scroller" tabIndex={0} role="group" aria-label="Watermarks">
-      <table class="table list">
-        <thead>
-          <tr>
-            <th scope="col">Aggregation</th>
-            <th scope="col">Complete until</th>
-            <th scope="col">Held by</th>
-            <Numbers names={["Behind", "Late", "Open windows", "Open groups", "Memory"]} />
-          </tr>
-        </thead>
-        <tbody>
-          {list.map((one) => (
-            <tr key={one.name}>
-              <th scope="row">
-                <Link to={`/aggregations/${encodeURIComponent(one.name)}`}>{one.name}</Link>
-              </th>
-              <td>{one.watermarkMs === null ? "–" : moment(one.watermarkMs, now)}</td>
-              <td>{one.heldBy || "–"}</td>
-              <td class="number">{one.lagSeconds === null ? "–" : duration(one.lagSeconds * 1_000)}</td>
-              <td class="number">{full(one.lateEvents)}</td>
-              <td class="number">{full(one.openWindows)}</td>
-              <td class="number">{full(one.openGroups)}</td>
-              <td class="number">{compact(one.bytes)}B</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function Numbers({ names }: { names: readonly string[] }) {
-  return (
-    <>
-      {names.map((name) => (
-        <th key={name} scope="col" class="number">
-          {name}
-        </th>
+    <ListTable
+      label="Watermarks"
+      columns={[
+        "Aggregation",
+        "Complete until",
+        "Held by",
+        ...numbers("Behind", "Late", "Open windows", "Open groups", "Memory"),
+      ]}
+    >
+      {list.map((one) => (
+        <tr key={one.name}>
+          <th scope="row">
+            <Link to={`/aggregations/${encodeURIComponent(one.name)}`}>{one.name}</Link>
+          </th>
+          <td>{one.watermarkMs === null ? "–" : moment(one.watermarkMs, now)}</td>
+          <td>{one.heldBy || "–"}</td>
+          <td class="number">{one.lagSeconds === null ? "–" : duration(one.lagSeconds * 1_000)}</td>
+          <td class="number">{full(one.lateEvents)}</td>
+          <td class="number">{full(one.openWindows)}</td>
+          <td class="number">{full(one.openGroups)}</td>
+          <td class="number">{compact(one.bytes)}B</td>
+        </tr>
       ))}
-    </>
+    </ListTable>
   );
 }

@@ -31,7 +31,7 @@ export interface PreviewSpan {
 }
 
 /** A group in words. */
-export function groupName(group: Readonly<Record<string, JsonValue>>): string {
+function groupName(group: Readonly<Record<string, JsonValue>>): string {
   const parts = Object.entries(group).map(([path, value]) => `${path} ${label(value)}`);
   return parts.join(" · ") || "all";
 }

@@ -22,7 +22,8 @@ export interface RuleDraft {
   readonly rest: Fields;
 }
 
-const SHOWN = new Set([
+/** Fields of a rule that the form shows with what is wrong with them; `enabled` is a box that cannot be. */
+export const FORM_FIELDS: readonly string[] = [
   "name",
   "description",
   "aggregation",
@@ -37,8 +38,9 @@ const SHOWN = new Set([
   "suppression_minutes",
   "escalation_minutes",
   "escalation_channels",
-  "enabled",
-]);
+];
+
+const SHOWN = new Set([...FORM_FIELDS, "enabled"]);
 
 /** The form's first state: that of a rule, or of a new one. */
 export function draftOf(rule: RuleView | null, aggregation: string): RuleDraft {

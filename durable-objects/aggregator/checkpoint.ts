@@ -11,8 +11,10 @@ const MAX_REPLAY_BYTES = 8_000_000;
 const MAX_UNWRITTEN_WINDOWS = 5000;
 /** An object that gets few events writes its state this often: each checkpoint is some ten rows. */
 export const CHECKPOINT_AFTER_MS = 600_000;
-/** Bytes of closed windows kept in memory after a checkpoint. */
-const RESIDENT_WINDOW_BYTES = 12_000_000;
+/** Bytes of closed windows beyond which a checkpoint drops some from memory … */
+const MAX_RESIDENT_WINDOW_BYTES = 12_000_000;
+/** … down to this: to look for the oldest at each checkpoint would cost a backfill as much as writing. */
+const RESIDENT_WINDOW_BYTES = 8_000_000;
 /** Stored ids that are past the horizon are tolerated up to this many beyond as many again. */
 const SPARE_IDS = 20_000;
 
@@ -61,9 +63,7 @@ export class Checkpointer {
 
   /** Writes windows that changed, new ids and the rest of the state. The caller adds what else belongs to the same moment. */
   write(machine: ShardMachine): void {
-    for (const aggregation of machine.aggregations.values()) {
-      for (const record of aggregation.windows.takeDirty()) this.#tables.writeWindow(aggregation.id, record);
-    }
+    for (const { id, windows } of machine.aggregations.values()) this.#tables.writeWindows(id, windows.takeDirty());
     this.#writeIds(machine);
     this.#writeSeen(machine.deduplicator.seen);
     this.#unwritten = 0;
@@ -98,6 +98,7 @@ function evictClosed(machine: ShardMachine): void {
     windows.resting().map((record) => ({ windows, record })),
   );
   let bytes = closed.reduce((sum, { record }) => sum + record.bytes, 0);
+  if (bytes <= MAX_RESIDENT_WINDOW_BYTES) return;
   closed.sort((a, b) => a.record.at - b.record.at);
   for (const { windows, record } of closed) {
     if (bytes <= RESIDENT_WINDOW_BYTES) return;

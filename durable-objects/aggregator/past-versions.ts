@@ -43,7 +43,7 @@ export class PastVersions {
   add(aggregation: Aggregation, nowMs: number): void {
     const { id, version, plan, windows } = aggregation;
     const { definition } = plan;
-    for (const record of windows.takeDirty()) this.#tables.writeWindow(id, record);
+    this.#tables.writeWindows(id, windows.takeDirty());
     const state = aggregation.toJSON();
     // A tumbling window is a record; records of the other kinds may hold something closed as well.
     if (definition.window.type === "tumbling")

@@ -1,4 +1,4 @@
-import type { LoadWindow } from "../../core/windows/aggregation.ts";
+import type { LoadWindows } from "../../core/windows/aggregation.ts";
 import type { SeenLayer } from "../../core/windows/seen-filter.ts";
 import type { DirtyRecord } from "../../core/windows/window-set.ts";
 
@@ -46,6 +46,10 @@ const SCHEMA = [
   `create table if not exists past_versions (id integer primary key, name text not null, version integer not null, body text not null, state text not null, retired_at integer not null)`,
   `create table if not exists rebuilds (id integer primary key, body text not null)`,
 ];
+
+/** What a statement may be given (developers.cloudflare.com/durable-objects/platform/limits). */
+const MAX_BINDINGS = 100;
+const WINDOW_COLUMNS = 4;
 
 /** Small facts about the object, one row each. */
 export type MetaTable = Pick<ShardTables, "readMeta" | "writeMeta">;
@@ -168,15 +172,20 @@ export class ShardTables {
     this.#run("delete from late_inbox where entry <= ?", throughEntry);
   }
 
-  /** @returns undefined when there are none */
-  readonly windowParts: LoadWindow = (aggregation, start, part) => {
-    const where = "select body from windows where aggregation = ? and start = ?";
-    const rows =
-      part === undefined
-        ? this.#sql.exec<{ body: ArrayBuffer }>(`${where} order by part`, aggregation, start)
-        : this.#sql.exec<{ body: ArrayBuffer }>(`${where} and part = ?`, aggregation, start, part);
-    const parts = rows.toArray().map((row) => new Uint8Array(row.body));
-    return parts.length === 0 ? undefined : parts;
+  readonly windowParts: LoadWindows = (aggregation, starts, part) => {
+    const found = new Map<number, Uint8Array[]>();
+    const rows = this.#sql.exec<{ start: number; body: ArrayBuffer }>(
+      `select start, body from windows where aggregation = ? and start in (select value from json_each(?)) ${part === undefined ? "order by start, part" : "and part = ?"}`,
+      aggregation,
+      JSON.stringify(starts),
+      ...(part === undefined ? [] : [part]),
+    );
+    for (const { start, body } of rows) {
+      const parts = found.get(start);
+      if (parts === undefined) found.set(start, [new Uint8Array(body)]);
+      else parts.push(new Uint8Array(body));
+    }
+    return found;
   };
 
   /** Keys of stored windows in [from, to), ascending, at most `limit`. */
@@ -193,26 +202,36 @@ export class ShardTables {
       .map((row) => row.start);
   }
 
-  writeWindow(aggregation: number, { key, parts, storedParts }: DirtyRecord): void {
-    for (const [part, body] of parts.entries()) {
-      if (body === null) continue;
-      this.windowBytesWritten += body.length;
+  /** In the order of their keys, many rows a statement: a backfill writes thousands, most to a page of the disk of their own. */
+  writeWindows(aggregation: number, records: readonly DirtyRecord[]): void {
+    const sorted = records.toSorted((a, b) => a.key - b.key);
+    let bindings: (number | Uint8Array)[] = [];
+    const flush = (): void => {
+      const rows = Array.from({ length: bindings.length / WINDOW_COLUMNS }, () => "(?, ?, ?, ?)").join(", ");
       this.#run(
-        "insert into windows (aggregation, start, part, body) values (?, ?, ?, ?) on conflict (aggregation, start, part) do update set body = excluded.body",
-        aggregation,
-        key,
-        part,
-        body,
+        `insert into windows (aggregation, start, part, body) values ${rows} on conflict (aggregation, start, part) do update set body = excluded.body`,
+        ...bindings,
       );
+      bindings = [];
+    };
+    for (const { key, parts } of sorted) {
+      for (const [part, body] of parts.entries()) {
+        if (body === null) continue;
+        this.windowBytesWritten += body.length;
+        bindings.push(aggregation, key, part, body);
+        if (bindings.length + WINDOW_COLUMNS > MAX_BINDINGS) flush();
+      }
     }
+    if (bindings.length > 0) flush();
     // Sessions that join or outgrow their page leave it smaller than it was.
-    if (parts.length < storedParts)
-      this.#run(
-        "delete from windows where aggregation = ? and start = ? and part >= ?",
-        aggregation,
-        key,
-        parts.length,
-      );
+    for (const { key, parts, storedParts } of sorted)
+      if (parts.length < storedParts)
+        this.#run(
+          "delete from windows where aggregation = ? and start = ? and part >= ?",
+          aggregation,
+          key,
+          parts.length,
+        );
   }
 
   dropWindow(aggregation: number, key: number): void {

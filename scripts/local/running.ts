@@ -21,7 +21,7 @@ export interface Running {
 }
 
 /** Where the note lies. */
-export function notePath(state: string): string {
+function notePath(state: string): string {
   return join(state, "running.json");
 }
 

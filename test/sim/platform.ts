@@ -2,6 +2,7 @@ import { CapacityLedger } from "../../core/flow/capacity.ts";
 import type { FlowAlgorithm } from "../../core/flow/index.ts";
 import { Pace } from "../../core/flow/pace.ts";
 import { TenantFlow } from "../../core/flow/tenant-flow.ts";
+import { REPORT_AT_EVENTS } from "../../workers/ingest/tenant-quota.ts";
 import { seededRandom } from "./random.ts";
 
 /** A platform in simulated time: tenants send at rates through isolates into one queue, and one consumer serves it in order. */
@@ -41,8 +42,7 @@ const SLICE_MS = 100;
 const STEP_MS = 1;
 const MESSAGES_PER_BATCH = 50;
 const MESSAGES_PER_CALL = 5;
-/** As workers/ingest/quota.ts and durable-objects/aggregator/progress.ts have it. */
-const REPORT_AT_EVENTS = 10_000;
+/** As durable-objects/aggregator/progress.ts has it. */
 const TELL_AT_EVENTS = 5_000;
 const TELL_AT_AGE_MS = 100;
 const TELL_EVERY_MS = 1_000;

@@ -64,6 +64,11 @@ export const HOURLY = {
 /** Closes its windows a second after the last event. */
 export const QUICK = { ...BY_STATUS, name: "quick", idle_timeout: "1s" };
 
+/** What `byHourAndStatus` must give for the log, by the count that was made independently. */
+export function expectedByHourAndStatus(): Record<string, Record<string, number>> {
+  return Object.fromEntries(Object.entries(readExpected().by_hour).map(([hour, { by_status }]) => [hour, by_status]));
+}
+
 /** Creates aggregations; throws unless the platform takes them. */
 export async function createAggregations(platform: Platform, definitions: readonly object[]): Promise<void> {
   for (const definition of definitions) await post(platform, "/api/v1/aggregations", definition);

@@ -12,6 +12,7 @@ import {
   SAMPLE_LOG,
   byHourAndStatus,
   createAggregations,
+  expectedByHourAndStatus,
   hasSample,
   readEventIds,
   readExpected,
@@ -34,10 +35,9 @@ const QUANTILE_BOUND = 0.02;
 async function expectTheLogsNumbers(platform: Platform): Promise<void> {
   const expected = readExpected();
   await expect.poll(() => readStored(platform), SETTLE).toBe(expected.parsed);
-  const wanted = Object.fromEntries(Object.entries(expected.by_hour).map(([hour, { by_status }]) => [hour, by_status]));
   await expect
     .poll(async () => byHourAndStatus((await readWindows(platform, BY_STATUS.name)).windows), SETTLE)
-    .toEqual(wanted);
+    .toEqual(expectedByHourAndStatus());
   const hourly = await readWindows(platform, HOURLY.name);
   expect(hourly.windows).toHaveLength(Object.keys(expected.by_hour).length);
   for (const { start, values } of hourly.windows) {

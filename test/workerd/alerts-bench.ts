@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { runInDurableObject } from "cloudflare:test";
+import { createExecutionContext, runInDurableObject } from "cloudflare:test";
 import { Webhook } from "standardwebhooks";
 import { vi } from "vitest";
 import { alertManagerName } from "../../core/events/names.ts";
@@ -19,6 +19,16 @@ export function wireUp(): void {
   vi.spyOn(globalThis, "fetch")
     .mockReset()
     .mockImplementation(async () => new Response("ok"));
+}
+
+/** Posts JSON to a Worker that runs in production mode; the tests run in local mode. */
+export async function postInProduction(path: string, key: string, json: unknown): Promise<Response> {
+  const request = new Request<unknown, IncomingRequestCfProperties>(`https://streamflow.test${path}`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+    body: JSON.stringify(json),
+  });
+  return await worker.fetch(request, { ...env, STREAMFLOW_MODE: "production" }, createExecutionContext());
 }
 
 /** A webhook call that reached the network. */

@@ -1,12 +1,11 @@
-import { createExecutionContext, runInDurableObject } from "cloudflare:test";
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { Webhook } from "standardwebhooks";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { MAX_CHANNELS } from "../../core/alerts/limits.ts";
 import { seal, unseal } from "../../durable-objects/alerts/vault.ts";
-import worker from "../../workers/index.ts";
 import { sendOnce } from "../../workers/notify/send.ts";
-import { addRule, listen, newTenant, SECRET, wireUp } from "./alerts-bench.ts";
+import { addRule, listen, newTenant, postInProduction, SECRET, wireUp } from "./alerts-bench.ts";
 import { call } from "./http-client.ts";
 
 beforeEach(wireUp);
@@ -96,12 +95,7 @@ describe("channels", () => {
     const { key } = await newTenant();
     const json = hook({ url: "http://127.0.0.1:9/x", allow_private_targets: true });
     expect((await call("POST", "/api/v1/channels", { key, json })).status).toBe(201);
-    const request = new Request<unknown, IncomingRequestCfProperties>("https://streamflow.test/api/v1/channels", {
-      method: "POST",
-      headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
-      body: JSON.stringify(json),
-    });
-    const answer = await worker.fetch(request, { ...env, STREAMFLOW_MODE: "production" }, createExecutionContext());
+    const answer = await postInProduction("/api/v1/channels", key, json);
     expect(answer.status).toBe(400);
     expect(await answer.text()).toContain("config.allow_private_targets");
   });

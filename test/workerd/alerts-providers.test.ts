@@ -1,8 +1,6 @@
-import { createExecutionContext, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
+import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import worker from "../../workers/index.ts";
-import { addRule, alertFile, listAlerts, minute, newTenant, sql, wireUp } from "./alerts-bench.ts";
+import { addRule, alertFile, listAlerts, minute, newTenant, postInProduction, sql, wireUp } from "./alerts-bench.ts";
 import type { AlertTenant } from "./alerts-bench.ts";
 import { addChannel, Provider } from "./alerts-providers.ts";
 import type { Fault, ProviderKind } from "./alerts-providers.ts";
@@ -211,12 +209,7 @@ describe("a provider that is elsewhere", () => {
   test.each(elsewhere)("%j is allowed in local mode only", async (json, field) => {
     const { key } = await newTenant();
     expect((await call("POST", "/api/v1/channels", { key, json })).status).toBe(201);
-    const request = new Request<unknown, IncomingRequestCfProperties>("https://streamflow.test/api/v1/channels", {
-      method: "POST",
-      headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
-      body: JSON.stringify(json),
-    });
-    const answer = await worker.fetch(request, { ...env, STREAMFLOW_MODE: "production" }, createExecutionContext());
+    const answer = await postInProduction("/api/v1/channels", key, json);
     expect(answer.status).toBe(400);
     expect(await answer.text()).toContain(field);
   });

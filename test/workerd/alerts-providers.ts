@@ -2,9 +2,8 @@ import { vi } from "vitest";
 import type { AlertTenant } from "./alerts-bench.ts";
 import { call } from "./http-client.ts";
 
-export const ROUTING_KEY = "0123456789abcdef0123456789abcdef";
-export const ACCOUNT = "ACfedcba98765432100123456789abcdef";
-export const AUTH_TOKEN = "token-0123456789abcdef0123456789";
+const ACCOUNT = "ACfedcba98765432100123456789abcdef";
+const AUTH_TOKEN = "token-0123456789abcdef0123456789";
 const TO = "+442071838750";
 
 /** What a provider was sent, once it was found to be in the documented format. */

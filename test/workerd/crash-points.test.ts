@@ -51,7 +51,7 @@ describe("a throw in the middle of a change (C6, C7, C18)", () => {
     ["memory is changed and the disk is not", () => failOnce(ShardMachine.prototype, "fold", "after")],
     ["the log cannot be written", () => failOnce(ShardTables.prototype, "appendLog", "before")],
     ["the disk is full after the log was written", () => failOnce(ShardTables.prototype, "appendLog", "after")],
-    ["a checkpoint cannot be written", () => failOnce(ShardTables.prototype, "writeWindow", "before")],
+    ["a checkpoint cannot be written", () => failOnce(ShardTables.prototype, "writeWindows", "before")],
   ])("when %s, nothing of the call is kept and the same call counts once", async (_, fail) => {
     const { tenant } = newAggregator();
     const call = async () => {

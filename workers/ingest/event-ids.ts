@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { uuidv7 } from "../../core/events/uuid.ts";
 import { ApiError } from "../http.ts";
 
-export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
+const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
 /** Hex digits of the hash in an id: with the index it stays below the 64 characters of an id. */
 const KEY_DIGITS = 48;
 const UUID_BYTES = 16;
@@ -33,7 +33,7 @@ export function randomIds(): EventIds {
 }
 
 /** Ids from tenant, Idempotency-Key and index, so that a request sent again adds nothing. One hash a request. */
-export function repeatableIds(tenant: string, idempotencyKey: string): EventIds {
+function repeatableIds(tenant: string, idempotencyKey: string): EventIds {
   const digest = createHash("sha256")
     .update(JSON.stringify([tenant, idempotencyKey]))
     .digest("hex")

@@ -7,7 +7,7 @@ import { isMailAddress } from "../smtp.ts";
 import type { MailSecurity, Submission } from "../smtp.ts";
 import { allowPrivateField } from "./fields.ts";
 
-export const MAX_READERS = 10;
+const MAX_READERS = 10;
 const MAX_SUBJECT_CHARS = 200;
 /** In base64 and with its marks, behind `Subject: `, that is a line of 73 characters. */
 const MAX_WORD_BYTES = 39;

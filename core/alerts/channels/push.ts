@@ -6,10 +6,10 @@ import { allowPrivateField, MAX_URL_CHARS, urlField } from "./fields.ts";
 import { hostOnly } from "./slack.ts";
 
 /** How long a push service keeps a message for a device that is away: an older alert is of little use. */
-export const PUSH_TTL_SECONDS = 3_600;
+const PUSH_TTL_SECONDS = 3_600;
 /** Push services must take 4,096 bytes, of which the encryption needs 103 (RFC 8291, section 4). UTF-8 needs up to 3 bytes a unit. */
-export const MAX_TITLE_CHARS = 200;
-export const MAX_TEXT_CHARS = 800;
+const MAX_TITLE_CHARS = 200;
+const MAX_TEXT_CHARS = 800;
 
 /** `config` of a push channel: a browser's subscription as `JSON.stringify(subscription)` writes it. */
 export const pushConfig = z.strictObject({

@@ -12,8 +12,8 @@ export const SLACK_HOSTS: ReadonlySet<string> = new Set(["hooks.slack.com", "hoo
 /** Slack refuses a message with a longer header, section or field, or with more fields. */
 export const MAX_HEADER_CHARS = 150;
 export const MAX_SECTION_CHARS = 3_000;
-export const MAX_FIELD_CHARS = 2_000;
-export const MAX_FIELDS = 10;
+const MAX_FIELD_CHARS = 2_000;
+const MAX_FIELDS = 10;
 
 /** `config` of a Slack channel: the address that Slack shows when a webhook is added. It is a secret. */
 export const slackConfig = z.strictObject({ url: urlField, allow_private_targets: allowPrivateField });

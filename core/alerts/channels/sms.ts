@@ -9,8 +9,8 @@ import type { ChannelRequest } from "./request.ts";
 const TWILIO = "https://api.twilio.com";
 
 /** One segment: 160 characters of the GSM alphabet, or 70 UTF-16 units when a character is not in it. */
-export const MAX_GSM_CHARS = 160;
-export const MAX_UCS2_CHARS = 70;
+const MAX_GSM_CHARS = 160;
+const MAX_UCS2_CHARS = 70;
 
 const GSM = /^[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&'()*+,\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà^{}\\[~\]|€]*$/;
 /** These take two places each. */

@@ -3,7 +3,7 @@ import { allowPrivateField, urlField } from "./fields.ts";
 
 /** Decoded bytes of a signing secret: 128 bits at least, and no more than Standard Webhooks allows. */
 export const MIN_SECRET_BYTES = 16;
-export const MAX_SECRET_BYTES = 64;
+const MAX_SECRET_BYTES = 64;
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 

@@ -78,7 +78,7 @@ export function withMember(bundle: Bundle, member: Member, nowMs: number): Bundl
 }
 
 /** Arranges for the next look, as a change at `nowMs` asks for. */
-export function scheduled(bundle: Bundle, nowMs: number): Bundle {
+function scheduled(bundle: Bundle, nowMs: number): Bundle {
   const { lookedAt, policy, dueAt } = bundle;
   const next = lookedAt === null ? nowMs + policy.waitMs : nextLook(lookedAt, policy.intervalMs, nowMs);
   // A look that is arranged already comes as it was: the first change counts.

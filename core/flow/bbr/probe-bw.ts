@@ -38,7 +38,7 @@ export interface ProbeContext {
   readonly delivered: number;
 }
 
-export function resetFullBw(state: BbrState): void {
+function resetFullBw(state: BbrState): void {
   state.fullBw = 0;
   state.fullBwCount = 0;
   state.isFullBwNow = false;

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { RuleWatch } from "../../../core/alerts/watch.ts";
 import { EventBatch } from "../../../core/events/event-batch.ts";
 import { planOf } from "../../../core/windows/plan.ts";
+import { NOTHING_LOADED } from "../../../core/windows/aggregation.ts";
 import { ShardMachine } from "../../../core/windows/shard-machine.ts";
 import { EarlyWatch } from "../../../durable-objects/aggregator/early-watch.ts";
 
@@ -28,12 +29,7 @@ class Bench {
       out_of_orderness: "0s",
     });
     if (!planned.ok) throw new Error("bad plan");
-    this.#machine = new ShardMachine(
-      undefined,
-      [{ id: 1, plan: planned.plan }],
-      () => undefined,
-      () => {},
-    );
+    this.#machine = new ShardMachine(undefined, [{ id: 1, plan: planned.plan }], NOTHING_LOADED, () => {});
     this.#watch = new EarlyWatch({
       deliverEarly: async (windows) => {
         if (this.isAway) throw new Error("away");

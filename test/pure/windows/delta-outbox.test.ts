@@ -5,6 +5,7 @@ import type { Definition } from "../../../core/windows/definition.ts";
 import { MAX_DELTA_EVENTS } from "../../../core/windows/delta-builder.ts";
 import { DeltaOutbox, type ReadLog } from "../../../core/windows/delta-outbox.ts";
 import { decodeDelta, decodeDeltaHead, type DeltaHead } from "../../../core/windows/delta.ts";
+import { NOTHING_LOADED } from "../../../core/windows/aggregation.ts";
 import { ShardMachine } from "../../../core/windows/shard-machine.ts";
 import type { ShardTotals } from "../../../core/windows/shard-cursors.ts";
 import { T0 } from "./every-window-type.ts";
@@ -26,12 +27,7 @@ class Line {
   reads = 0;
 
   constructor(definition: Definition) {
-    this.home = new ShardMachine(
-      undefined,
-      [{ id: 1, plan: plan(definition) }],
-      () => undefined,
-      () => {},
-    );
+    this.home = new ShardMachine(undefined, [{ id: 1, plan: plan(definition) }], NOTHING_LOADED, () => {});
     this.outbox = new DeltaOutbox({ shard: 1, incarnation: "life", totals: () => this.totals }, 0);
   }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
-import { Aggregation, partialAggregation, valuesOf } from "../../../core/windows/aggregation.ts";
+import { Aggregation, NOTHING_LOADED, partialAggregation, valuesOf } from "../../../core/windows/aggregation.ts";
 import { BatchView } from "../../../core/windows/batch-view.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
 import { NOTHING_STORED } from "../../../core/windows/window-set.ts";
@@ -41,7 +41,7 @@ function merged(definition: Definition): Aggregation {
     partialBefore: null,
     duplicatesBefore: 0,
   };
-  return new Aggregation(plan(definition), state, () => undefined);
+  return new Aggregation(plan(definition), state, NOTHING_LOADED);
 }
 
 function fold(aggregation: Aggregation, events: readonly StreamEvent[]): void {

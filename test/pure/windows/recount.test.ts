@@ -26,7 +26,7 @@ class Live {
   readonly #records = new Map<number, readonly Uint8Array[]>();
 
   constructor(of: Plan) {
-    this.aggregation = new Aggregation(of, FRESH, (_, key, part) => partsOf(this.#records.get(key), part));
+    this.aggregation = new Aggregation(of, FRESH, (_, keys, part) => partsOf(this.#records, keys, part));
   }
 
   readonly stored: StoredKeys = (from, to, limit) =>
@@ -146,6 +146,12 @@ const turn = fc.record({
   crashes: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   checkpoints: fc.boolean(),
 });
+const eventLists = fc.array(drawn, { maxLength: 50, size: "max" });
+const turnLists = fc.array(turn, { minLength: 1, maxLength: 8 });
+/** Up to five hours, anywhere among the events. */
+const stretches = fc
+  .tuple(fc.integer({ min: -600, max: 50 }), fc.integer({ min: 1, max: 300 }))
+  .map(([first, minutes]): Stretch => ({ from: T0 + first * MINUTE, to: T0 + (first + minutes) * MINUTE }));
 type Drawn = typeof drawn extends fc.Arbitrary<infer T> ? T : never;
 
 const eventOf = ({ minutes, second, kind, n }: Drawn, k: number): StreamEvent => ({
@@ -169,10 +175,10 @@ describe("a recount", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...definitions),
-        fc.array(drawn, { maxLength: 50, size: "max" }),
+        eventLists,
         fc.nat(50),
         fc.constantFrom("right", "nothing", "late start", "twice"),
-        fc.array(turn, { minLength: 1, maxLength: 8 }),
+        turnLists,
         (definition, list, cut, before, turns) => {
           const events = list.map(eventOf);
           const live = new Live(plan(definition));
@@ -217,18 +223,16 @@ describe("a recount", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...definitions),
-        fc.array(drawn, { maxLength: 50, size: "max" }),
-        fc.integer({ min: -600, max: 50 }),
-        fc.integer({ min: 1, max: 300 }),
-        fc.array(turn, { minLength: 1, maxLength: 8 }),
-        (definition, list, fromMinutes, minutes, turns) => {
+        eventLists,
+        stretches,
+        turnLists,
+        (definition, list, stretch, turns) => {
           const events = list.map(eventOf);
           const live = new Live(plan(definition));
           live.aggregation.windows.advance(T0 - 3 * MINUTE);
           for (const one of events) live.fold([one]);
           const [shown, revisions] = [live.shown(), live.revisions()];
-          const from = T0 + fromMinutes * MINUTE;
-          rebuild(live, { from, to: from + minutes * MINUTE }, events, [], turns);
+          rebuild(live, stretch, events, [], turns);
           expect(live.shown()).toEqual(shown);
           expect(live.revisions()).toEqual(revisions);
         },
@@ -241,13 +245,11 @@ describe("a recount", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...definitions),
-        fc.array(drawn, { maxLength: 50, size: "max" }),
-        fc.integer({ min: -600, max: 50 }),
-        fc.integer({ min: 1, max: 300 }),
-        fc.array(turn, { minLength: 1, maxLength: 8 }),
-        (definition, list, fromMinutes, minutes, turns) => {
+        eventLists,
+        stretches,
+        turnLists,
+        (definition, list, stretch, turns) => {
           const events = list.map(eventOf);
-          const stretch = { from: T0 + fromMinutes * MINUTE, to: T0 + (fromMinutes + minutes) * MINUTE };
           const live = new Live(plan(definition));
           const isInside = ({ timestamp }: StreamEvent): boolean => timestamp >= stretch.from && timestamp < stretch.to;
           // Only within the stretch is anything missing.

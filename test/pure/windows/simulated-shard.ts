@@ -226,7 +226,7 @@ export class SimulatedShard {
     const machine = new ShardMachine(
       this.#state,
       this.#plans,
-      (aggregation, key, part) => partsOf(this.#windows.get(aggregation)?.get(key), part),
+      (aggregation, keys, part) => partsOf(this.#windows.get(aggregation), keys, part),
       (words, at, group) => this.#journal.add(words, at, group),
       // Room for a few groups only, so that forgetting and look-ups happen all the time.
       new IdMemory(1 << 12, 6),
@@ -253,12 +253,18 @@ export function withParts(
   });
 }
 
-/** What is loaded of a record: all of it, or one part. */
+/** What is loaded of those records that are there: all of it, or one part. */
 export function partsOf(
-  record: readonly Uint8Array[] | undefined,
+  records: ReadonlyMap<number, readonly Uint8Array[]> | undefined,
+  keys: readonly number[],
   part: number | undefined,
-): readonly Uint8Array[] | undefined {
-  return part === undefined ? record : record?.slice(part, part + 1);
+): ReadonlyMap<number, readonly Uint8Array[]> {
+  const found = new Map<number, readonly Uint8Array[]>();
+  for (const key of keys) {
+    const record = records?.get(key);
+    if (record !== undefined) found.set(key, part === undefined ? record : record.slice(part, part + 1));
+  }
+  return found;
 }
 
 /** Aggregation, start, end and group of a window's entry, as text. */

@@ -24,6 +24,7 @@ import {
   ownsAll,
   rowsByOwner,
 } from "../../../core/windows/ownership.ts";
+import { NOTHING_LOADED } from "../../../core/windows/aggregation.ts";
 import { type MachineState, ShardMachine } from "../../../core/windows/shard-machine.ts";
 import type { ShardTotals } from "../../../core/windows/shard-cursors.ts";
 import { HOME, type SlotMap } from "../../../core/windows/slot-map.ts";
@@ -165,7 +166,7 @@ class SimulatedIntake {
     const machine = new ShardMachine(
       this.#saved?.machine,
       [],
-      () => undefined,
+      NOTHING_LOADED,
       (words, at, group) => this.#journal.add(words, at, group),
       new IdMemory(1 << 12, 6),
     );

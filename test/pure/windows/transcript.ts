@@ -1,6 +1,6 @@
 import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
-import { groupJson, valuesOf } from "../../../core/windows/aggregation.ts";
+import { groupJson, NOTHING_LOADED, valuesOf } from "../../../core/windows/aggregation.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
 import { type Effect, ShardMachine } from "../../../core/windows/shard-machine.ts";
 import { allRows, plan } from "./simulated-shard.ts";
@@ -73,12 +73,7 @@ class Run {
       out_of_orderness: "0s",
       allowed_lateness: allowedLateness ?? "400d",
     };
-    this.#machine = new ShardMachine(
-      undefined,
-      [{ id: 1, plan: plan(definition) }],
-      () => undefined,
-      () => {},
-    );
+    this.#machine = new ShardMachine(undefined, [{ id: 1, plan: plan(definition) }], NOTHING_LOADED, () => {});
     this.#fold([this.#event("clock", -1000, ZERO - 1000 * unit)]);
   }
 
