@@ -4,6 +4,7 @@ import type { StreamEvent } from "../../../core/events/event.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
 import { DeltaBuilder } from "../../../core/windows/delta-builder.ts";
 import { epochOf, termsOf } from "../../../core/windows/delta-terms.ts";
+import { encodeKnownIds } from "../../../core/windows/id-handover.ts";
 import { allRows, SimulatedShard } from "./simulated-shard.ts";
 
 const MINUTE = 60_000;
@@ -133,6 +134,19 @@ describe("one shard", () => {
         [group(null, null), 2],
       ]),
     );
+  });
+
+  test("taking slots back moves no watermark by what their giver has counted and not yet told", () => {
+    const shard = new SimulatedShard([perMinute]);
+    shard.offer([event("1", T0, T0)]);
+    const sources = [
+      { name: "", newest: null, stored: [] },
+      { name: "a", newest: T0 + 10 * MINUTE, stored: [] },
+    ];
+    shard.adopt(encodeKnownIds({ newestReceived: null, assignedForgottenThrough: null, sources, groups: [] }));
+    shard.offer([event("2", T0 + 1000, T0 + 1000)]);
+    expect(shard.machine.aggregations.get("per_minute")?.watermark).toBe(T0 - 9000);
+    expect(shard.closings).toEqual([]);
   });
 
   test("a shard whose storage began anew is counted from its beginning, beside what its earlier life counted", () => {
