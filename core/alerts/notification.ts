@@ -1,4 +1,4 @@
-import { rfc3339 } from "./alert.ts";
+import { rfc3339 } from "../events/rfc3339.ts";
 import type { AlertJson } from "./alert.ts";
 import type { Values, WindowTime } from "./group.ts";
 import { MAX_ALERTS_PER_BUNDLE } from "./limits.ts";
