@@ -2,7 +2,8 @@ import { rfc3339, rfc3339OrNull } from "../events/rfc3339.ts";
 import type { MuteReason } from "./dispatch/mutes.ts";
 import type { Group, Values, WindowTime } from "./group.ts";
 import type { Instance } from "./instance.ts";
-import type { Level, RuleSpec } from "./rule.ts";
+import type { Level } from "./level.ts";
+import type { RuleSpec } from "./rule.ts";
 
 export const ALERT_STATUSES = ["pending", "firing", "acknowledged", "resolved", "suppressed"] as const;
 export type AlertStatus = (typeof ALERT_STATUSES)[number];
