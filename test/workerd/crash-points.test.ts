@@ -1,11 +1,17 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { aggregatorName } from "../../core/events/names.ts";
+import { ALL_EVENTS } from "../../core/events/query.ts";
+import { encodeKnownIds } from "../../core/windows/id-handover.ts";
 import { ShardMachine } from "../../core/windows/shard-machine.ts";
+import { bucketOf } from "../../core/windows/stored-spans.ts";
 import { AlertFeed } from "../../durable-objects/aggregator/alert-feed.ts";
+import { Checkpointer } from "../../durable-objects/aggregator/checkpoint.ts";
 import { packDelta } from "../../durable-objects/aggregator/delta-log.ts";
 import { LateInbox } from "../../durable-objects/aggregator/late-resolver.ts";
 import { LateLookups } from "../../durable-objects/aggregator/late-lookups.ts";
+import { Sealer } from "../../durable-objects/aggregator/sealer.ts";
 import { Sealing } from "../../durable-objects/aggregator/sealing.ts";
 import { Shipping } from "../../durable-objects/aggregator/shipping.ts";
 import { Silence } from "../../durable-objects/aggregator/silence.ts";
@@ -14,7 +20,7 @@ import { Surroundings } from "../../durable-objects/aggregator/surroundings.ts";
 import { AlertManager } from "../../durable-objects/alert-manager.ts";
 import { LiveHub } from "../../durable-objects/live-hub.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
-import type { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
+import { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
 import { event, events, T0 } from "./event-messages.ts";
 import { newShards } from "./shards-bench.ts";
 import {
@@ -23,6 +29,7 @@ import {
   message,
   newAggregator,
   sealedEvents,
+  storeIsAway,
   takeClock,
 } from "./window-aggregator-bench.ts";
 
@@ -59,6 +66,7 @@ describe("a throw in the middle of a change (C6, C7, C18)", () => {
     expect(await outcomeOf(call)).toBe("done");
     expect(await hourlyCounts(windowAggregator(env, tenant))).toEqual([40, 30]);
     expect(await windowAggregator(env, tenant).stats()).toMatchObject({ total_events: 70 });
+    await expectOnDisk(tenant, { hours: [40, 30], stored: 70 });
   });
 
   test("when late events cannot be taken out of their inbox, they are looked up again and count once", async () => {
@@ -73,6 +81,8 @@ describe("a throw in the middle of a change (C6, C7, C18)", () => {
     await expect.poll(() => failure.calls()).toBe(1);
     await expect.poll(async () => await outcomeOf(() => stub().flush())).toBe("done");
     expect(await hourlyCounts(stub())).toEqual([21, 20]);
+    await expectOnDisk(tenant, { hours: [21, 20], stored: 41 });
+    expect(await stub().metrics()).toMatchObject({ events_late_pending: 0, events_duplicate: 20 });
   });
 
   test("when home fails in the middle of a merge, the shard sends the delta again and it counts once", async () => {
@@ -84,6 +94,77 @@ describe("a throw in the middle of a change (C6, C7, C18)", () => {
       .poll(async () => await Promise.all(shards.map((shard) => outcomeOf(() => shard.drain()))))
       .toEqual(["done", "done"]);
     expect(await hourlyCounts(windowAggregator(env, tenant))).toEqual([80]);
+    await expectOnDisk(tenant, { hours: [80], stored: 80 });
+  });
+});
+
+/** A stub of its own: one that has seen its object end is of no more use. */
+const homeOf = (tenant: string) => env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0));
+
+/** What memory shows may never have reached the disk: asks again after a restart, and the store as well. */
+async function expectOnDisk(
+  tenant: string,
+  wanted: { readonly hours: readonly number[]; readonly stored: number },
+): Promise<void> {
+  await evictDurableObject(homeOf(tenant));
+  expect(await hourlyCounts(windowAggregator(env, tenant))).toEqual(wanted.hours);
+  await windowAggregator(env, tenant).flush();
+  expect(await sealedEvents(tenant)).toBe(wanted.stored);
+}
+
+describe("late events in their inbox", () => {
+  test("are still there after a crash before their look-up, and the alarm has them looked up", async () => {
+    const { stub, object, tenant } = newAggregator();
+    const clock = takeClock();
+    await stub.apply([message(events(20, "old"))]);
+    await stub.apply([message(events(20, "newer", T0 + 3 * HOUR))]);
+    await stub.flush();
+    await evictWithoutSeen(object);
+    const lookUp = vi.spyOn(LateInbox.prototype, "resolve").mockRejectedValue(new Error("the store is away"));
+    expect(await stub.apply([message([...events(20, "old"), event("really-new", T0 + 5)])])).toMatchObject({
+      late: 21,
+    });
+    await runInDurableObject(object, (_, state) => state.abort("ended by the test")).catch(() => undefined);
+    const { events_late_pending: pending } = await windowAggregator(env, tenant).metrics();
+    expect(pending).toBe(21);
+    lookUp.mockRestore();
+    clock.pass(61_000);
+    expect(await runDurableObjectAlarm(homeOf(tenant))).toBe(true);
+    expect(await hourlyCounts(windowAggregator(env, tenant))).toEqual([21, 20]);
+    await expectOnDisk(tenant, { hours: [21, 20], stored: 41 });
+    expect(await windowAggregator(env, tenant).metrics()).toMatchObject({
+      events_late_pending: 0,
+      events_duplicate: 20,
+    });
+  });
+
+  test("find a copy that leaves the log for the store while they are looked up", async () => {
+    const { stub, object, tenant } = newAggregator();
+    const seal = vi.spyOn(Sealer.prototype, "seal");
+    await stub.apply([message(events(1, "early", T0))]);
+    await stub.apply([message(events(20, "newer", T0 + 3 * HOUR))]);
+    await stub.flush();
+    await evictWithoutSeen(object);
+    await stub.flush();
+    const sealer = seal.mock.contexts.at(-1) as Sealer;
+    // Old, new, and not sealed when its copy comes.
+    await stub.apply([message([event("copied", T0 + 5)])]);
+    await expect.poll(async () => (await stub.metrics())["events_late_pending"]).toBe(0);
+    expect(await sealedEvents(tenant)).toBe(21);
+    const statement = Object.getPrototypeOf(env.DB.prepare("select 1")) as D1PreparedStatement;
+    const all = statement.all;
+    let searches = 0;
+    vi.spyOn(statement, "all").mockImplementation(async function (this: D1PreparedStatement) {
+      const found = await all.call(this);
+      // The store has answered without the first copy; before the answer arrives, that is sealed.
+      if (searches++ === 0) await sealer.seal(true, Date.now());
+      return found as never;
+    });
+    expect(await stub.apply([message([event("copied", T0 + 5)])])).toMatchObject({ late: 1 });
+    await stub.flush();
+    expect(searches).toBeGreaterThan(0);
+    expect(await hourlyCounts(stub)).toEqual([2, 20]);
+    expect(await sealedEvents(tenant)).toBe(22);
   });
 });
 
@@ -146,6 +227,90 @@ describe("the store commits and the answer is lost (C12, C16)", () => {
       expect((await windowAggregator(env, tenant).metrics())["unsealed_events"]).toBe(0);
     },
   );
+});
+
+describe("the store fails before it commits (C12, C16)", () => {
+  test.each([false, true])("nothing leaves the log before it is stored; evicted in between: %s", async (isEvicted) => {
+    const { tenant, object } = newAggregator();
+    await windowAggregator(env, tenant).apply([message(events(50))]);
+    const lost = failOnce(
+      Object.getPrototypeOf(env.DB) as { batch: (...args: unknown[]) => unknown },
+      "batch",
+      "before",
+    );
+    expect(await outcomeOf(() => windowAggregator(env, tenant).flush())).toBe("failed");
+    expect(lost.calls()).toBe(1);
+    expect(await sealedEvents(tenant)).toBe(0);
+    if (isEvicted) await evictDurableObject(object);
+    expect((await windowAggregator(env, tenant).readTail(ALL_EVENTS, null, 100)).events).toHaveLength(50);
+    await windowAggregator(env, tenant).flush();
+    expect(await sealedEvents(tenant)).toBe(50);
+  });
+});
+
+/** Long enough for a checkpoint to be due, and for sealing to be tried again. */
+async function round(clock: { pass(ms: number): void }, object: Parameters<typeof runDurableObjectAlarm>[0]) {
+  clock.pass(601_000);
+  await runDurableObjectAlarm(object);
+}
+
+describe("what the log may forget", () => {
+  test("is nothing that is not sealed, whatever checkpoints are written while the store is away", async () => {
+    const { stub, object, tenant } = newAggregator();
+    const clock = takeClock();
+    const away = storeIsAway();
+    const write = vi.spyOn(Checkpointer.prototype, "write");
+    for (let k = 0; k < 4; k++) {
+      await stub.apply([message(events(10, `part-${k}`, T0 + k * 60_000))]);
+      await round(clock, object);
+    }
+    expect(write.mock.calls.length).toBeGreaterThanOrEqual(3);
+    await evictDurableObject(object);
+    away.mockRestore();
+    await stub.flush();
+    expect(await sealedEvents(tenant)).toBe(40);
+    expect(await hourlyCounts(stub)).toEqual([40]);
+  });
+
+  test("is nothing of a shard that home has not merged, whatever is sealed and checkpointed meanwhile", async () => {
+    const { home, tenant, send, shards, object } = await newShards(1);
+    const clock = takeClock();
+    const away = vi.spyOn(WindowAggregator.prototype, "merge").mockRejectedValue(new Error("away"));
+    const write = vi.spyOn(Checkpointer.prototype, "write");
+    for (let k = 0; k < 4; k++) {
+      await send(events(10, `part-${k}`, T0 + k * 60_000));
+      await round(clock, object(1));
+    }
+    expect(write.mock.calls.length).toBeGreaterThanOrEqual(3);
+    expect(await sealedEvents(tenant)).toBe(40);
+    await evictDurableObject(object(1));
+    away.mockRestore();
+    for (const shard of shards) await shard.drain();
+    expect(await hourlyCounts(home)).toEqual([40]);
+  });
+});
+
+describe("a shard that takes slots over", () => {
+  test("forgets what it knew of a time that the giver had forgotten, also over a restart: all of it is looked up", async () => {
+    const { stub, object } = newAggregator();
+    await stub.apply([message(events(5, "own"))]);
+    await stub.flush();
+    const bucket = bucketOf(T0);
+    const sources = [
+      { name: "", newest: null, stored: [] },
+      { name: "shop", newest: null, stored: [bucket, bucket + 1] },
+    ];
+    await stub.adopt(
+      1,
+      [],
+      encodeKnownIds({ newestReceived: null, assignedForgottenThrough: null, sources, groups: [] }),
+    );
+    await evictDurableObject(object);
+    const outcome = await stub.apply([message([event("stored-by-the-giver", T0 + 1), ...events(5, "own")])]);
+    expect(outcome).toMatchObject({ fresh: 0, late: 6 });
+    await stub.flush();
+    expect(await hourlyCounts(stub)).toEqual([6]);
+  });
 });
 
 describe("versions that meet (C14)", () => {

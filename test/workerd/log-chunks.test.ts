@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { EventBatch } from "../../core/events/event-batch.ts";
@@ -91,6 +91,37 @@ describe("the unsealed log", () => {
     await stub.flush();
     expect((await stub.metrics())["unsealed_events"]).toBe(0);
     expect(await stub.readTail(ALL_EVENTS, null, 10)).toMatchObject({ events: [], sealedThrough: total });
+  });
+});
+
+/** Text that does not compress. */
+function noise(length: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array((length * 3) / 4));
+  return btoa(String.fromCharCode(...bytes));
+}
+
+describe("the unsealed log of large events", () => {
+  test("is replayed for at most 16 MB at a start, though the store has been away for more", async () => {
+    const { stub, object } = newAggregator();
+    storeIsAway();
+    const calls = 30;
+    for (let call = 0; call < calls; call++) {
+      const list = Array.from({ length: 40 }, (_, k) =>
+        event(`e-${call}-${k}`, T0 + call * 1000 + k, { data: { text: noise(24_000) } }),
+      );
+      await stub.apply(Array.from({ length: 10 }, (_, k) => message(list.slice(4 * k, 4 * k + 4))));
+    }
+    const [{ logged } = { logged: 0 }] = await runInDurableObject(object, (_, { storage }) =>
+      storage.sql.exec<{ logged: number }>("select sum(length(body)) as logged from log").toArray(),
+    );
+    expect(logged).toBeGreaterThan(20_000_000);
+    await evictDurableObject(object);
+    const folded = vi.spyOn(ShardMachine.prototype, "fold");
+    const decoded = vi.spyOn(EventBatch, "fromText");
+    expect((await stub.stats()).total_events).toBe(40 * calls);
+    const perEvent = logged / (40 * calls);
+    expect(folded.mock.calls.reduce((sum, [batch]) => sum + batch.length, 0) * perEvent).toBeLessThanOrEqual(9_000_000);
+    expect(decoded.mock.results.length * 4 * perEvent).toBeLessThanOrEqual(18_000_000);
   });
 });
 

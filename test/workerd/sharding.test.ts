@@ -106,6 +106,27 @@ describe("home's sharding", () => {
     }
   });
 
+  test("leaves no slot without an owner when another number is wanted right after such a crash", async () => {
+    const plain = new World();
+    plain.sharding.want(2);
+    await plain.sharding.handOvers.run();
+    for (let at = 1; at <= plain.calls.length; at++) {
+      for (const when of ["before", "after"] as const) {
+        const world = new World();
+        world.failure = { in: at, when };
+        world.sharding.want(2);
+        await world.sharding.handOvers.run().catch(() => undefined);
+        world.start().want(1);
+        await world.sharding.handOvers.run();
+        expect(
+          [0, 1, 2].map((object) => world.slots(object).count),
+          `${when} call ${at}`,
+        ).toEqual([256, 0, 0]);
+        expect(new Set(world.sharding.handOvers.map.owners)).toEqual(new Set([0]));
+      }
+    }
+  });
+
   test("tries again later, each time after a longer pause, when an object does not answer", async () => {
     const world = new World();
     world.sharding.want(2);

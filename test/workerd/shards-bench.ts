@@ -1,3 +1,4 @@
+import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { StreamEvent } from "../../core/events/event.ts";
 import { aggregatorName, rateControllerName } from "../../core/events/names.ts";
@@ -13,10 +14,18 @@ const slot = (id: string): number => {
   return slotOf(words, 0);
 };
 
-/** A tenant with home and `count` shards, each owning the slots whose number is its own modulo `count`. */
-export async function newShards(count: number) {
+/**
+ * A tenant with home and `count` shards, each owning the slots whose number is its own modulo `count`.
+ * @param before what home stores while it is alone; it has restarted since
+ */
+export async function newShards(count: number, before: readonly StreamEvent[] = []) {
   const tenant = newTenant("shards");
   const home = windowAggregator(env, tenant, 0);
+  if (before.length > 0) {
+    await home.apply([message(before)]);
+    await home.flush();
+    await evictDurableObject(env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, 0)));
+  }
   const shards = Array.from({ length: count }, (_, k) => windowAggregator(env, tenant, k + 1));
   const ownedBy = (k: number): number[] => Array.from({ length: SLOTS }, (_, s) => s).filter((s) => s % count === k);
   for (const [k, shard] of shards.entries()) await shard.adopt(1, ownedBy(k), await home.exportIds(ownedBy(k)));

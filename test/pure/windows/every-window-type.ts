@@ -114,3 +114,20 @@ export const EVERY_TYPE: readonly { readonly definition: Definition; readonly re
     recount: { counts: (event) => nOf(event) < 8, groupOf: () => "[]", windows: { gapMs: 20_000 } },
   },
 ];
+
+/** One measure of each kind, over events with a number `n`. */
+export const EVERY_MEASURE: Definition["measures"] = {
+  count: { fn: "count" },
+  some: { fn: "count", field: "data.n", filter: "event.data.n > 3" },
+  rate: { fn: "rate" },
+  sum: { fn: "sum", field: "data.n" },
+  avg: { fn: "avg", field: "data.n" },
+  stddev: { fn: "stddev", field: "data.n" },
+  min: { fn: "min", field: "data.n" },
+  max: { fn: "max", field: "data.n" },
+  first: { fn: "first", field: "data.n" },
+  last: { fn: "last", field: "data.n" },
+  distinct: { fn: "distinct", field: "data.n" },
+  median: { fn: "quantile", field: "data.n", q: 0.5 },
+  top: { fn: "top", field: "data.n", k: 3 },
+};

@@ -7,24 +7,8 @@ import { BatchView } from "../../../core/windows/batch-view.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
 import { NOTHING_STORED } from "../../../core/windows/window-set.ts";
 import { OVERFLOW_KEY } from "../../../core/windows/window-state.ts";
-import { EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
+import { EVERY_MEASURE, EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
 import { allRows, plan } from "./simulated-shard.ts";
-
-const EVERY_MEASURE: Definition["measures"] = {
-  count: { fn: "count" },
-  some: { fn: "count", field: "data.n", filter: "event.data.n > 3" },
-  rate: { fn: "rate" },
-  sum: { fn: "sum", field: "data.n" },
-  avg: { fn: "avg", field: "data.n" },
-  stddev: { fn: "stddev", field: "data.n" },
-  min: { fn: "min", field: "data.n" },
-  max: { fn: "max", field: "data.n" },
-  first: { fn: "first", field: "data.n" },
-  last: { fn: "last", field: "data.n" },
-  distinct: { fn: "distinct", field: "data.n" },
-  median: { fn: "quantile", field: "data.n", q: 0.5 },
-  top: { fn: "top", field: "data.n", k: 3 },
-};
 
 const definitions = EVERY_TYPE.map(({ definition }): Definition => ({ ...definition, measures: EVERY_MEASURE }));
 

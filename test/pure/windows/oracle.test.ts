@@ -10,7 +10,7 @@ const picks = fc.array(fc.nat(39), { minLength: 1, maxLength: 12 });
 const step = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant("offer" as const), picks }) },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({
       do: fc.constantFrom("tick" as const, "checkpoint" as const, "crash" as const, "resolve" as const),
     }),
@@ -39,6 +39,57 @@ function run(all: Specs, steps: readonly (readonly [Step, number])[]): { shard: 
   return { shard, sent: [...sent.values()] };
 }
 
+/** What a stream has of the things that go wrong. */
+function troubles(all: Specs, steps: readonly (readonly [Step, number])[]): Set<string> {
+  const found = new Set<string>();
+  const copies = new Map<number, number>();
+  const lastReceived = new Map<string, number>();
+  const gone = new Set<string>();
+  const times = new Map<number, number>();
+  let now = T0;
+  let newest = -Infinity;
+  for (const [action, pauseMs] of steps) {
+    now += pauseMs;
+    if (action.do === "tick") {
+      const idle = [...lastReceived].filter(([, at]) => at <= now - 30_000).map(([source]) => source);
+      for (const source of idle) gone.add(source);
+      if (idle.length === lastReceived.size) found.add("all sources fell silent");
+      else if (idle.length > 0) found.add("a source left while others stayed");
+    }
+    if (action.do === "crash") found.add("a crash");
+    if (action.do !== "offer") continue;
+    for (const pick of action.picks) {
+      const count = (copies.get(pick) ?? 0) + 1;
+      copies.set(pick, count);
+      if (count > 1) {
+        found.add(`${Math.min(count, 5)} copies`);
+        continue;
+      }
+      const { timestamp, source } = eventOf(pick, all, now);
+      if (timestamp < newest) found.add("disorder");
+      if (times.has(timestamp)) found.add("a tie");
+      if (lastReceived.size > 0 && !lastReceived.has(source)) found.add("a source joined later");
+      if (gone.delete(source)) found.add("a source came back");
+      times.set(timestamp, pick);
+      newest = Math.max(newest, timestamp);
+      lastReceived.set(source, now);
+    }
+  }
+  return found;
+}
+
+test("the streams have what they are to have: copies, ties, disorder, crashes, sources that join, leave and come back", () => {
+  const streams = fc.sample(fc.tuple(specs, fc.array(fc.tuple(step, idleGap), { maxLength: 60, size: "max" })), {
+    numRuns: 300,
+    seed: 1,
+  });
+  const counts = new Map<string, number>();
+  for (const [all, steps] of streams)
+    for (const trouble of troubles(all, steps)) counts.set(trouble, (counts.get(trouble) ?? 0) + 1);
+  expect(counts.size).toBe(11);
+  expect(Math.min(...counts.values())).toBeGreaterThanOrEqual(60);
+});
+
 describe("one shard with windows of every type", () => {
   test("equals a batch recount after any disorder, duplicates, ties, idle gaps and crashes", () => {
     fc.assert(
@@ -46,6 +97,7 @@ describe("one shard with windows of every type", () => {
         const { shard, sent } = run(all, steps);
         expect(new Set(shard.stored.map(({ id }) => id))).toEqual(new Set(sent.map(({ id }) => id)));
         expect(shard.stored).toHaveLength(sent.length);
+        expect(shard.machine.stats.total + shard.machine.duplicates).toBe(shard.offered);
         const { recounts, told } = replay(shard.history);
         for (const { definition } of EVERY_TYPE)
           expect(windowsOf(shard, definition.name)).toEqual(expectedWindows(shard, definition.name, recounts));

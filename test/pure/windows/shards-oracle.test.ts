@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { valuesOf } from "../../../core/windows/aggregation.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
-import { EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
+import { EVERY_MEASURE, EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
 import { byAggregation, eventOf, expectedWindows, replay, specs, type Specs, windowsOf } from "./recounted.ts";
 import { type Accident, SimulatedTenant } from "./simulated-shards.ts";
 
@@ -74,8 +74,13 @@ function act(tenant: SimulatedTenant, one: Action, all: Specs, now: number): voi
   }
 }
 
-function run(count: number, all: Specs, actions: readonly (readonly [Action, number])[]): SimulatedTenant {
-  const tenant = new SimulatedTenant(definitions);
+function run(
+  count: number,
+  all: Specs,
+  actions: readonly (readonly [Action, number])[],
+  wanted = definitions,
+): SimulatedTenant {
+  const tenant = new SimulatedTenant(wanted);
   tenant.aim(count);
   while (tenant.isMoving) tenant.step("none");
   let now = T0;
@@ -87,8 +92,8 @@ function run(count: number, all: Specs, actions: readonly (readonly [Action, num
   return tenant;
 }
 
-/** What the windows count, whatever was told of them on the way. */
-const countsOf = (tenant: SimulatedTenant) =>
+/** What the windows have, whatever was told of them on the way. */
+const valuesIn = (tenant: SimulatedTenant) =>
   definitions.map(({ name }) =>
     windowsOf(tenant.home, name).map((window) => ({ ...(window as object), revision: undefined, closed: undefined })),
   );
@@ -112,7 +117,7 @@ describe("shards, their hand-overs and home", () => {
           expect(byAggregation(home.closings)).toEqual(byAggregation(told));
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 1000 },
     );
   }, 120_000);
 
@@ -156,11 +161,12 @@ describe("shards, their hand-overs and home", () => {
     );
   }, 120_000);
 
-  test("count the same, be they 1, 2 or 8", () => {
+  test("have the same values of every measure, be they 1, 2 or 8", () => {
+    const everyMeasure = definitions.map((definition) => ({ ...definition, measures: EVERY_MEASURE }));
     fc.assert(
       fc.property(specs, fc.array(fc.tuple(action, pause), { maxLength: 50, size: "max" }), (all, actions) => {
         const offered = actions.filter(([one]) => one.do !== "aim");
-        const [one, ...others] = [1, 2, 8].map((count) => countsOf(run(count, all, offered)));
+        const [one, ...others] = [1, 2, 8].map((count) => valuesIn(run(count, all, offered, everyMeasure)));
         for (const other of others) expect(other).toEqual(one);
       }),
       { numRuns: 150 },

@@ -12,11 +12,15 @@ export interface Told {
   readonly key?: string;
   /** 0 for the first time, when left out. */
   readonly revision?: number;
+  /** The first and the last of `values`, unless said otherwise. */
+  readonly earliest?: number;
+  readonly latest?: number;
 }
 
 /**
  * One step: events in one call, by time or as [key, time]; the watermark moves, so that nothing earlier is expected; what must
- * have been told since the last such step, all of it; or what must be there now, told or not.
+ * have been told by the step before, all of it; or what must be there now, told or not. What is told and not named by the next step
+ * is a mistake.
  */
 export type Step =
   | { readonly input: readonly (number | readonly [key: string, at: number])[] }
@@ -37,9 +41,14 @@ export interface Transcript {
 const ZERO = Date.parse("2015-05-17T00:00:00Z");
 
 /** What a step expects and what was found, both in the same order. */
-export function runTranscript(transcript: Transcript): { readonly expected: unknown; readonly found: unknown }[] {
+export function runTranscript(transcript: Transcript): Check[] {
   const run = new Run(transcript);
-  return transcript.steps.flatMap((step) => run.take(step));
+  return [...transcript.steps.flatMap((step) => run.take(step)), ...run.untold()];
+}
+
+interface Check {
+  readonly expected: unknown;
+  readonly found: unknown;
 }
 
 class Run {
@@ -55,7 +64,12 @@ class Run {
       window,
       filter: "event.source != 'clock'",
       group_by: ["data.key"],
-      measures: { events: { fn: "count" }, total: { fn: "sum", field: "data.at" } },
+      measures: {
+        events: { fn: "count" },
+        total: { fn: "sum", field: "data.at" },
+        earliest: { fn: "min", field: "data.at" },
+        latest: { fn: "max", field: "data.at" },
+      },
       out_of_orderness: "0s",
       allowed_lateness: allowedLateness ?? "400d",
     };
@@ -63,26 +77,35 @@ class Run {
     this.#fold([this.#event("clock", -1000, ZERO - 1000 * unit)]);
   }
 
-  take(step: Step): { expected: unknown; found: unknown }[] {
+  take(step: Step): Check[] {
     if ("input" in step) {
+      const unexpected = this.untold();
       const events = step.input.map((item) => {
         const [key, at] = typeof item === "number" ? ["", item] : item;
         // Received long ago: such a source lies behind the watermark and never moves it.
         return this.#event("data", at, 0, key);
       });
       this.#fold(events);
-      return [];
+      return unexpected;
     }
     if ("watermark" in step) {
+      const unexpected = this.untold();
       const at = ZERO + step.watermark * this.#unit;
       this.#fold([this.#event("clock", step.watermark, at)]);
-      return [];
+      return unexpected;
     }
     if ("there" in step)
       return [{ expected: sorted(step.there.map((one) => this.#expectation(one))), found: sorted(this.#there()) }];
     const found = sorted(this.#told);
     this.#told = [];
     return [{ expected: sorted(step.told.map((one) => this.#expectation(one))), found }];
+  }
+
+  /** What was told and no step has asked for. */
+  untold(): Check[] {
+    const found = sorted(this.#told);
+    this.#told = [];
+    return found.length === 0 ? [] : [{ expected: [], found }];
   }
 
   #event(source: string, at: number, receivedAt: number, key = ""): StreamEvent {
@@ -115,9 +138,10 @@ class Run {
     }));
   }
 
-  #expectation({ window: [start, end], values, key = "", revision = 0 }: Told): unknown {
+  #expectation({ window: [start, end], values, key = "", revision = 0, earliest, latest }: Told): unknown {
     const total = values.reduce((sum, value) => sum + value, 0);
-    return { start, end, key, revision, events: values.length, total };
+    const span = { earliest: earliest ?? Math.min(...values), latest: latest ?? Math.max(...values) };
+    return { start, end, key, revision, events: values.length, total, ...span };
   }
 }
 
