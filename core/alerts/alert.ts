@@ -1,7 +1,9 @@
+import { rfc3339, rfc3339OrNull } from "../events/rfc3339.ts";
 import type { MuteReason } from "./dispatch/mutes.ts";
 import type { Group, Values, WindowTime } from "./group.ts";
 import type { Instance } from "./instance.ts";
-import type { Level, RuleSpec } from "./rule.ts";
+import type { Level } from "./level.ts";
+import type { RuleSpec } from "./rule.ts";
 
 export const ALERT_STATUSES = ["pending", "firing", "acknowledged", "resolved", "suppressed"] as const;
 export type AlertStatus = (typeof ALERT_STATUSES)[number];
@@ -141,12 +143,4 @@ export function alertJson(record: AlertRecord, instance?: Instance): AlertJson {
     annotations: record.annotations,
     message: record.message,
   };
-}
-
-export function rfc3339(atMs: number): string {
-  return new Date(atMs).toISOString();
-}
-
-export function rfc3339OrNull(atMs: number | null): string | null {
-  return atMs === null ? null : rfc3339(atMs);
 }

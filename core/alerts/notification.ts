@@ -1,9 +1,8 @@
-import { rfc3339 } from "./alert.ts";
+import { rfc3339 } from "../events/rfc3339.ts";
 import type { AlertJson } from "./alert.ts";
 import type { Values, WindowTime } from "./group.ts";
 import { MAX_ALERTS_PER_BUNDLE } from "./limits.ts";
-import { LEVELS } from "./rule.ts";
-import type { Level } from "./rule.ts";
+import { type Level, LEVELS } from "./level.ts";
 
 /** What may be told of an alert. An acknowledgement is told only to channels that can use it. */
 export type NotificationKind = "firing" | "acknowledged" | "resolved";

@@ -1,12 +1,10 @@
 import { z } from "zod";
 import { parseDuration } from "../windows/duration.ts";
+import { LEVELS } from "./level.ts";
 import { MAX_CHANNELS_PER_RULE, MAX_INHIBITIONS, MAX_LABELS } from "./limits.ts";
 import { matchersSchema } from "./matcher.ts";
 import { muteTimesSchema } from "./mute-times.ts";
 import type { Patience } from "./timer.ts";
-
-export const LEVELS = ["info", "warning", "error", "critical"] as const;
-export type Level = (typeof LEVELS)[number];
 
 /** Paths and labels that one rule's notifications are bundled by. */
 const MAX_GROUP_BY = 8;

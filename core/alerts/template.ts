@@ -4,6 +4,7 @@
 // Rule: a placeholder is a name, nothing more: no expressions, no functions, no loops, so nothing can run or never end. It is replaced
 // once, so that a value that looks like a placeholder stays as it is. What is not there reads `–`. Each channel escapes the
 // finished text in its own way, as it does with every text that it is given.
+import { rfc3339 } from "../events/rfc3339.ts";
 import type { Group, Values, WindowTime } from "./group.ts";
 
 const PLACEHOLDER = /\{\{\s*([^{}]*?)\s*\}\}/g;
@@ -69,7 +70,7 @@ function valueOf(name: string, { rule, level, threshold, labels, group, values, 
     case "labels":
       return own(labels, rest);
     case "window":
-      return new Date(rest === "start" ? window.start : window.end).toISOString();
+      return rfc3339(rest === "start" ? window.start : window.end);
     default:
       return undefined;
   }

@@ -1,4 +1,5 @@
 import type { StreamEvent } from "./event.ts";
+import { rfc3339 } from "./rfc3339.ts";
 
 /** An event as the API answers it: times are RFC 3339 in UTC with milliseconds. */
 export interface EventJson extends Omit<StreamEvent, "timestamp" | "receivedAt" | "timestampAssigned"> {
@@ -13,8 +14,8 @@ export function toEventJson(event: StreamEvent): EventJson {
     id,
     type,
     source,
-    timestamp: new Date(timestamp).toISOString(),
-    received_at: new Date(receivedAt).toISOString(),
+    timestamp: rfc3339(timestamp),
+    received_at: rfc3339(receivedAt),
     ...rest,
   };
 }

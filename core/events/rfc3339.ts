@@ -27,6 +27,16 @@ export function parseRfc3339(text: string): number {
   return at + milliseconds(text, fractionEnd) - offsetMs(text, fractionEnd);
 }
 
+/** RFC 3339 in UTC with milliseconds. @param atMs epoch ms @throws RangeError beyond what a Date holds */
+export function rfc3339(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+/** The same, null for null. */
+export function rfc3339OrNull(atMs: number | null): string | null {
+  return atMs === null ? null : rfc3339(atMs);
+}
+
 function hasSeparators(text: string): boolean {
   const t = text[10];
   return (

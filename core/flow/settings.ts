@@ -1,4 +1,5 @@
 import { FLOW_ALGORITHMS, type FlowAlgorithm } from "./controller.ts";
+import { isRecord } from "./snapshot.ts";
 
 /** What a tenant's admin may set, and the weight that only the operator sets. */
 export interface FlowSettings {
@@ -42,9 +43,9 @@ export interface BadSetting {
  * @returns the new settings, or the first field that cannot be taken
  */
 export function changedSettings(current: FlowSettings, body: unknown): FlowSettings | BadSetting {
-  if (!isObject(body)) return { field: "", reason: "must be a JSON object" };
+  if (!isRecord(body)) return { field: "", reason: "must be a JSON object" };
   const quota = body["quota"] === undefined ? {} : body["quota"];
-  if (!isObject(quota)) return { field: "quota", reason: "must be an object" };
+  if (!isRecord(quota)) return { field: "quota", reason: "must be an object" };
   const bad =
     unknownName(body, ["algorithm", "quota", "weight"], "") ??
     unknownName(quota, ["events_per_second", "burst", "bytes_per_second"], "quota.") ??
@@ -66,10 +67,6 @@ export function changedSettings(current: FlowSettings, body: unknown): FlowSetti
 }
 
 type Fields = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function isAlgorithm(value: unknown): value is FlowAlgorithm {
   return FLOW_ALGORITHMS.some((name) => name === value);

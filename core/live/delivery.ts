@@ -1,3 +1,4 @@
+import { rfc3339 } from "../events/rfc3339.ts";
 import type { Position } from "./position.ts";
 import { type ErrorFrame, formatSeq, type Topic } from "./protocol.ts";
 import { MAX_BEHIND_WITHOUT_ACKS, MAX_WAITING_FRAMES, type Reader, type Room } from "./reader.ts";
@@ -162,7 +163,7 @@ export class Delivery {
     if (!reader.isNode) this.sent.conflated += Math.max(0, base.n - (position.skippedFrom ?? base.n));
     position.skippedFrom = null;
     const { topic } = log;
-    const head = { type: "snapshot", topic, seq: formatSeq(log.epoch, base.n), server_time: timeText(nowMs) };
+    const head = { type: "snapshot", topic, seq: formatSeq(log.epoch, base.n), server_time: rfc3339(nowMs) };
     const text = `${JSON.stringify(head).slice(0, -1)},"data":${base.data}}`;
     const mark = this.#send(reader, topic, text, nowMs);
     position.sentSnapshot(base.n, text.length, mark);
@@ -182,10 +183,6 @@ export class Delivery {
 function skip(position: Position, due: "gap" | "snapshot"): void {
   position.skippedFrom = position.sentN;
   position.due = due;
-}
-
-function timeText(atMs: number): string {
-  return new Date(atMs).toISOString();
 }
 
 /** Whether a reader can no longer go on from its place: the next delta is gone, or too many wait for a reader without room. */

@@ -1,5 +1,6 @@
 import { hashValue } from "../aggregates/hash.ts";
 import type { JsonValue } from "../events/event.ts";
+import { rfc3339 } from "../events/rfc3339.ts";
 import { fingerprint, FINGERPRINT_WORDS } from "../windows/fingerprint.ts";
 import { PLATFORM_SOURCE } from "../windows/sources.ts";
 import type { Match } from "./matches.ts";
@@ -53,8 +54,4 @@ function matchId({ id }: StoredPattern, key: string, { events }: Match): string 
   hashValue(text, hash, 0);
   words.set(hash, FINGERPRINT_WORDS);
   return Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("");
-}
-
-function rfc3339(at: number): string {
-  return new Date(at).toISOString();
 }

@@ -44,17 +44,23 @@ export function SeriesTable({ stack, height }: { stack: Stack; height: number })
           </tbody>
         </table>
       </div>
-      <nav class="pager" aria-label="Pages of the table">
-        <button type="button" class="button" disabled={page === 0} onClick={() => setPage(page - 1)}>
-          Newer
-        </button>
-        <span>
-          {page + 1} of {pages}
-        </span>
-        <button type="button" class="button" disabled={page + 1 >= pages} onClick={() => setPage(page + 1)}>
-          Older
-        </button>
-      </nav>
+      <Pager page={page} pages={pages} onPage={setPage} />
     </div>
+  );
+}
+
+function Pager({ page, pages, onPage }: { page: number; pages: number; onPage: (page: number) => void }) {
+  return (
+    <nav class="pager" aria-label="Pages of the table">
+      <button type="button" class="button" disabled={page === 0} onClick={() => onPage(page - 1)}>
+        Newer
+      </button>
+      <span>
+        {page + 1} of {pages}
+      </span>
+      <button type="button" class="button" disabled={page + 1 >= pages} onClick={() => onPage(page + 1)}>
+        Older
+      </button>
+    </nav>
   );
 }

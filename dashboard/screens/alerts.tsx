@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import { LEVELS } from "../../core/alerts/level.ts";
 import { counted, full } from "../format/number.ts";
 import { fields, number } from "../live/decode.ts";
 import { AlertActions } from "../parts/alert-actions.tsx";
@@ -11,7 +12,7 @@ import { Link, path, query, setFilter } from "../router.tsx";
 import { failureOf } from "../session/api.ts";
 import { ask } from "../session/session.ts";
 import { decodeAlertPage } from "../stores/alert-file.ts";
-import { type AlertView, LEVELS } from "../stores/alert-view.ts";
+import type { AlertView } from "../stores/alert-view.ts";
 import { alertViews, isCrowded } from "../stores/alerts.ts";
 import { AlertDetail } from "./alert-detail.tsx";
 import { Silences } from "./silences.tsx";

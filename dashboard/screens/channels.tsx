@@ -127,14 +127,7 @@ function NewChannel({ onClose, onChanged }: { onClose: () => void; onChanged: ()
     if (made === "") onClose();
     else setSecret(made);
   };
-  if (secret !== "") {
-    return (
-      <Dialog title="The signing secret" onClose={onClose} actions={<CopyButton text={secret} what="secret" />}>
-        <p>Receivers check signatures with it. It is shown only now.</p>
-        <pre class="code">{secret}</pre>
-      </Dialog>
-    );
-  }
+  if (secret !== "") return <SigningSecret secret={secret} onClose={onClose} />;
   return (
     <Dialog title="New channel" onClose={onClose}>
       <Form
@@ -158,6 +151,15 @@ function NewChannel({ onClose, onChanged }: { onClose: () => void; onChanged: ()
           />
         ))}
       </Form>
+    </Dialog>
+  );
+}
+
+function SigningSecret({ secret, onClose }: { secret: string; onClose: () => void }) {
+  return (
+    <Dialog title="The signing secret" onClose={onClose} actions={<CopyButton text={secret} what="secret" />}>
+      <p>Receivers check signatures with it. It is shown only now.</p>
+      <pre class="code">{secret}</pre>
     </Dialog>
   );
 }

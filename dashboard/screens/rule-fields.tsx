@@ -1,7 +1,7 @@
+import { LEVELS } from "../../core/alerts/level.ts";
 import { Checks, AreaField, SelectField, TextField } from "../parts/fields.tsx";
 import { Link } from "../router.tsx";
 import type { AggregationInfo } from "../stores/aggregation-info.ts";
-import { LEVELS } from "../stores/alert-view.ts";
 import { channels } from "../stores/channels.ts";
 import type { RuleDraft } from "../stores/rule-draft.ts";
 

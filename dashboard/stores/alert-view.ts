@@ -1,10 +1,7 @@
+import { type Level, LEVELS } from "../../core/alerts/level.ts";
 import type { JsonValue } from "../../core/events/event.ts";
 import type { AlertJson } from "../../core/live/protocol.ts";
 import { fields, instant, jsonFields, text } from "../live/decode.ts";
-
-/** From harmless to worst. */
-export const LEVELS = ["info", "warning", "error", "critical"] as const;
-export type Level = (typeof LEVELS)[number];
 
 /** An alert as the page shows it. */
 export interface AlertView {

@@ -1,9 +1,10 @@
 import { computed, signal } from "@preact/signals";
+import { type Level, LEVELS } from "../../core/alerts/level.ts";
 import { MAX_OPEN_LISTED } from "../../core/live/protocol.ts";
 import type { AlertJson, AlertsSnapshot } from "../../core/live/protocol.ts";
 import { foldAlerts } from "../../core/live/topics.ts";
 import { decodeAlerts } from "./decode-topics.ts";
-import { LEVELS, viewAlert, type AlertView, type Level } from "./alert-view.ts";
+import { viewAlert, type AlertView } from "./alert-view.ts";
 
 /** Null before the first snapshot. */
 const alerts = signal<AlertsSnapshot | null>(null);

@@ -1,5 +1,5 @@
+import { type Level, LEVELS } from "../../core/alerts/level.ts";
 import { fields, instant, list, number, text, type Fields } from "../live/decode.ts";
-import { LEVELS, type Level } from "./alert-view.ts";
 
 /** A rule as the page shows it. `body` is what would be sent back to keep it as it is. */
 export interface RuleView {

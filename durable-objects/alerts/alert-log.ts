@@ -1,7 +1,7 @@
 import type { AlertRecord, AlertStatus } from "../../core/alerts/alert.ts";
 import type { HistoryEntry } from "../../core/alerts/alert-life.ts";
 import { MAX_HISTORY, MAX_RESOLVED_ALERTS } from "../../core/alerts/limits.ts";
-import type { Level } from "../../core/alerts/rule.ts";
+import type { Level } from "../../core/alerts/level.ts";
 
 /** Which alerts to list, newest first. */
 export interface AlertQuery {

@@ -1,5 +1,6 @@
 import { shownConfig } from "../../core/alerts/channel.ts";
 import type { ChannelJson, ChannelTarget } from "../../core/alerts/channel.ts";
+import { rfc3339 } from "../../core/events/rfc3339.ts";
 import { seal, unseal } from "./vault.ts";
 
 type Row = {
@@ -102,6 +103,6 @@ function channelJson(row: Row): ChannelJson {
     name: row.name,
     type: row.type,
     config: JSON.parse(row.shown),
-    created_at: new Date(row.created_at).toISOString(),
+    created_at: rfc3339(row.created_at),
   };
 }

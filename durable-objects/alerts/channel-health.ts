@@ -1,5 +1,5 @@
-import { rfc3339OrNull } from "../../core/alerts/alert.ts";
 import type { Decision, Strain } from "../../core/alerts/delivery.ts";
+import { rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { CircuitBreaker } from "../../core/streams/circuit-breaker.ts";
 import type { CircuitSnapshot, CircuitState, Pass } from "../../core/streams/circuit-breaker.ts";
 

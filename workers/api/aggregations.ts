@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { z } from "zod";
+import { rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { type Definition, definitionSchema } from "../../core/windows/definition.ts";
 import { shapeOf, stepUnitOf, type StepUnit } from "../../core/windows/shape.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
@@ -8,8 +9,6 @@ import { requireRole } from "../auth/index.ts";
 import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts";
 import { checkRulesAgainst } from "./rules.ts";
 import { badParameter, encodePlace, rangeQuery, windowsQuery } from "./window-parameters.ts";
-
-const rfc3339 = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
 
 export const aggregationRoutes = new Hono<AppEnv>()
   .get("/api/v1/aggregations", requireRole("viewer"), async (c) => {
@@ -53,11 +52,15 @@ export const aggregationRoutes = new Hono<AppEnv>()
         `from, to: the range holds more than ${result.limit} windows or rows; narrow it or take a coarser aggregation`,
         { field: "from", message: "range too large" },
       );
-    const rows = result.rows.map(({ start, end, ...row }) => ({ start: rfc3339(start), end: rfc3339(end), ...row }));
+    const rows = result.rows.map(({ start, end, ...row }) => ({
+      start: rfc3339OrNull(start),
+      end: rfc3339OrNull(end),
+      ...row,
+    }));
     return ok(c, {
       name: definition.name,
-      from: rfc3339(query.from),
-      to: rfc3339(query.to),
+      from: rfc3339OrNull(query.from),
+      to: rfc3339OrNull(query.to),
       step: c.req.query("step") ?? "total",
       rows,
     });
@@ -72,7 +75,7 @@ export async function windowsAnswer(c: AppContext, name = c.req.param("name") ??
   const counters = await aggregator(c).getAggregation(name);
   if (page === null || counters === null) throw notFound(name);
   return ok(c, {
-    watermark: rfc3339(page.watermark),
+    watermark: rfc3339OrNull(page.watermark),
     windows: page.windows,
     late_events: counters.lateEvents,
     duplicate_events: counters.duplicateEvents,
@@ -179,7 +182,7 @@ function infoJson(found: AggregationInfo): unknown {
     ...found.definition,
     version: found.version,
     built_in: found.builtIn,
-    watermark: rfc3339(found.watermark),
+    watermark: rfc3339OrNull(found.watermark),
     late_events: found.lateEvents,
     duplicate_events: found.duplicateEvents,
     filter_errors: found.filterErrors,
@@ -188,7 +191,7 @@ function infoJson(found: AggregationInfo): unknown {
     past_versions: found.pastVersions.map(({ version, definition, retiredAt }) => ({
       ...definition,
       version,
-      retired_at: rfc3339(retiredAt),
+      retired_at: rfc3339OrNull(retiredAt),
     })),
   };
 }

@@ -1,9 +1,10 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { ALERT_STATUSES, rfc3339 } from "../../core/alerts/alert.ts";
+import { ALERT_STATUSES } from "../../core/alerts/alert.ts";
 import type { AlertJson } from "../../core/alerts/alert.ts";
 import type { Hand, HistoryEntry } from "../../core/alerts/alert-life.ts";
-import { LEVELS } from "../../core/alerts/rule.ts";
+import { LEVELS } from "../../core/alerts/level.ts";
+import { rfc3339 } from "../../core/events/rfc3339.ts";
 import type { AlertQuery } from "../../durable-objects/alerts/alert-log.ts";
 import type { ActionAnswer, AlertFile } from "../../durable-objects/alerts/answers.ts";
 import type { Delivery } from "../../durable-objects/alerts/outbox.ts";

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { rfc3339 } from "../../core/events/rfc3339.ts";
 import type { RangeRow } from "../../durable-objects/aggregator/read-windows.ts";
 import type { JsonValue } from "../../core/events/event.ts";
 import { requireRole } from "../auth/index.ts";
@@ -193,7 +194,7 @@ async function readIntervals(
   const byStart = Map.groupBy(await read(c, rollup.name, range, intervalMs), ({ start }) => start);
   const intervals: Interval[] = [];
   for (let start = range.from; start < range.to; start += intervalMs)
-    intervals.push({ start: new Date(start).toISOString(), rows: byStart.get(start) ?? [] });
+    intervals.push({ start: rfc3339(start), rows: byStart.get(start) ?? [] });
   return { range, intervals };
 }
 
@@ -236,10 +237,10 @@ const nameOf = (value: JsonValue | undefined): string => (typeof value === "stri
 const percentChange = (before: number, now: number): number | null =>
   before === 0 ? null : (100 * (now - before)) / before;
 
-const rangeJson = ({ from, to }: Range) => ({ from: new Date(from).toISOString(), to: new Date(to).toISOString() });
+const rangeJson = ({ from, to }: Range) => ({ from: rfc3339(from), to: rfc3339(to) });
 
 const rowJson = ({ start, end, ...row }: RangeRow) => ({
-  start: new Date(start).toISOString(),
-  end: new Date(end).toISOString(),
+  start: rfc3339(start),
+  end: rfc3339(end),
   ...row,
 });

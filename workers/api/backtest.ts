@@ -1,6 +1,5 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { rfc3339, rfc3339OrNull } from "../../core/alerts/alert.ts";
 import { Backtest, BacktestTooLarge } from "../../core/alerts/backtest.ts";
 import type { BacktestResult } from "../../core/alerts/backtest.ts";
 import type { ReplayedAlert } from "../../core/alerts/replay.ts";
@@ -8,7 +7,7 @@ import type { RuleSpec } from "../../core/alerts/rule.ts";
 import { compileRule } from "../../core/alerts/rule-logic.ts";
 import type { RuleLogic } from "../../core/alerts/rule-logic.ts";
 import { watchOf } from "../../core/alerts/watch.ts";
-import { parseRfc3339 } from "../../core/events/rfc3339.ts";
+import { parseRfc3339, rfc3339, rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { MAX_PAST_SESSIONS } from "../../durable-objects/aggregator/past-windows.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { rfc3339 } from "../../core/events/rfc3339.ts";
 import {
   countDeadLetters,
   type DeadLetterInfo,
@@ -54,7 +55,7 @@ export const deadLetterRoutes = new Hono<AppEnv>()
   });
 
 function letterJson({ created_at, ...letter }: DeadLetterInfo): Record<string, unknown> {
-  return { ...letter, created_at: new Date(created_at).toISOString() };
+  return { ...letter, created_at: rfc3339(created_at) };
 }
 
 function readCursor(text: string | undefined): LetterPlace | null {

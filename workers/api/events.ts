@@ -3,6 +3,7 @@ import { encodeCursor } from "../../core/events/cursor.ts";
 import { isEventId } from "../../core/events/fields.ts";
 import { toEventJson } from "../../core/events/json.ts";
 import { parametersOf, parseQuery, type QueryParameters } from "../../core/events/query-parse.ts";
+import { rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, ok, readJson } from "../http.ts";
@@ -32,7 +33,11 @@ export const eventRoutes = new Hono<AppEnv>()
   })
   .get("/api/v1/stats", requireRole("viewer"), async (c) => {
     const stats = await windowAggregator(c.env, c.get("principal").tenant).stats();
-    return ok(c, { ...stats, oldest_event: rfc3339(stats.oldest_event), newest_event: rfc3339(stats.newest_event) });
+    return ok(c, {
+      ...stats,
+      oldest_event: rfc3339OrNull(stats.oldest_event),
+      newest_event: rfc3339OrNull(stats.newest_event),
+    });
   });
 
 /** A page may be short and still have a cursor: only a null `next_cursor` says that there is no more. */
@@ -44,5 +49,3 @@ async function answerPage(c: AppContext, parameters: QueryParameters): Promise<R
   const next_cursor = next === null ? null : encodeCursor(next, tenant, parsed.request.query);
   return ok(c, { events: events.map(toEventJson), next_cursor });
 }
-
-const rfc3339 = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());

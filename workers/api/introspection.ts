@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import type { AggregationStanding, ShardStanding } from "../../durable-objects/aggregator/introspection.ts";
 import { requireRole } from "../auth/index.ts";
 import { type AppEnv, ok } from "../http.ts";
@@ -15,13 +16,13 @@ function shardJson(shard: ShardStanding): unknown {
   return {
     shard: shard.shard,
     incarnation: shard.incarnation,
-    as_of: time(shard.asOf),
+    as_of: rfc3339OrNull(shard.asOf),
     stored_events: shard.storedEvents,
     duplicate_events: shard.duplicateEvents,
     sources: shard.sources,
     late_inbox: shard.lateInbox,
     log: { unsealed_events: log.unsealedEvents, unsealed_bytes: log.unsealedBytes, entries: log.entries },
-    checkpoint: { at: time(checkpoint.at), age_seconds: checkpoint.ageMs / 1000 },
+    checkpoint: { at: rfc3339OrNull(checkpoint.at), age_seconds: checkpoint.ageMs / 1000 },
     ids: { remembered: ids.remembered, bytes: ids.bytes, bytes_per_id: ids.bytesPerId },
     state_bytes: stateBytes,
     database_bytes: shard.databaseBytes,
@@ -35,7 +36,7 @@ function aggregationJson(one: AggregationStanding): unknown {
   return {
     name: one.name,
     version: one.version,
-    watermark: time(one.watermark),
+    watermark: rfc3339OrNull(one.watermark),
     held_by: one.heldBy,
     lag_seconds: one.lagMs === null ? null : one.lagMs / 1000,
     late_events: one.lateEvents,
@@ -46,5 +47,3 @@ function aggregationJson(one: AggregationStanding): unknown {
     bytes: one.bytes,
   };
 }
-
-const time = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { liveHubName, TENANT_ID } from "../../core/events/names.ts";
+import { rfc3339, rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { insertKey, insertTenant, listKeys, listTenants, revokeKey } from "../../storage/d1/keys.ts";
 import type { KeyRecord, TenantRecord } from "../../storage/d1/keys.ts";
 import { makeApiKey, sha256, toHex } from "../auth/api-key.ts";
@@ -135,11 +136,11 @@ function keyJson(key: KeyRecord): Record<string, string | null> {
     id: key.id,
     name: key.name,
     role: key.role,
-    created_at: new Date(key.created_at).toISOString(),
-    last_used_at: key.last_used_at === null ? null : new Date(key.last_used_at).toISOString(),
+    created_at: rfc3339(key.created_at),
+    last_used_at: rfc3339OrNull(key.last_used_at),
   };
 }
 
 function tenantJson(tenant: TenantRecord): { id: string; name: string; created_at: string } {
-  return { id: tenant.id, name: tenant.name, created_at: new Date(tenant.created_at).toISOString() };
+  return { id: tenant.id, name: tenant.name, created_at: rfc3339(tenant.created_at) };
 }

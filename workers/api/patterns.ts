@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { rfc3339OrNull } from "../../core/alerts/alert.ts";
+import { rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { MAX_PATTERNS, type PatternDefinition, patternSchema } from "../../core/patterns/definition.ts";
 import type { PatternInfo, PutPatternResult } from "../../durable-objects/aggregator/patterns.ts";
 import { requireRole } from "../auth/index.ts";

@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { parseRfc3339 } from "../../core/events/rfc3339.ts";
+import { parseRfc3339, rfc3339 } from "../../core/events/rfc3339.ts";
 import { progressOf, type RebuildJob } from "../../durable-objects/aggregator/rebuild-jobs.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, type AppEnv, ok, readJson } from "../http.ts";
@@ -67,8 +67,7 @@ function jobJson(job: RebuildJob): unknown {
   };
 }
 
-const time = (at: number | null): string | null =>
-  at === null || Math.abs(at) > MAX_TIME_MS ? null : new Date(at).toISOString();
+const time = (at: number | null): string | null => (at === null || Math.abs(at) > MAX_TIME_MS ? null : rfc3339(at));
 
 /** The largest time that can be written as a date. */
 const MAX_TIME_MS = 8.64e15;

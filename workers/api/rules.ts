@@ -1,11 +1,11 @@
 import { Hono } from "hono";
-import { rfc3339, rfc3339OrNull } from "../../core/alerts/alert.ts";
 import { MAX_RULES } from "../../core/alerts/limits.ts";
 import { compileRule } from "../../core/alerts/rule-logic.ts";
 import { contradictionsOf, ruleSchema } from "../../core/alerts/rule.ts";
 import type { RuleSpec } from "../../core/alerts/rule.ts";
 import { unknownPlaceholder } from "../../core/alerts/template.ts";
 import type { TemplateNames } from "../../core/alerts/template.ts";
+import { rfc3339, rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import type { RuleAnswer, RuleDraft, RuleView } from "../../durable-objects/alerts/answers.ts";
 import { alertManager } from "../../durable-objects/alerts/remote.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";

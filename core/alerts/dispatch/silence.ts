@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { rfc3339 } from "../alert.ts";
+import { rfc3339 } from "../../events/rfc3339.ts";
 import { compileMatchers, matchersSchema } from "../matcher.ts";
 import type { Matchable, Matcher } from "../matcher.ts";
 

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { parseRfc3339 } from "../../events/rfc3339.ts";
 import { parseDuration } from "../../windows/duration.ts";
 import type { Group, Values } from "../group.ts";
-import { LEVELS, ruleSchema } from "../rule.ts";
+import { LEVELS } from "../level.ts";
+import { ruleSchema } from "../rule.ts";
 import { parseSeries } from "./notation.ts";
 import type { SeriesValues } from "./notation.ts";
 

@@ -144,8 +144,8 @@ describe("the groups of a window", () => {
   });
 });
 
-/** A part of a window, as it was written before there were pages. */
-const part = (keys: readonly string[]): Uint8Array => {
+/** A window's part as it was written before there were pages. */
+const partWithoutPages = (keys: readonly string[]): Uint8Array => {
   const writer = new ByteWriter();
   for (const byte of [1, 1]) writer.u8(byte);
   writer.varint(4);
@@ -166,7 +166,7 @@ const readBack = (record: readonly Uint8Array[]): WindowState => {
 };
 
 test("a window written before there were pages is read, and written in pages when it changes", () => {
-  const old = [part(["a", "b"]), part(["c"])];
+  const old = [partWithoutPages(["a", "b"]), partWithoutPages(["c"])];
   const window = readBack(old);
   expect(window).toMatchObject({ closed: true, revision: 4, partial: false, dirty: false, storedParts: 2 });
   expect([...window.groups.keys()]).toEqual(["a", "b", "c"]);
