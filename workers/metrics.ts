@@ -6,6 +6,7 @@ export interface MetricFamily {
   readonly samples: readonly MetricSample[];
 }
 
+/** One value of a metric, with its labels. */
 export interface MetricSample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;

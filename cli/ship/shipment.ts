@@ -13,6 +13,7 @@ export interface ShipmentTotals {
   unparsed: number[];
 }
 
+/** What a shipment needs from outside. */
 export interface ShipmentTools {
   readonly toEvent: LineToEvent;
   /** Delivers a batch for good. A throw ends the shipment. */
@@ -23,6 +24,7 @@ export interface ShipmentTools {
   onProgress(totals: ShipmentTotals): void;
 }
 
+/** How much travels at a time. */
 export interface ShipmentLimits {
   /** Events in a batch. */
   readonly batch: number;
