@@ -15,6 +15,8 @@ export interface BenchPlatformOptions {
   readonly counting?: boolean;
   /** Open V8's inspector (bench/inspector.ts). */
   readonly inspector?: boolean;
+  /** Where its state lies, and stays; a folder of its own that is removed afterwards when absent. */
+  readonly state?: string;
 }
 
 /** The built Worker in workerd, on its own socket, with an empty temporary state. */
@@ -46,7 +48,7 @@ function secret(): string {
 /** Builds what has changed and starts a platform. */
 export async function startBenchPlatform(options: BenchPlatformOptions = {}): Promise<BenchPlatform> {
   const built = await build((line) => process.stderr.write(`${line}\n`));
-  const state = mkdtempSync(join(tmpdir(), "streamflow-bench-"));
+  const state = options.state ?? mkdtempSync(join(tmpdir(), "streamflow-bench-"));
   prepareState(state);
   const key = randomBytes(24).toString("hex");
   const launch = launchHost(
@@ -97,7 +99,7 @@ export async function startBenchPlatform(options: BenchPlatformOptions = {}): Pr
     },
     async stop() {
       await host.stop();
-      rmSync(state, { recursive: true, force: true });
+      if (options.state === undefined) rmSync(state, { recursive: true, force: true });
     },
   };
 }

@@ -144,26 +144,29 @@ describe("the groups of a window", () => {
   });
 });
 
+/** A window's part as it was written before there were pages. */
+const partWithoutPages = (keys: readonly string[]): Uint8Array => {
+  const writer = new ByteWriter();
+  for (const byte of [1, 1]) writer.u8(byte);
+  writer.varint(4);
+  writer.varint(keys.length);
+  for (const key of keys) {
+    const group = new ByteWriter();
+    group.string(key);
+    for (const { measure } of PLAN.measures) measure.create().encode(group);
+    writer.bytes(group.toUint8Array());
+  }
+  return writer.toUint8Array();
+};
+
+const readBack = (record: readonly Uint8Array[]): WindowState => {
+  const [first] = record;
+  if (first === undefined) throw new Error("nothing was written");
+  return readWindow(0, 10, first, (k) => (k === undefined ? record : record.slice(k, k + 1)), PLAN);
+};
+
 test("a window written before there were pages is read, and written in pages when it changes", () => {
-  const part = (keys: readonly string[]): Uint8Array => {
-    const writer = new ByteWriter();
-    for (const byte of [1, 1]) writer.u8(byte);
-    writer.varint(4);
-    writer.varint(keys.length);
-    for (const key of keys) {
-      const group = new ByteWriter();
-      group.string(key);
-      for (const { measure } of PLAN.measures) measure.create().encode(group);
-      writer.bytes(group.toUint8Array());
-    }
-    return writer.toUint8Array();
-  };
-  const old = [part(["a", "b"]), part(["c"])];
-  const readBack = (record: readonly Uint8Array[]): WindowState => {
-    const [first] = record;
-    if (first === undefined) throw new Error("nothing was written");
-    return readWindow(0, 10, first, (k) => (k === undefined ? record : record.slice(k, k + 1)), PLAN);
-  };
+  const old = [partWithoutPages(["a", "b"]), partWithoutPages(["c"])];
   const window = readBack(old);
   expect(window).toMatchObject({ closed: true, revision: 4, partial: false, dirty: false, storedParts: 2 });
   expect([...window.groups.keys()]).toEqual(["a", "b", "c"]);
