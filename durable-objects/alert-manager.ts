@@ -40,6 +40,7 @@ import { PushKeys } from "./alerts/push-keys.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
 import { createTables, Settings } from "./alerts/tables.ts";
 import { WatchList } from "./alerts/watch-list.ts";
+import { logFailure } from "./failure-log.ts";
 import { windowAggregator } from "./remote.ts";
 
 /**
@@ -87,6 +88,7 @@ export class AlertManager extends DurableObject<Env> {
       },
       setAlarm: async (at) => await storage.setAlarm(at),
       now: () => Date.now(),
+      report: (what, error) => logFailure(ctx.id.name, what, error),
     });
     this.#deliveries = new Deliveries({
       transaction: (work) => storage.transactionSync(work),
