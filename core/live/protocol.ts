@@ -100,6 +100,8 @@ export interface AggregationSnapshot {
   readonly watermark: number | null;
   readonly windows: readonly WindowJson[];
 }
+
+/** What changed of an aggregation's windows. */
 export interface AggregationDelta {
   readonly watermark: number | null;
   /** Changed windows, whole. */
@@ -107,6 +109,7 @@ export interface AggregationDelta {
   /** Sessions that became part of another or begin earlier now; one of these names in `windows` as well is there again. */
   readonly gone?: readonly GoneWindow[];
 }
+
 /** What told a window that is no more from the others. */
 export type GoneWindow = Pick<WindowJson, "start" | "group">;
 
@@ -114,6 +117,8 @@ export type GoneWindow = Pick<WindowJson, "start" | "group">;
 export interface EventsSnapshot {
   readonly events: readonly EventJson[];
 }
+
+/** Events that came. */
 export interface EventsDelta {
   /** The newest ≤ 20 since the last delta, newest first. */
   readonly events: readonly EventJson[];
@@ -128,6 +133,8 @@ export const MAX_OPEN_LISTED = 500;
 export interface AlertsSnapshot {
   readonly alerts: readonly AlertJson[];
 }
+
+/** Alerts that changed, whole. */
 export interface AlertsDelta {
   readonly alerts: readonly AlertJson[];
 }
@@ -154,6 +161,7 @@ export interface DashboardSnapshot {
   /** Since the tenant began. */
   readonly totals: { readonly events: number; readonly duplicates: number; readonly late: number };
 }
+
 export type DashboardDelta = DashboardSnapshot;
 
 export type TopicSnapshot = AggregationSnapshot | EventsSnapshot | AlertsSnapshot | DashboardSnapshot;
