@@ -228,11 +228,12 @@ export class Deduplicator {
     };
   }
 
-  /** Age in horizons: ≥ 1 is past the horizon. */
+  /** Age in horizons: ≥ 1 is past the horizon; 0 where no event of its source has been counted here. */
   #age(group: IdGroup): number {
     const end = (group.bucket + 1) * BUCKET_MS;
     if (group.source === ASSIGNED_OWNER) return (this.#newestReceived - end) / ASSIGNED_HORIZON_MS;
-    return ((this.#sources.at(group.source)?.newest ?? Infinity) - end) / HORIZON_MS;
+    const newest = this.#sources.at(group.source)?.newest ?? Infinity;
+    return newest === -Infinity ? 0 : (newest - end) / HORIZON_MS;
   }
 
   /** Forgets the oldest groups, relative to their own horizon, until half of the memory is free. */

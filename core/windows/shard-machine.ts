@@ -118,7 +118,12 @@ export class ShardMachine {
 
   /** Takes over what another shard knows of the ids in some slots. @returns true when a checkpoint must replace all stored ids */
   adopt(known: KnownIds): boolean {
-    return this.#intake.adopt(known);
+    // How far sources have come is told by deltas: the giver may have counted events that are not merged here, and a window must
+    // not close before them.
+    const sources = known.sources.map((source) =>
+      this.aggregations.size === 0 ? source : { ...source, newest: null },
+    );
+    return this.#intake.adopt({ ...known, sources });
   }
 
   /** Remembers rows that a log entry says are new, on replay and after a look-up. */

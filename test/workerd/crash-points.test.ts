@@ -314,6 +314,25 @@ describe("a shard that takes slots over", () => {
 });
 
 describe("versions that meet (C14)", () => {
+  test("a log whose chunks have no heads, as it once was written, is read all the same", async () => {
+    const { stub, object, tenant } = newAggregator();
+    const clock = takeClock();
+    const away = storeIsAway();
+    for (let k = 0; k < 4; k++) {
+      await stub.apply([message(events(10, `a-${k}`, T0 + k * HOUR)), message(events(5, `b-${k}`, T0 + k * HOUR))]);
+      await round(clock, object);
+    }
+    await runInDurableObject(object, (_, { storage }) => void storage.sql.exec("update log set chunks = null"));
+    await evictDurableObject(object);
+    expect(await hourlyCounts(stub)).toEqual([15, 15, 15, 15]);
+    expect(
+      (await stub.readTail({ ...ALL_EVENTS, fromMs: T0 + HOUR, toMs: T0 + 2 * HOUR }, null, 100)).events,
+    ).toHaveLength(15);
+    away.mockRestore();
+    await stub.flush();
+    expect(await sealedEvents(tenant)).toBe(60);
+  });
+
   test("a delta of another version is refused whole, and its shard keeps the events until home can read it", async () => {
     const { home, send, shards, object } = await newShards(1);
     const strange = packDelta(Uint8Array.of(2, 1, 1, 1, 1));

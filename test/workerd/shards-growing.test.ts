@@ -2,7 +2,8 @@ import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { aggregatorName } from "../../core/events/names.ts";
-import { QUIET_FOR_MS, READ_EVERY_MS } from "../../core/windows/scaling.ts";
+import { BUSY_EVENTS_PER_SECOND, QUIET_FOR_MS, READ_EVERY_MS } from "../../core/windows/scaling.ts";
+import { Tally } from "../../durable-objects/aggregator/tally.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import { events, newTenant, T0 } from "./event-messages.ts";
 import { message, takeClock } from "./window-aggregator-bench.ts";
@@ -41,6 +42,22 @@ describe("a tenant in auto mode", () => {
     const { objects, mode } = await windowAggregator(env, tenant).shards();
     expect(mode).toBe("auto");
     expect(objects[2]?.overloads).toBeGreaterThanOrEqual(12);
+  });
+
+  test("spreads over two objects when its one takes more than it should for a minute", async () => {
+    const clock = takeClock();
+    const tenant = newTenant("growing");
+    const stub = windowAggregator(env, tenant);
+    await stub.setShards("auto");
+    let taken = 0;
+    const applied = vi.spyOn(Tally.prototype, "applied", "get").mockImplementation(() => taken);
+    for (let reading = 0; reading < 6; reading++) {
+      clock.pass(READ_EVERY_MS);
+      taken += (2 * BUSY_EVENTS_PER_SECOND * READ_EVERY_MS) / 1000;
+      await stub.apply([]);
+    }
+    applied.mockRestore();
+    expect(await slotsOf(tenant)).toEqual([0, 128, 128]);
   });
 
   test("stays as it is when callers are let in", async () => {

@@ -1,9 +1,11 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { DeltaOutbox } from "../../core/windows/delta-outbox.ts";
 import type { ClosedWindow } from "../../core/windows/window-json.ts";
 import { AlertManager } from "../../durable-objects/alert-manager.ts";
 import { LiveHub } from "../../durable-objects/live-hub.ts";
+import { windowAggregator } from "../../durable-objects/remote.ts";
 import { WindowAggregator } from "../../durable-objects/window-aggregator.ts";
 import { event, events, T0 } from "./event-messages.ts";
 import { newShards } from "./shards-bench.ts";
@@ -93,6 +95,22 @@ describe("while home does not merge", () => {
     clock.pass(61_000);
     expect(await runDurableObjectAlarm(object(1))).toBe(true);
     expect(await hourlyCounts(home)).toEqual([10]);
+  });
+
+  test("the alarm for that is set within seconds, and no restart and no call puts it off", async () => {
+    const { tenant, send, object } = await newShards(1);
+    const clock = takeClock();
+    const away = vi.spyOn(WindowAggregator.prototype, "merge").mockRejectedValue(new Error("away"));
+    const alarmAt = async (): Promise<number | null> =>
+      await runInDurableObject(object(1), (_, { storage }) => storage.getAlarm());
+    await send(events(10));
+    const first = await alarmAt();
+    expect(first).toBeLessThanOrEqual(Date.now() + 10_000);
+    clock.pass(5000);
+    await evictDurableObject(object(1));
+    await windowAggregator(env, tenant, 1).apply([]);
+    expect(await alarmAt()).toBe(first);
+    away.mockRestore();
   });
 
   test("a shard that wakes to be asked knows what is merged, without asking home", async () => {

@@ -33,6 +33,9 @@ const berlinDays = ["2026-10-23T22:00Z", "2026-10-24T22:00Z", "2026-10-25T23:00Z
 /** How long after its end a window's revisions are told, ms. */
 export const toldForMs = (name: string): number => (name === "offset" ? 10 * MINUTE : Infinity);
 
+/** How far out of order events of an aggregation may come, ms: as its definition says, or 10 s. */
+export const outOfOrdernessMs = (name: string): number => ({ offset: 0, long_sessions: 5 * MINUTE })[name] ?? 10_000;
+
 /** One aggregation of each kind, with how to recount it. */
 export const EVERY_TYPE: readonly { readonly definition: Definition; readonly recount: Recount }[] = [
   {

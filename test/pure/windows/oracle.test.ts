@@ -98,10 +98,10 @@ describe("one shard with windows of every type", () => {
         expect(new Set(shard.stored.map(({ id }) => id))).toEqual(new Set(sent.map(({ id }) => id)));
         expect(shard.stored).toHaveLength(sent.length);
         expect(shard.machine.stats.total + shard.machine.duplicates).toBe(shard.offered);
-        const { recounts, told } = replay(shard.history);
+        const replayed = replay(shard.history);
         for (const { definition } of EVERY_TYPE)
-          expect(windowsOf(shard, definition.name)).toEqual(expectedWindows(shard, definition.name, recounts));
-        expect(byAggregation(shard.closings)).toEqual(byAggregation(told));
+          expect(windowsOf(shard, definition.name)).toEqual(expectedWindows(definition.name, replayed));
+        expect(byAggregation(shard.closings)).toEqual(byAggregation(replayed.told));
       }),
       { numRuns: 1000 },
     );

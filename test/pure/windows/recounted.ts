@@ -1,10 +1,10 @@
 import fc from "fast-check";
-import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
 import { valuesOf } from "../../../core/windows/aggregation.ts";
 import { BatchRecount, type Recounted } from "./batch-recount.ts";
-import { EVERY_TYPE, MINUTE, T0, toldForMs } from "./every-window-type.ts";
-import { allRows, type Logged, SimulatedShard } from "./simulated-shard.ts";
+import { EVERY_TYPE, MINUTE, outOfOrdernessMs, T0, toldForMs } from "./every-window-type.ts";
+import { PlainWatermarks } from "./plain-watermarks.ts";
+import type { Logged, SimulatedShard } from "./simulated-shard.ts";
 
 /** Forty events that a run may pick, any number of times. */
 export const specs = fc.array(
@@ -28,26 +28,35 @@ export function eventOf(pick: number, all: Specs, receivedAt: number): StreamEve
   return { id: `e${pick}`, type: "t", source: spec.source, timestamp, receivedAt, severity: "low", data, metadata: {} };
 }
 
-/** Replays a log on a shard that never stops, beside a recount of everything after each entry. */
-export function replay(history: readonly Logged[]) {
-  const twin = new SimulatedShard(EVERY_TYPE.map(({ definition }) => definition));
+/** What a log must have brought forth, by the plainest means. */
+export interface Replayed {
+  /** By aggregation. */
+  readonly recounts: ReadonlyMap<string, BatchRecount>;
+  readonly watermarks: ReadonlyMap<string, number>;
+  readonly told: readonly {
+    readonly aggregation: string;
+    readonly start: number;
+    readonly end: number;
+    readonly revision: number;
+  }[];
+}
+
+/** Recounts everything after each entry of a log. */
+export function replay(history: readonly Logged[]): Replayed {
+  const plain = new PlainWatermarks(
+    EVERY_TYPE.map(({ definition: { name } }) => ({ name, outOfOrdernessMs: outOfOrdernessMs(name) })),
+  );
   const recounts = new Map(EVERY_TYPE.map(({ definition, recount }) => [definition.name, new BatchRecount(recount)]));
   const told: { aggregation: string; start: number; end: number; revision: number }[] = [];
   for (const logged of history) {
-    const watermarks = watermarksOf(twin);
+    const before = plain.watermarks;
     const expected = new Map<string, Recounted[]>();
     for (const [name, recount] of recounts)
-      expected.set(
-        name,
-        logged.kind === "events" ? recount.take(logged.events, watermarks.get(name) ?? Number.NaN) : [],
-      );
-    if (logged.kind === "tick") twin.machine.tick(logged.at);
-    else {
-      const batch = EventBatch.fromEvents(logged.events);
-      twin.machine.fold(batch, allRows(batch));
-    }
+      expected.set(name, logged.kind === "events" ? recount.take(logged.events, before.get(name) ?? Number.NaN) : []);
+    if (logged.kind === "tick") plain.tick(logged.at);
+    else plain.take(logged.events);
     for (const [name, recount] of recounts) {
-      const [from, to] = [watermarks.get(name) ?? Number.NaN, watermarksOf(twin).get(name) ?? Number.NaN];
+      const [from, to] = [before.get(name) ?? Number.NaN, plain.watermarks.get(name) ?? Number.NaN];
       const revised = (expected.get(name) ?? []).filter(
         ({ end, revision }) => revision === 0 || end + toldForMs(name) > from,
       );
@@ -55,11 +64,8 @@ export function replay(history: readonly Logged[]) {
         told.push({ aggregation: name, start: window.start, end: window.end, revision: window.revision });
     }
   }
-  return { twin, recounts, told };
+  return { recounts, watermarks: plain.watermarks, told };
 }
-
-const watermarksOf = ({ machine }: SimulatedShard): Map<string, number> =>
-  new Map([...machine.aggregations].map(([name, { watermark }]) => [name, watermark]));
 
 const countOf = (events: readonly StreamEvent[]) => ({
   events: events.length,
@@ -84,12 +90,8 @@ export const byAggregation = (list: readonly { readonly aggregation: string }[])
   EVERY_TYPE.map(({ definition: { name } }) => list.filter(({ aggregation }) => aggregation === name));
 
 /** The same of a recount: what the windows must be. */
-export function expectedWindows(
-  shard: SimulatedShard,
-  name: string,
-  recounts: ReadonlyMap<string, BatchRecount>,
-): unknown[] {
-  const watermark = watermarksOf(shard).get(name) ?? Number.NaN;
+export function expectedWindows(name: string, { recounts, watermarks }: Replayed): unknown[] {
+  const watermark = watermarks.get(name) ?? Number.NaN;
   const groupOf = EVERY_TYPE.find(({ definition }) => definition.name === name)?.recount.groupOf ?? (() => "");
   return [...(recounts.get(name)?.windows ?? [])]
     .sort((a, b) => a.start - b.start || ((a.session ?? "") < (b.session ?? "") ? -1 : 1))

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { EventBatch } from "../../../core/events/event-batch.ts";
 import type { StreamEvent } from "../../../core/events/event.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
-import { SimulatedShard } from "./simulated-shard.ts";
+import { DeltaBuilder } from "../../../core/windows/delta-builder.ts";
+import { epochOf, termsOf } from "../../../core/windows/delta-terms.ts";
+import { encodeKnownIds } from "../../../core/windows/id-handover.ts";
+import { allRows, SimulatedShard } from "./simulated-shard.ts";
 
 const MINUTE = 60_000;
 const T0 = Date.parse("2015-05-17T10:00:00Z");
@@ -15,6 +19,17 @@ const perMinute: Definition = {
 function event(id: string, timestamp: number, receivedAt: number, source = "a", kind = "x", n = 1): StreamEvent {
   return { id, type: "t", source, timestamp, receivedAt, severity: "low", data: { kind, n }, metadata: {} };
 }
+
+const deep = (id: string, data: StreamEvent["data"], metadata: StreamEvent["metadata"]): StreamEvent => ({
+  ...event(id, T0, T0),
+  data,
+  metadata,
+});
+
+const group = (method: string | null, b: string | number | null) => ({
+  "data.http.request.method": method,
+  "metadata.a.b": b,
+});
 
 describe("one shard", () => {
   test("a closed window is closed once and each later change raises its revision by one", () => {
@@ -73,5 +88,83 @@ describe("one shard", () => {
     expect([...shard.results().keys()].at(-1)).toContain('"overflow":true');
     const counts = [...shard.results().values()].map((values) => values["events"]);
     expect(counts.toSorted()).toEqual([1, 1, 8]);
+  });
+
+  test("by default 10,000 groups of a window stand for themselves, the next ones together, also after a crash", () => {
+    const shard = new SimulatedShard([perMinute]);
+    const offer = (from: number, to: number): void => {
+      shard.offer(Array.from({ length: to - from }, (_, k) => event(`e${from + k}`, T0, T0, "a", `kind${from + k}`)));
+      // More ids than are remembered here.
+      shard.resolve();
+    };
+    offer(0, 10_000);
+    expect(shard.results().size).toBe(10_000);
+    expect([...shard.results().keys()].filter((name) => name.includes('"overflow":true'))).toEqual([]);
+    shard.checkpoint();
+    shard.crash();
+    offer(10_000, 10_005);
+    shard.offer([event("again", T0, T0, "a", "kind7")]);
+    shard.resolve();
+    shard.crash();
+    const results = shard.results();
+    expect(results.size).toBe(10_001);
+    expect([...results].filter(([name]) => name.includes('"overflow":true')).map(([, values]) => values)).toEqual([
+      { events: 5, total: 5 },
+    ]);
+    expect([...results.values()].reduce((sum, values) => sum + Number(values["events"]), 0)).toBe(10_006);
+  });
+
+  test("groups by paths of any depth, by the values as they are, and by null where there is nothing", () => {
+    const shard = new SimulatedShard([{ ...perMinute, group_by: ["data.http.request.method", "metadata.a.b"] }]);
+    shard.offer([
+      deep("1", { http: { request: { method: "GET" } }, n: 1 }, { a: { b: 1 } }),
+      deep("2", { http: { request: { method: "GET" } }, n: 1 }, { a: { b: "1" } }),
+      deep("3", { http: "GET", n: 1 }, { a: [{ b: 1 }] }),
+      deep("4", { http: { request: null }, n: 1 }, {}),
+    ]);
+    const groups = [...shard.results()].map(([name, { events }]) => [
+      JSON.parse(name.slice(name.indexOf("{"))),
+      events,
+    ]);
+    expect(groups).toHaveLength(3);
+    expect(groups).toEqual(
+      expect.arrayContaining([
+        [group("GET", 1), 1],
+        [group("GET", "1"), 1],
+        [group(null, null), 2],
+      ]),
+    );
+  });
+
+  test("taking slots back moves no watermark by what their giver has counted and not yet told", () => {
+    const shard = new SimulatedShard([perMinute]);
+    shard.offer([event("1", T0, T0)]);
+    const sources = [
+      { name: "", newest: null, stored: [] },
+      { name: "a", newest: T0 + 10 * MINUTE, stored: [] },
+    ];
+    shard.adopt(encodeKnownIds({ newestReceived: null, assignedForgottenThrough: null, sources, groups: [] }));
+    shard.offer([event("2", T0 + 1000, T0 + 1000)]);
+    expect(shard.machine.aggregations.get("per_minute")?.watermark).toBe(T0 - 9000);
+    expect(shard.closings).toEqual([]);
+  });
+
+  test("a shard whose storage began anew is counted from its beginning, beside what its earlier life counted", () => {
+    const { machine } = new SimulatedShard([perMinute]);
+    const epoch = epochOf(machine.definitions);
+    const terms = termsOf(epoch, machine.definitions, []);
+    const ship = (incarnation: string, ...ids: string[]): boolean => {
+      const batch = EventBatch.fromEvents(ids.map((id) => event(id, T0, T0)));
+      const builder = new DeltaBuilder(terms, 0);
+      builder.add(batch, allRows(batch));
+      const totals = { applied: ids.length, duplicates: 0, storedBytes: 100 };
+      const delta = builder.delta({ shard: 1, incarnation, totals });
+      const isAwaited = machine.awaits(delta);
+      if (isAwaited) machine.merge(delta);
+      return isAwaited;
+    };
+    expect([ship("a", "1", "2"), ship("a", "1", "2"), ship("b", "3")]).toEqual([true, false, true]);
+    expect(machine.stats.total).toBe(3);
+    expect(machine.shards.totals.applied).toBe(3);
   });
 });
