@@ -1,4 +1,3 @@
-/** What a tenant may send. */
 export interface Quota {
   /** Events the bucket gains per second, > 0. */
   readonly ratePerSecond: number;
@@ -36,7 +35,6 @@ export interface QuotaState {
   readonly resetAtMs: number;
 }
 
-/** Leave to let in events without asking for each. */
 export interface Lease extends QuotaState {
   readonly refused: false;
   /** Events, ≤ want. */
@@ -47,7 +45,6 @@ export interface Lease extends QuotaState {
   readonly expiresAtMs: number;
 }
 
-/** Nothing more may come in now. */
 export interface Refusal extends QuotaState {
   readonly refused: true;
   /** `stopped` is an outage of ours, the others are the tenant sending too much: for its quota, or for what is applied. */
