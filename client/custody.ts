@@ -43,6 +43,7 @@ interface Waiter {
   readonly resolve: (id: string | null) => void;
 }
 
+/** Holds every event of a client from its offer until it is settled, within the limits, and keeps the ledger. */
 export class Custody {
   readonly buffer = new EntryQueue();
   readonly #terms: CustodyTerms;

@@ -15,6 +15,7 @@ export interface JournalTools {
   onFailure(message: string): void;
 }
 
+/** The events of a client in its store. A store that fails costs the safety, never the sending. */
 export class Journal {
   readonly #tools: JournalTools;
   #unwritten: Entry[] = [];

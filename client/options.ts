@@ -65,6 +65,7 @@ export interface ClientOptions {
   readonly random?: () => number;
 }
 
+/** The options with every default filled in. */
 export type Settings = Required<Omit<ClientOptions, "store">> & { readonly store: KeyValueStore | null };
 
 /** A timer is a number in a page and an object in Node; whoever made it takes it back. */

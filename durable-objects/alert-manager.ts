@@ -8,6 +8,7 @@ import type { SilenceJson } from "../core/alerts/dispatch/silence.ts";
 import { MAX_OUTBOX, MAX_RULES, MAX_SILENCES } from "../core/alerts/limits.ts";
 import { liveHubName, tenantOf } from "../core/events/names.ts";
 import { MAX_OPEN_LISTED } from "../core/live/protocol.ts";
+import { MAX_LIVE_RESOLVED } from "../core/live/topics.ts";
 import type { ClosedWindow } from "../core/windows/window-json.ts";
 import type { EarlyWindow } from "./aggregator/early-watch.ts";
 import { alertFile } from "./alerts/alert-file.ts";
@@ -39,11 +40,8 @@ import { PushKeys } from "./alerts/push-keys.ts";
 import type { StoredRule } from "./alerts/rule-book.ts";
 import { createTables, Settings } from "./alerts/tables.ts";
 import { WatchList } from "./alerts/watch-list.ts";
+import { logFailure } from "./failure-log.ts";
 import { windowAggregator } from "./remote.ts";
-
-/** Open alerts that a snapshot lists, the most urgent of them; then the last resolved ones. */
-const MAX_OPEN_IN_SNAPSHOT = MAX_OPEN_LISTED;
-const MAX_RESOLVED_IN_SNAPSHOT = 20;
 
 /**
  * A tenant's rules, channels and alerts. What follows from a change is written with it: notifications into the outbox, from
@@ -90,6 +88,7 @@ export class AlertManager extends DurableObject<Env> {
       },
       setAlarm: async (at) => await storage.setAlarm(at),
       now: () => Date.now(),
+      report: (what, error) => logFailure(ctx.id.name, what, error),
     });
     this.#deliveries = new Deliveries({
       transaction: (work) => storage.transactionSync(work),
@@ -246,12 +245,12 @@ export class AlertManager extends DurableObject<Env> {
     return true;
   }
 
-  /** The live topic `alerts`: what is open and what was last resolved. */
+  /** The live topic `alerts`: the most urgent of what is open, and what was last resolved. */
   snapshot(): { alerts: AlertJson[] } {
     const resolved = { statuses: ["resolved" as const], levels: [], ruleId: null, from: null, to: null, before: null };
     const records = [
-      ...this.#desk.log.listOpen(MAX_OPEN_IN_SNAPSHOT),
-      ...this.#desk.log.list({ ...resolved, limit: MAX_RESOLVED_IN_SNAPSHOT }),
+      ...this.#desk.log.listOpen(MAX_OPEN_LISTED),
+      ...this.#desk.log.list({ ...resolved, limit: MAX_LIVE_RESOLVED }),
     ];
     return { alerts: records.map((record) => this.#desk.json(record)) };
   }

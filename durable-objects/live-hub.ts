@@ -12,6 +12,7 @@ import {
   PONG_TEXT,
 } from "../core/live/protocol.ts";
 import type { Interest, PublishedFrame, Topic } from "../core/live/protocol.ts";
+import { logFailure } from "./failure-log.ts";
 import { Node } from "./live/node.ts";
 import { CHECK_EVERY_MS, Root } from "./live/root.ts";
 import { Sockets } from "./live/sockets.ts";
@@ -203,7 +204,7 @@ export class LiveHub extends DurableObject<Env> {
       await this.#watch.closeRevoked(this.sources);
       this.#flush();
     } catch (error) {
-      this.#report("alarm", error);
+      logFailure(this.ctx.id.name, "alarm", error);
     } finally {
       await this.ctx.storage.setAlarm(Date.now() + CHECK_EVERY_MS);
     }
@@ -288,22 +289,11 @@ export class LiveHub extends DurableObject<Env> {
   }
 
   #background(what: string, work: Promise<void>): void {
-    this.ctx.waitUntil(work.catch((error: unknown) => this.#report(what, error)));
-  }
-
-  #report(what: string, error: unknown): void {
-    const fields = { level: "error", event: "live_hub_failed", tenant: this.#tenant, what, error: describe(error) };
-    // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-    console.error(JSON.stringify(fields));
+    this.ctx.waitUntil(work.catch((error: unknown) => logFailure(this.ctx.id.name, what, error)));
   }
 }
 
 function nodeRequired(node: Node | null): Node {
   if (node === null) throw new Error("the root is not fed");
   return node;
-}
-
-function describe(error: unknown): string {
-  const cause = error instanceof Error && error.cause !== undefined ? `: ${String(error.cause)}` : "";
-  return String(error) + cause;
 }

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { tenantOf } from "../core/events/names.ts";
+import { logFailure } from "./failure-log.ts";
 import { Keeper } from "./patterns/keeper.ts";
 import { MatchSender } from "./patterns/match-sender.ts";
 import type { KeeperAnswer, KeeperCall, KeeperStatus } from "./patterns/messages.ts";
@@ -21,7 +22,7 @@ export class PatternKeeper extends DurableObject<Env> {
     this.#keeper = new Keeper({
       storage: ctx.storage,
       abort: (error) => {
-        this.#report("aborted", error);
+        logFailure(ctx.id.name, "aborted", error);
         ctx.abort(`change failed: ${String(error)}`);
       },
     });
@@ -30,7 +31,7 @@ export class PatternKeeper extends DurableObject<Env> {
       // Only the local platform has the variable.
       keepSentMs: "QUEUE_EPOCH" in env ? KEEP_SENT_LOCALLY_MS : 0,
       now: () => Date.now(),
-      report: (what, error) => this.#report(what, error),
+      report: (what, error) => logFailure(ctx.id.name, what, error),
     });
   }
 
@@ -59,12 +60,5 @@ export class PatternKeeper extends DurableObject<Env> {
   async #arm(at: number): Promise<void> {
     this.#armedFor = at;
     await this.ctx.storage.setAlarm(at);
-  }
-
-  #report(what: string, error: unknown): void {
-    const stack = error instanceof Error ? error.stack : undefined;
-    const line = { level: "error", object: this.ctx.id.name, what, error: String(error), stack };
-    // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-    console.error(JSON.stringify(line));
   }
 }

@@ -11,7 +11,7 @@ export type Remote<T> = {
 
 /**
  * The object that holds a tenant's windows. The platform's own stub type walks every result, and gives up on JSON's recursive type.
- * @param shard 0 while a tenant has one shard
+ * @param shard 0 is home
  */
 export function windowAggregator(env: Env, tenant: string, shard = 0): Remote<WindowAggregator> {
   return env.WINDOW_AGGREGATOR.getByName(aggregatorName(tenant, shard)) as unknown as Remote<WindowAggregator>;

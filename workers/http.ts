@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 
+/** What a key may do. */
 export type Role = "ingest" | "viewer" | "editor" | "admin";
 
 /** Who is asking: always from the credential, never from a body or a query string. */
@@ -11,6 +12,7 @@ export interface Principal {
   readonly keyId: string;
 }
 
+/** What Hono's context holds here. */
 export interface AppEnv {
   Bindings: Env;
   Variables: {
@@ -24,6 +26,7 @@ export interface AppEnv {
 
 export type AppContext = Context<AppEnv>;
 
+/** `error` of a refusal; `STATUS` has its HTTP status. */
 export type ErrorCode =
   | "bad_request"
   | "unauthorized"
@@ -51,7 +54,7 @@ const STATUS: Record<ErrorCode, ContentfulStatusCode> = {
   internal: 500,
 };
 
-/** An answer other than success. Throw it anywhere below a route; `workers/index.ts` turns it into the error envelope. */
+/** An answer other than success. Throw it anywhere below a route; `workers/app.ts` turns it into the error envelope. */
 export class ApiError extends Error {
   readonly code: ErrorCode;
   readonly details: unknown;

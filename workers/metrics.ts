@@ -6,9 +6,41 @@ export interface MetricFamily {
   readonly samples: readonly MetricSample[];
 }
 
+/** One value of a metric, with its labels. */
 export interface MetricSample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
+}
+
+/** A figure that each thing of a kind has; null where it has none at the moment. */
+export type Figure<Thing> = readonly [
+  name: string,
+  type: MetricFamily["type"],
+  help: string,
+  value: (one: Thing) => number | null,
+];
+
+/** Figures as metric families named `streamflow_<kind>_…`, with a sample for each thing that has them. */
+export function figureMetrics<Thing>(
+  kind: string,
+  figures: readonly Figure<Thing>[],
+  things: readonly Thing[],
+  nameOf: (one: Thing) => string,
+): MetricFamily[] {
+  return figures.map(([name, type, help, value]) => ({
+    name: `streamflow_${kind}_${name}`,
+    help,
+    type,
+    samples: things.flatMap((one) => {
+      const figure = value(one);
+      return figure === null ? [] : [{ labels: { [kind]: nameOf(one) }, value: figure }];
+    }),
+  }));
+}
+
+/** Epoch ms or a length in ms as Prometheus wants it. */
+export function seconds(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000;
 }
 
 /** The content type that goes with `renderMetrics`. */

@@ -1,14 +1,8 @@
 import type { PatternInfo } from "../durable-objects/aggregator/patterns.ts";
-import type { MetricFamily } from "./metrics.ts";
+import { type Figure, figureMetrics, type MetricFamily, seconds } from "./metrics.ts";
 
-/** What each figure of a pattern says; null where there is none at the moment. */
-const FIGURES: readonly (readonly [
-  name: string,
-  type: MetricFamily["type"],
-  help: string,
-  value: (one: PatternInfo) => number | null,
-])[] = [
-  ["watermark_seconds", "gauge", "Watermark, Unix time.", ({ watermark }) => (watermark ?? NaN) / 1000],
+const FIGURES: readonly Figure<PatternInfo>[] = [
+  ["watermark_seconds", "gauge", "Watermark, Unix time.", ({ watermark }) => seconds(watermark)],
   ["buffered_events", "gauge", "Events held until they can matter no more.", ({ kept }) => kept?.buffered ?? null],
   ["keys", "gauge", "Keys with buffered events.", ({ kept }) => kept?.keys ?? null],
   ["matches_total", "counter", "Matches told.", ({ kept }) => kept?.matches ?? null],
@@ -22,14 +16,5 @@ const FIGURES: readonly (readonly [
 
 /** A tenant's patterns as metric families; none without patterns. */
 export function patternMetrics(patterns: readonly PatternInfo[]): MetricFamily[] {
-  return FIGURES.map(([name, type, help, value]) => ({
-    name: `streamflow_pattern_${name}`,
-    help,
-    type,
-    samples: patterns.flatMap((one) => {
-      const figure = value(one);
-      const labels = { pattern: one.definition.name };
-      return figure === null || Number.isNaN(figure) ? [] : [{ labels, value: figure }];
-    }),
-  }));
+  return figureMetrics("pattern", FIGURES, patterns, ({ definition }) => definition.name);
 }

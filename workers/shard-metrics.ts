@@ -1,6 +1,6 @@
 import type { AggregationStanding, ShardStanding } from "../durable-objects/aggregator/introspection.ts";
 import type { ShardsInfo } from "../durable-objects/aggregator/sharding.ts";
-import type { MetricFamily } from "./metrics.ts";
+import { type Figure, figureMetrics, type MetricFamily, seconds } from "./metrics.ts";
 
 /** What each figure of a shard says; those that only grow are counters. Counters of rows and failures begin anew when the object restarts. */
 const SHARD_FIGURES: Readonly<Record<string, readonly [type: MetricFamily["type"], help: string]>> = {
@@ -91,7 +91,7 @@ function oneStanding({ shard, aggregations, ...standing }: ShardStanding): Metri
       "1 for an aggregation whose stored definition no longer compiles.",
       standing.disabled.map((aggregation) => ({ labels: { aggregation }, value: 1 })),
     ),
-    ...aggregations.flatMap((one) => aggregationMetrics(one)),
+    ...aggregationMetrics(aggregations),
   ];
 }
 
@@ -99,13 +99,7 @@ function gauge(name: string, help: string, samples: MetricFamily["samples"]): Me
   return { name: `streamflow_${name}`, help, type: "gauge", samples };
 }
 
-/** What each figure of an aggregation says; null where it has none yet. */
-const AGGREGATION_FIGURES: readonly (readonly [
-  name: string,
-  type: MetricFamily["type"],
-  help: string,
-  value: (one: AggregationStanding) => number | null,
-])[] = [
+const AGGREGATION_FIGURES: readonly Figure<AggregationStanding>[] = [
   ["watermark_seconds", "gauge", "Watermark, Unix time.", (one) => seconds(one.watermark)],
   ["watermark_lag_seconds", "gauge", "Now minus the watermark.", (one) => seconds(one.lagMs)],
   ["late_events_total", "counter", "Events that came behind the watermark.", (one) => one.lateEvents],
@@ -116,20 +110,18 @@ const AGGREGATION_FIGURES: readonly (readonly [
   ["bytes", "gauge", "Memory of the aggregation's windows.", (one) => one.bytes],
 ];
 
-function aggregationMetrics(one: AggregationStanding): MetricFamily[] {
-  const aggregation = one.name;
-  const figures = AGGREGATION_FIGURES.map(([name, type, help, value]): MetricFamily => {
-    const figure = value(one);
-    const samples = figure === null ? [] : [{ labels: { aggregation }, value: figure }];
-    return { name: `streamflow_aggregation_${name}`, help, type, samples };
-  });
-  const holder: MetricFamily = {
-    name: "streamflow_aggregation_watermark_held",
-    help: "1 for the source that holds the watermark; without a sample the wall clock moves it.",
-    type: "gauge",
-    samples: one.heldBy === null ? [] : [{ labels: { aggregation, source: one.heldBy }, value: 1 }],
-  };
-  return [...figures, holder];
+function aggregationMetrics(aggregations: readonly AggregationStanding[]): MetricFamily[] {
+  const held = aggregations.flatMap(({ name: aggregation, heldBy: source }) =>
+    source === null ? [] : [{ labels: { aggregation, source }, value: 1 }],
+  );
+  return [
+    ...figureMetrics("aggregation", AGGREGATION_FIGURES, aggregations, ({ name }) => name),
+    gauge(
+      "aggregation_watermark_held",
+      "1 for the source that holds the watermark; without a sample the wall clock moves it.",
+      held,
+    ),
+  ];
 }
 
 /** Prometheus wants all samples of a name together. */
@@ -139,5 +131,3 @@ function mergeFamilies(families: MetricFamily[], next: MetricFamily): MetricFami
   if (same === undefined) return [...families, next];
   return families.with(known, { ...same, samples: [...same.samples, ...next.samples] });
 }
-
-const seconds = (ms: number | null): number | null => (ms === null ? null : ms / 1000);

@@ -2,6 +2,7 @@ import { field } from "../api.ts";
 import { parseAccessLine } from "./access-log.ts";
 import { OccurrenceCounter, lineEventId } from "./event-id.ts";
 
+/** Formats of a file of events, one a line. */
 export const FORMATS = ["combined", "common", "ndjson"] as const;
 export type Format = (typeof FORMATS)[number];
 

@@ -13,6 +13,7 @@ export interface ShipmentTotals {
   unparsed: number[];
 }
 
+/** What a shipment needs from outside. */
 export interface ShipmentTools {
   readonly toEvent: LineToEvent;
   /** Delivers a batch for good. A throw ends the shipment. */
@@ -23,6 +24,7 @@ export interface ShipmentTools {
   onProgress(totals: ShipmentTotals): void;
 }
 
+/** How much travels at a time. */
 export interface ShipmentLimits {
   /** Events in a batch. */
   readonly batch: number;
@@ -85,9 +87,7 @@ async function* batches(
   totals: ShipmentTotals,
   toEvent: LineToEvent,
 ): AsyncGenerator<Batch> {
-  let numbers: number[] = [];
-  let events: string[] = [];
-  let bytes = 0;
+  const open = new OpenBatch(limit);
   let broken: { readonly error: unknown } | undefined;
   try {
     for await (const some of lines) {
@@ -98,19 +98,44 @@ async function* batches(
           totals.unparsed.push(number);
           continue;
         }
-        const size = Buffer.byteLength(event) + 1;
-        if (events.length > 0 && (events.length >= limit || bytes + size > MAX_BATCH_BYTES)) {
-          yield { lines: numbers, events };
-          [numbers, events, bytes] = [[], [], 0];
-        }
-        numbers.push(number);
-        events.push(event);
-        bytes += size;
+        const full = open.add(number, event);
+        if (full !== null) yield full;
       }
     }
   } catch (error) {
     broken = { error };
   }
-  if (events.length > 0) yield { lines: numbers, events };
+  const last = open.take();
+  if (last !== null) yield last;
   if (broken !== undefined) throw broken.error;
+}
+
+/** The batch that is being filled. */
+class OpenBatch {
+  readonly #limit: number;
+  #lines: number[] = [];
+  #events: string[] = [];
+  #bytes = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Adds an event. @returns the batch before it, when there was no room in it for one more */
+  add(line: number, event: string): Batch | null {
+    const bytes = Buffer.byteLength(event) + 1;
+    const isFull = this.#events.length >= this.#limit || this.#bytes + bytes > MAX_BATCH_BYTES;
+    const full = isFull ? this.take() : null;
+    this.#lines.push(line);
+    this.#events.push(event);
+    this.#bytes += bytes;
+    return full;
+  }
+
+  /** Begins anew. @returns what it held; null when that is nothing */
+  take(): Batch | null {
+    const batch = { lines: this.#lines, events: this.#events };
+    [this.#lines, this.#events, this.#bytes] = [[], [], 0];
+    return batch.events.length === 0 ? null : batch;
+  }
 }

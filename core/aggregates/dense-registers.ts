@@ -3,6 +3,7 @@ import { SPARSE_BITS } from "./sparse-registers.ts";
 
 /** Bits of the hash that choose a register; standard error 1.04 / √(2^14) = 0.81 %. */
 const DENSE_BITS = 14;
+/** Registers of a sketch: the standard error of its estimate is 1.04 / √REGISTERS, 0.8 %. */
 export const REGISTERS = 2 ** DENSE_BITS;
 /** A register holds the place of the first 1 among the 50 other bits; 51 when there is none. */
 export const MAX_REGISTER = 64 - DENSE_BITS + 1;

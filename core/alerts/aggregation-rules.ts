@@ -37,6 +37,7 @@ export interface AggregationState {
 
 export const NO_INSTANCES: Instances = new Map();
 const NOTHING_SETTLED: Settled = new Map();
+/** The rules of an aggregation before its first window. */
 export const EMPTY_STATE: AggregationState = {
   cursor: null,
   instances: new Map(),
@@ -45,10 +46,12 @@ export const EMPTY_STATE: AggregationState = {
   troubles: new Map(),
 };
 
+/** What happened to an alert, and by which rule. */
 export interface RuleTransition extends Transition {
   readonly ruleId: string;
 }
 
+/** What a window did. */
 export interface Step {
   /** The same object when the window changed nothing. */
   readonly state: AggregationState;

@@ -21,6 +21,7 @@ const MAX_BACKTEST_ALERTS = 1_000;
 /** What a rule makes of one group in one window. */
 export type PointState = "inactive" | "pending" | "firing";
 
+/** A group in one window. */
 export interface Point {
   /** Of the window, epoch ms. */
   readonly start: number;
@@ -30,11 +31,13 @@ export interface Point {
   readonly state: PointState;
 }
 
+/** A group over time. */
 export interface Series {
   readonly group: Group;
   readonly points: readonly Point[];
 }
 
+/** What a rule would have done. Lists are cut to their limits; the counts beside them are not. */
 export interface BacktestResult {
   readonly alerts: readonly ReplayedAlert[];
   readonly alertsInAll: number;

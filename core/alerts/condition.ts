@@ -23,6 +23,7 @@ export interface LookBack {
   readonly measures: readonly string[];
 }
 
+/** A compiled condition. */
 export interface Condition {
   readonly source: string;
   readonly lookBacks: readonly LookBack[];

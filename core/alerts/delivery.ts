@@ -8,6 +8,7 @@ export type Attempted =
   /** Not even tried, and never will be: the target may not be called. */
   | { readonly kind: "refused"; readonly error: string };
 
+/** What becomes of a notification after an attempt. */
 export type Decision =
   | { readonly outcome: "delivered" }
   | { readonly outcome: "retry"; readonly delaySeconds: number }

@@ -24,6 +24,7 @@ export interface Presence {
   readonly quiet: ReadonlyMap<string, Quiet>;
 }
 
+/** Before the first window. */
 export const NOBODY_SEEN: Presence = { active: new Map(), quiet: new Map() };
 
 /**

@@ -45,6 +45,7 @@ export interface Transition {
   readonly values: Values;
 }
 
+/** What one window did to the alerts of one rule. */
 export interface Outcome {
   readonly instances: Instances;
   /** In the order in which they happened, per group. */

@@ -18,6 +18,7 @@ export interface RuleLogic extends Patience {
   readonly noData: Silence | null;
 }
 
+/** A rule that can be evaluated, or what is wrong with which of its conditions. */
 export type CompiledRule =
   | { readonly ok: true; readonly logic: RuleLogic }
   | ({ readonly ok: false; readonly field: "condition" | "resolve_condition" } & ConditionProblem);

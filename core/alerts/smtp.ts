@@ -21,6 +21,7 @@ export interface Submission {
   readonly message: string;
 }
 
+/** What to do next on the connection. */
 export type SmtpAction =
   | { readonly do: "write"; readonly text: string }
   /** Upgrade the connection, then call `secured`. */

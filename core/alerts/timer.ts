@@ -13,6 +13,7 @@ export interface Patience {
   readonly keepFiringForMs: number;
 }
 
+/** Since when the condition of a group holds. */
 export interface Timer {
   readonly phase: "pending" | "firing";
   /** End (epoch ms) of the first window of the unbroken run in which the condition held. */

@@ -25,6 +25,7 @@ export function isEventId(id: Given): id is string {
   return typeof id === "string" && ID.test(id);
 }
 
+/** The producer's own id, or undefined where one is to be made. */
 export function readId(id: Given): string | undefined | Rejection {
   if (id === undefined || id === null) return undefined;
   if (typeof id !== "string") return wrongType("id", "a string", id);
@@ -104,6 +105,7 @@ function isList(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
+/** The rejection of a value that is not of the JSON type it must be. @param expected in words, with an article */
 export function wrongType(field: string, expected: string, value: unknown): Rejection {
   return reject("wrong_type", field, `${field} must be ${expected}, not ${kindOf(value)}`);
 }

@@ -11,6 +11,7 @@ const LOOKUP_SEGMENTS = 500;
 const FIRST_GROUP = 2;
 const MAX_GROUP = 20;
 
+/** The event, or whether it is certain that there is none. */
 export type Lookup = { readonly event: StreamEvent } | { readonly event: null; readonly isComplete: boolean };
 
 /**

@@ -8,12 +8,15 @@ function named(tenant: string, kind: string): string {
 
 /** Name of the object that holds one shard of a tenant's windows. @param shard 0 is home */
 export const aggregatorName = (tenant: string, shard: number): string => named(tenant, `windows:${shard}`);
+/** Name of the object with a tenant's rules, channels and alerts. */
 export const alertManagerName = (tenant: string): string => named(tenant, "alerts");
+/** Name of the object that a tenant's live topics come from. */
 export const liveHubName = (tenant: string): string => named(tenant, "live");
 /** Name of the object that holds some keys of a tenant's patterns. @param keeper 0 … KEEPERS − 1 */
 export const patternKeeperName = (tenant: string, keeper: number): string => named(tenant, `patterns:${keeper}`);
 /** An object that holds more of a tenant's live sockets, fed by the one above. @param node from 1 */
 export const liveNodeName = (tenant: string, node: number): string => named(tenant, `live:${node}`);
+/** Name of the object that admits a tenant's events. */
 export const rateControllerName = (tenant: string): string => named(tenant, "rate");
 /** Name of the one object that divides what all tenants share. No tenant's object begins like it. */
 export const CAPACITY_CONTROLLER_NAME = "platform:capacity";

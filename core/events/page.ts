@@ -3,6 +3,7 @@ import type { StreamEvent } from "./event.ts";
 import { type Cursor, comparePlaces, type EventQuery, isAfter, type Order } from "./query.ts";
 import { placeBeforeSegment, type SegmentPlace, type SegmentSource, type Tail, UnreadSegments } from "./segments.ts";
 
+/** One page of a list of events. */
 export interface PageRequest {
   readonly query: EventQuery;
   /** Where the page before ended; null for the first. */
@@ -11,6 +12,7 @@ export interface PageRequest {
   readonly limit: number;
 }
 
+/** A page and where the next one begins. */
 export interface Page {
   readonly events: readonly StreamEvent[];
   /** Where the next page begins; null when there are no more events. May be set on a page with few or no events: see `WorkBudget`. */

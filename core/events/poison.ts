@@ -23,6 +23,7 @@ export function halves(batch: EventBatch): readonly [first: Half, second: Half] 
   return [half(batch, 0, middle), half(batch, middle, batch.length)];
 }
 
+/** Half of a batch, in the columnar format. */
 export interface Half {
   readonly text: string;
   readonly events: number;

@@ -32,6 +32,7 @@ type ListField = (typeof LISTS)[keyof typeof LISTS];
 /** Parameters of an event query by their outside names; a list where one may be given several times. */
 export type QueryParameters = ReadonlyMap<string, unknown>;
 
+/** A query, or the first parameter that is wrong and why. */
 export type ParsedQuery =
   | { readonly ok: true; readonly request: PageRequest }
   | { readonly ok: false; readonly field: string; readonly message: string };

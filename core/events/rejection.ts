@@ -39,6 +39,7 @@ export interface Rejection {
 /** Longest piece of a producer's text that is repeated back to it, UTF-16 units. */
 export const MAX_ECHO_LENGTH = 80;
 
+/** A rejection; a field with a long name is shown cut off. */
 export function reject(reason: RejectReason, field: string, message: string): Rejection {
   return { ok: false, reason, field: field.slice(0, MAX_ECHO_LENGTH), message };
 }

@@ -54,6 +54,7 @@ export interface Arrival {
   readonly isNewIdRepeatable?: boolean;
 }
 
+/** The event as it is stored, or why it is refused. */
 export type Validation = { readonly ok: true; readonly event: StreamEvent } | Rejection;
 
 /**

@@ -4,6 +4,7 @@ import { CompileError } from "./position.ts";
 import { Failure } from "./value.ts";
 
 /** The value of a literal of the parse tree: integers (as bigint) and unsigned ones become numbers. @throws CompileError */
+/** Code of a constant. @param offset of its text in the source */
 export function literalValue(value: unknown, offset: number): JsonValue {
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (value instanceof Uint8Array) throw new CompileError(offset, "bytes are not supported: events are JSON");

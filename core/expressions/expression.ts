@@ -44,6 +44,7 @@ export class ExpressionError extends Error {
   }
 }
 
+/** An expression, or what is wrong with it and where: line and column from 1. */
 export type Compilation =
   | { readonly ok: true; readonly expression: Expression }
   | { readonly ok: false; readonly message: string; readonly line: number; readonly column: number };

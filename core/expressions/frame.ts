@@ -23,6 +23,7 @@ export interface Frame {
   steps: number;
 }
 
+/** Evaluates one part. What goes wrong is a Failure, not a throw. */
 export type Evaluate = (frame: Frame) => Value;
 
 /** One part of an expression, ready to run. */
@@ -42,6 +43,7 @@ export function spend(frame: Frame, steps: number): boolean {
   return frame.steps <= MAX_STEPS;
 }
 
+/** The failure of an evaluation that has done all the work it may. @param offset of the part that would need more */
 export function outOfSteps(offset: number): Failure {
   return new Failure(offset, `takes more than ${MAX_STEPS} steps, or goes deeper than ${MAX_DATA_DEPTH} levels`);
 }

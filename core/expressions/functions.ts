@@ -22,6 +22,7 @@ const MAX_NUMBER_LENGTH = 64;
 const INTEGER = /^[+-]?\d+$/;
 const DECIMAL = /^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 
+/** The functions of the language, by name. */
 export const FUNCTIONS: ReadonlyMap<string, FunctionRule> = new Map([
   ["size", { plain: true, method: true, arity: 1, build: ofOne("a string, a list or a map", sizeOf) }],
   [

@@ -22,6 +22,7 @@ export function logic(left: Code, right: Code, decisive: boolean): Evaluate {
   };
 }
 
+/** `!operand`. */
 export function not(operand: Code): Evaluate {
   return (frame) => {
     const value = operand.run(frame);
@@ -29,6 +30,7 @@ export function not(operand: Code): Evaluate {
   };
 }
 
+/** `-operand`. */
 export function negation(operand: Code): Evaluate {
   return (frame) => {
     const value = operand.run(frame);
@@ -36,6 +38,7 @@ export function negation(operand: Code): Evaluate {
   };
 }
 
+/** `condition ? yes : no`; only the branch taken is evaluated. */
 export function conditional(condition: Code, yes: Code, no: Code): Evaluate {
   return (frame) => {
     const value = condition.run(frame);

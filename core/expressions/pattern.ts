@@ -15,6 +15,7 @@ const WORK_PER_STEP = 8;
 /** Bytes of automaton states kept per pattern (the library's own bound is 8 MB, and an object may hold hundreds of patterns). */
 const MAX_PATTERN_CACHE_BYTES = 1_048_576;
 
+/** A compiled regular expression. */
 export interface Pattern {
   /** True when the pattern is found anywhere in `text`. */
   test(text: string): boolean;

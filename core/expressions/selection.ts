@@ -67,6 +67,7 @@ export function readPath(path: number): Evaluate {
   return (frame) => frame.valueOf(path) ?? null;
 }
 
+/** `has(…)`: whether the path numbered `path` is there; one that holds null is. */
 export function hasPath(path: number): Evaluate {
   return (frame) => frame.valueOf(path) !== undefined;
 }

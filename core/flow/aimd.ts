@@ -11,6 +11,7 @@ import { freshSlowStart, type SlowStartState, slowStartStep } from "./slow-start
 /** Part of the window that stays after a refusal. RFC 5681 section 3.1 */
 export const AIMD_BETA = 0.5;
 
+/** All that AIMD remembers. */
 export type AimdState = SlowStartState & {
   window: number;
   /** Below it slow start rules; null until the first refusal. */

@@ -21,6 +21,7 @@ export interface Algorithm {
   onReject(sample: RejectSample, sampler: Sampler): void;
 }
 
+/** The nearest window within the limits, items. */
 export function clampWindow(window: number, limits: Limits): number {
   return Math.min(limits.maxWindow, Math.max(limits.minWindow, window));
 }

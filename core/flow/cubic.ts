@@ -29,6 +29,7 @@ export function cubicWindow(seconds: number, k: number, windowMax: number): numb
   return C * (seconds - k) ** 3 + windowMax;
 }
 
+/** All that CUBIC remembers. */
 export type CubicState = SlowStartState & {
   window: number;
   slowStartBelow: number | null;

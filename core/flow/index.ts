@@ -14,6 +14,7 @@ export type { FlowAlgorithm, FlowController, FlowSnapshot } from "./controller.t
 export type { FlowToken } from "./sampler.ts";
 export { CorruptSnapshotError } from "./snapshot.ts";
 
+/** Settings of a controller. */
 export interface FlowOptions {
   readonly algorithm: FlowAlgorithm;
   /** Items, ≥ minWindow. A large one is a burst into an unknown path, a small one costs round trips at the start. */

@@ -16,6 +16,7 @@ const RISE_DIVISOR = 8;
 const CAUTIOUS_DIVISOR = 4;
 const CAUTIOUS_ROUNDS = 5;
 
+/** What slow start remembers of this round and the last. Times are ms. */
 export type SlowStartState = {
   roundEndsAfter: number;
   samples: number;

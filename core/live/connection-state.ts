@@ -30,6 +30,7 @@ export type HeardFrame =
   | { readonly type: "gap"; readonly topic: string | null }
   | { readonly type: "other" };
 
+/** Something that happened to the connection. */
 export type ConnectionInput =
   | { readonly type: "start" | "stop" | "retry" | "tick" | "wake" | "hidden" | "visible" }
   | { readonly type: "ticket"; readonly attempt: number; readonly ticket: string }
@@ -39,6 +40,7 @@ export type ConnectionInput =
   | { readonly type: "closed"; readonly attempt: number; readonly code: number }
   | { readonly type: "subscribe" | "unsubscribe"; readonly topic: string };
 
+/** Something that the one who holds the socket has to do, in the order given. */
 export type ConnectionAction =
   | { readonly type: "fetch_ticket"; readonly attempt: number; readonly renew: boolean }
   | { readonly type: "open"; readonly attempt: number; readonly ticket: string }
@@ -53,6 +55,7 @@ export type ConnectionAction =
   | { readonly type: "close" }
   | { readonly type: "apply"; readonly kind: "snapshot" | "delta"; readonly topic: string; readonly data: unknown };
 
+/** What an input led to. */
 export interface Step {
   readonly state: ConnectionState;
   readonly actions: readonly ConnectionAction[];

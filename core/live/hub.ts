@@ -30,6 +30,7 @@ export interface ReaderState {
   readonly topics: readonly Topic[];
 }
 
+/** Readers, topics, and what is on its way between them. Times are epoch ms; what must be sent is taken with `takeOutbox`. */
 export class Hub {
   #epoch: string;
   #table: TopicTable;

@@ -18,14 +18,17 @@ export const MAX_CLIENT_FRAME_LENGTH = 4_096;
 export const MAX_TOPICS_PER_SOCKET = 32;
 /** The exact text of a ping; the platform answers it with PONG_TEXT without waking the hub. Send one when nothing came for a few seconds. */
 export const PING_TEXT = '{"type":"ping"}';
+/** The exact text of the answer. */
 export const PONG_TEXT = '{"type":"pong"}';
 /** WebSocket close codes of the hub, in the range left to applications (RFC 6455 section 7.4.2). */
 export const CLOSE_REVOKED = 4401;
 export const CLOSE_UNHEARD = 4408;
 export const CLOSE_TOO_MANY_FRAMES = 4429;
 
+/** What can be followed. */
 export type Topic = "alerts" | "events" | `aggregation:${string}` | `dashboard:${string}`;
 
+/** What a client may send. */
 export type ClientFrame =
   /** `after` is the seq of the last frame applied; without it, or when it is too old, a snapshot comes first. */
   | { readonly type: "subscribe"; readonly topic: Topic; readonly after?: string }
@@ -34,6 +37,7 @@ export type ClientFrame =
   | { readonly type: "ack"; readonly topic: Topic; readonly seq: string }
   | { readonly type: "ping" };
 
+/** What the hub sends. */
 export type ServerFrame = SnapshotFrame | DeltaFrame | GapFrame | ErrorFrame | { readonly type: "pong" };
 
 /** Replaces everything the client knows of the topic. May also come unasked: after a gap, and when the hub woke into a new epoch. */
@@ -46,6 +50,7 @@ export interface SnapshotFrame {
   readonly data: TopicSnapshot;
 }
 
+/** What changed since the frame before; it applies only on top of that. */
 export interface DeltaFrame {
   readonly type: "delta";
   readonly topic: Topic;
@@ -95,6 +100,8 @@ export interface AggregationSnapshot {
   readonly watermark: number | null;
   readonly windows: readonly WindowJson[];
 }
+
+/** What changed of an aggregation's windows. */
 export interface AggregationDelta {
   readonly watermark: number | null;
   /** Changed windows, whole. */
@@ -102,6 +109,7 @@ export interface AggregationDelta {
   /** Sessions that became part of another or begin earlier now; one of these names in `windows` as well is there again. */
   readonly gone?: readonly GoneWindow[];
 }
+
 /** What told a window that is no more from the others. */
 export type GoneWindow = Pick<WindowJson, "start" | "group">;
 
@@ -109,6 +117,8 @@ export type GoneWindow = Pick<WindowJson, "start" | "group">;
 export interface EventsSnapshot {
   readonly events: readonly EventJson[];
 }
+
+/** Events that came. */
 export interface EventsDelta {
   /** The newest ≤ 20 since the last delta, newest first. */
   readonly events: readonly EventJson[];
@@ -116,13 +126,15 @@ export interface EventsDelta {
   readonly skipped: number;
 }
 
-/** `alerts`: pending, firing and acknowledged, and the last ≤ 20 resolved. */
 /** Open alerts that a snapshot of `alerts` lists. Of more the most urgent. */
 export const MAX_OPEN_LISTED = 500;
 
+/** `alerts`: pending, firing and acknowledged, and the last ≤ 20 resolved. */
 export interface AlertsSnapshot {
   readonly alerts: readonly AlertJson[];
 }
+
+/** Alerts that changed, whole. */
 export interface AlertsDelta {
   readonly alerts: readonly AlertJson[];
 }
@@ -149,6 +161,7 @@ export interface DashboardSnapshot {
   /** Since the tenant began. */
   readonly totals: { readonly events: number; readonly duplicates: number; readonly late: number };
 }
+
 export type DashboardDelta = DashboardSnapshot;
 
 export type TopicSnapshot = AggregationSnapshot | EventsSnapshot | AlertsSnapshot | DashboardSnapshot;

@@ -29,7 +29,7 @@ export const MAX_LIVE_WINDOWS = 200;
 export const MAX_LIVE_EVENTS = 50;
 export const MAX_DELTA_EVENTS = 20;
 /** Resolved alerts kept in the state. */
-export const MAX_RESOLVED_ALERTS = 20;
+export const MAX_LIVE_RESOLVED = 20;
 /** Seconds of the overview's chart. */
 const MAX_LIVE_SECONDS = 300;
 
@@ -47,7 +47,7 @@ export function foldEvents(state: EventsSnapshot, delta: EventsDelta): EventsSna
 export function foldAlerts(state: AlertsSnapshot, delta: AlertsDelta): AlertsSnapshot {
   let resolved = 0;
   const alerts = newestFirst<AlertJson>(delta.alerts, state.alerts);
-  return { alerts: alerts.filter((alert) => alert.status !== "resolved" || ++resolved <= MAX_RESOLVED_ALERTS) };
+  return { alerts: alerts.filter((alert) => alert.status !== "resolved" || ++resolved <= MAX_LIVE_RESOLVED) };
 }
 
 export function foldDashboard(state: DashboardSnapshot, delta: DashboardDelta): DashboardSnapshot {

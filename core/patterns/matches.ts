@@ -10,6 +10,7 @@ export interface PatternEvent {
   readonly steps: number;
 }
 
+/** Events that fit a pattern, or the first of a wait that nothing ended. */
 export interface Match {
   /** The events it consists of, in order. */
   readonly events: readonly PatternEvent[];

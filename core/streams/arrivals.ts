@@ -3,6 +3,7 @@ import type { Scope } from "./scope.ts";
 import { END, type Step } from "./source.ts";
 import type { Upstream } from "./upstream.ts";
 
+/** An item, or the end, and when it came. */
 export interface Arrival<T> {
   readonly step: Step<T>;
   /** When it arrived, on the clock. */

@@ -3,6 +3,7 @@ import { ClientThrottle } from "./client-throttle.ts";
 /** "closed": all may try. "open": none. "half_open": a few try whether it works again. */
 export type CircuitState = "closed" | "open" | "half_open";
 
+/** Settings of a circuit breaker. */
 export interface CircuitOptions {
   /** Of the last so many ms counts what became of the attempts. */
   readonly windowMs?: number;

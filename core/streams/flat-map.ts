@@ -5,6 +5,7 @@ import { END, type Operator, type Pull, type Source } from "./source.ts";
 import { operator } from "./stream.ts";
 import type { Upstream } from "./upstream.ts";
 
+/** How many inner sources, in which order. */
 export interface FlatMapOptions {
   /** Inner sources open at once, ≥ 1. Default 1, which is concatenation. */
   readonly concurrency?: number;

@@ -14,8 +14,10 @@ export interface Ledger {
   readonly waiting: number;
 }
 
+/** Why an item was dropped: see `Ledger`. */
 export type DropReason = "oldest" | "newest" | "sampled" | "discarded";
 
+/** Items dropped for whatever reason. */
 export function droppedItems(ledger: Ledger): number {
   const { oldest, newest, sampled, discarded } = ledger.dropped;
   return oldest + newest + sampled + discarded;

@@ -25,6 +25,7 @@ export type Verdict =
   | { readonly kind: "refused" | "broken"; /** What the sink asked for. */ readonly retryAfterMs?: number }
   | { readonly kind: "invalid" };
 
+/** What a StreamProcessor connects, and what it is told with. */
 export interface ProcessorOptions<T, Token> {
   /** Often a `pipe`. Read by one item at a time, and only when there is a place in the window. */
   readonly source: Source<T>;

@@ -1,3 +1,4 @@
+/** How often an item is tried, and how far apart. */
 export interface RetryPolicy {
   /** Attempts per item, the first included, ≥ 1. */
   readonly attempts: number;

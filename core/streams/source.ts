@@ -3,6 +3,7 @@
 /** Whatever can be read item by item. */
 export type Source<T> = AsyncIterable<T> | Iterable<T>;
 
+/** An item, or the end. */
 export type Step<T> = IteratorResult<T, undefined>;
 
 /** Reads one item. Never called again before its promise has settled, nor after the end. */
@@ -34,8 +35,10 @@ export interface StreamReader<T> extends AsyncIterator<T, undefined> {
 /** A step from one stream to another. Applying it opens nothing; with invalid arguments that closes the source and throws RangeError. */
 export type Operator<In, Out> = (source: Source<In>) => Stream<Out>;
 
+/** The step after the last item. */
 export const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
+/** The step that brings an item. */
 export function item<T>(value: T): IteratorYieldResult<T> {
   return { done: false, value };
 }

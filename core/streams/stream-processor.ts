@@ -23,6 +23,7 @@ interface Job<T> {
 const PACING_SLACK_MS = 5;
 const PROGRESS_EVERY_MS = 1_000;
 
+/** Runs once, from `run` until the source ends, an item is given up, or it is stopped. */
 export class StreamProcessor<T, Token> {
   readonly #options: ProcessorOptions<T, Token>;
   readonly #retry: RetryPolicy;

@@ -4,12 +4,14 @@ import { compact } from "../format/number.ts";
 import { clockMinute } from "../format/time.ts";
 import { cssColour } from "./css-colour.ts";
 
+/** A series and its colour. */
 export interface PlotSeries {
   readonly name: string;
   /** CSS custom property that holds the colour. */
   readonly colour: string;
 }
 
+/** A chart on the page. */
 export interface Plot {
   /** `edges[i]` is the upper edge of series i; the area down to the edge below it is filled. */
   update(atSeconds: readonly number[], edges: readonly (readonly number[])[]): void;

@@ -5,8 +5,10 @@ export type Seconds = ReadonlyMap<number, SecondCount>;
 
 /** More lines than this cannot be told apart; the rest is added up as "other". */
 const MAX_SERIES = 7;
+/** The series of all types that have none of their own. */
 export const OTHER = "other";
 
+/** One series of the stack. */
 export interface StackSeries {
   readonly name: string;
   /** Colour slot, 0 for "other". */

@@ -1,6 +1,7 @@
 import type { ConnectionState } from "../../core/live/connection-state.ts";
 import { duration } from "../format/time.ts";
 
+/** How the connection is, in words. */
 export interface ConnectionWords {
   readonly tone: "ok" | "warning" | "error" | "waiting";
   readonly words: string;

@@ -16,10 +16,12 @@ export function list<T>(value: unknown, decode: (item: unknown) => T | null): T[
   return value.map((item: unknown) => decode(item)).filter((item) => item !== null);
 }
 
+/** The value if it is a text. */
 export function text(value: unknown, otherwise = ""): string {
   return typeof value === "string" ? value : otherwise;
 }
 
+/** The value if it is a finite number. */
 export function number(value: unknown, otherwise = 0): number {
   return typeof value === "number" && Number.isFinite(value) ? value : otherwise;
 }

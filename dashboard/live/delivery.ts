@@ -9,6 +9,7 @@ const DELIVER_EVERY_MS = 250;
 /** Topics send their frames one after the other; what belongs to one change is shown together. */
 const GATHER_MS = 15;
 
+/** A frame that waits for its turn. */
 export interface QueuedFrame {
   readonly topic: string;
   readonly kind: "snapshot" | "delta";

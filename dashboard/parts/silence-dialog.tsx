@@ -1,9 +1,8 @@
 import { useState } from "preact/hooks";
 import { label } from "../format/value.ts";
 import { ask } from "../session/session.ts";
-import { silencesChanged } from "../stores/silences.ts";
 import type { AlertView } from "../stores/alert-view.ts";
-import { matchersOf } from "../stores/silences.ts";
+import { matchersOf, silencesChanged } from "../stores/silences.ts";
 import { Dialog } from "./dialog.tsx";
 import { AreaField, SelectField, TextField } from "./fields.tsx";
 import { Form } from "./form.tsx";

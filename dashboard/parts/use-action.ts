@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { type ApiFailure, failureOf } from "../session/api.ts";
 
+/** Something that can be done, and how the last try went. */
 export interface Action {
   /** Runs it unless it is running. @returns whether it succeeded */
   readonly run: (work: () => Promise<unknown>) => Promise<boolean>;

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { type ApiFailure, failureOf } from "../session/api.ts";
 import { ask } from "../session/session.ts";
 
+/** What the API says, kept fresh. */
 export interface Answer<T> {
   /** The newest good answer; null before the first. */
   readonly data: T | null;

@@ -26,6 +26,7 @@ interface Token {
 
 const state = signal<SessionState>({ is: "signed_out", message: null });
 
+/** Who is signed in; changed by `signIn` and `signOut` alone. */
 export const session = computed(() => state.value);
 
 /** May the viewer change rules and alerts? The server decides; this only hides what would be refused. */

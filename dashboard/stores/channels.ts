@@ -20,6 +20,7 @@ export interface Channel {
 /** Null before the first answer. */
 export const channels = signal<readonly Channel[] | null>(null);
 
+/** Their names, by id. */
 export const channelNames = computed(() => new Map((channels.value ?? []).map(({ id, name }) => [id, name])));
 
 /** Ask for them anew. @throws ApiFailure */

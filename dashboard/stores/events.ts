@@ -28,6 +28,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** What the table shows: the latest, or what was the latest when the viewer asked to hold still; null before the first snapshot. */
 export const shownEvents = computed(() => held.value ?? offered.value);
 
+/** Whether the viewer holds the table still. */
 export const isPaused = computed(() => held.value !== null);
 
 /** Events that arrived since the table was paused. */

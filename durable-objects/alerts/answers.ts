@@ -52,6 +52,7 @@ export type ChannelAnswer =
   | { readonly ok: true; readonly channel: ChannelJson }
   | { readonly ok: false; readonly reason: "too_many" | "no_encryption_key" };
 
+/** Whether a channel is gone. */
 export type ChannelRemoval =
   | { readonly ok: true }
   | { readonly ok: false; readonly reason: "not_found" }

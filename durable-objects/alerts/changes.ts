@@ -26,6 +26,7 @@ export interface Change {
 
 /** Open alerts whose values alone changed that one call tells live readers of. */
 const MAX_REFRESHED = 100;
+
 /** What a change is made with. */
 export interface ChangeMeans {
   readonly storage: DurableObjectStorage;
@@ -54,7 +55,7 @@ export class Changes {
   /** Makes a change: what happens to alerts, what follows from it, and the messages that tell of it, in one transaction. */
   make({ states = new Map(), note, write }: Change, nowMs: number): AlertJson[] {
     const { storage, log, evaluations, dispatches, hearsAcknowledgements } = this.#means;
-    const means = { nowMs, newId: () => newId(nowMs), hearsAcknowledgements: hearsAcknowledgements };
+    const means = { nowMs, newId: () => newId(nowMs), hearsAcknowledgements };
     const dispatch = new Dispatch(dispatches, means);
     const result = storage.transactionSync(() => {
       note(dispatch);
@@ -105,6 +106,8 @@ export class Changes {
     }
     return refreshed;
   }
+
+  /** The instance that an open alert belongs to. @param states those that are about to be written, before those that are */
   instanceOf(record: AlertRecord, states?: ReadonlyMap<string, AggregationState>): Instance | undefined {
     const { rules, evaluations } = this.#means;
     const aggregation = rules.get(record.ruleId)?.spec.aggregation;

@@ -7,6 +7,7 @@ import type { PushKeys } from "./push-keys.ts";
 import type { RuleBook } from "./rule-book.ts";
 import { MissingKeyError } from "./vault.ts";
 
+/** What a channel touches. */
 export interface ChannelMeans {
   readonly channels: ChannelBook;
   readonly health: ChannelHealth;

@@ -22,6 +22,7 @@ export interface FollowUpMeans {
   readonly setAlarm: (at: number) => Promise<void>;
   /** Epoch ms. */
   readonly now: () => number;
+  readonly report: (what: string, error: unknown) => void;
 }
 
 /**
@@ -57,7 +58,7 @@ export class FollowUp {
     try {
       await this.#means.watchList.announce(this.#means.now);
     } catch (error) {
-      report("watch aggregations", error);
+      this.#means.report("watch aggregations", error);
     }
   }
 
@@ -94,7 +95,7 @@ export class FollowUp {
     try {
       this.#means.takeTime();
     } catch (error) {
-      report("take the time", error);
+      this.#means.report("take the time", error);
       this.#timeRetryAt = this.#means.now() + RESUME_AFTER_MS;
     }
     await this.run();
@@ -107,13 +108,7 @@ export class FollowUp {
     try {
       await this.#draining;
     } catch (error) {
-      report("queue notifications", error);
+      this.#means.report("queue notifications", error);
     }
   }
-}
-
-function report(what: string, error: unknown): void {
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-  console.error(JSON.stringify({ level: "error", event: "alert_manager_failed", what, reason }));
 }

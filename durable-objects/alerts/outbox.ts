@@ -8,6 +8,7 @@ export interface NotificationKey {
   readonly channelId: string;
 }
 
+/** A message to one channel. */
 export interface Notification extends NotificationKey {
   readonly alertId: string;
   /** The JSON text to post. */

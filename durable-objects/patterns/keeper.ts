@@ -40,6 +40,7 @@ interface Saved {
   readonly lastEntry: number;
 }
 
+/** What a keeper stands on. */
 export interface KeeperGround {
   readonly storage: DurableObjectStorage;
   /** Ends the object; it starts anew from disk. */

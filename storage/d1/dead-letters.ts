@@ -14,6 +14,7 @@ export interface DeadLetter {
   readonly body: string;
 }
 
+/** What is shown of a letter; its body is not. */
 export type DeadLetterInfo = Omit<DeadLetter, "tenant" | "body">;
 
 /** Where a list ended: the last letter on the page. */

@@ -13,6 +13,7 @@ export interface StoredSegment extends SegmentKey, SegmentPlace {
   readonly bytes: number;
 }
 
+/** Which segments are wanted next. */
 export interface SegmentSearch {
   readonly query: EventQuery;
   /** Segments with nothing beyond this place are left out; null = from the beginning. */

@@ -10,6 +10,7 @@ import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts
 import { checkRulesAgainst } from "./rules.ts";
 import { badParameter, encodePlace, rangeQuery, windowsQuery } from "./window-parameters.ts";
 
+/** Aggregations, their windows and what they add up to. */
 export const aggregationRoutes = new Hono<AppEnv>()
   .get("/api/v1/aggregations", requireRole("viewer"), async (c) => {
     const aggregations = await aggregator(c).listAggregations();
@@ -84,6 +85,7 @@ export async function windowsAnswer(c: AppContext, name = c.req.param("name") ??
   });
 }
 
+/** The home object of the tenant that asks. */
 export function aggregator(c: AppContext): ReturnType<typeof windowAggregator> {
   return windowAggregator(c.env, c.get("principal").tenant);
 }

@@ -20,6 +20,7 @@ import { refusalOf, sendOnce } from "../notify/send.ts";
 import { newSecret } from "../notify/sign.ts";
 import { badFields, parseBody } from "./schema-errors.ts";
 
+/** Where notifications go. */
 export const channelRoutes = new Hono<AppEnv>()
   .post("/api/v1/channels", requireRole("editor"), async (c) => {
     const spec = parseBody(channelSchema, await readJson(c));

@@ -5,6 +5,7 @@ import { tenantExists } from "../../storage/d1/keys.ts";
 import { DEFAULT_TENANT, requireRole } from "../auth/index.ts";
 import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts";
 
+/** How much is let in, and by which rules. */
 export const flowRoutes = new Hono<AppEnv>()
   .get("/api/v1/flow", requireRole("viewer"), async (c) => ok(c, await flowJson(c, await tenantAsked(c))))
   .put("/api/v1/flow", requireRole("admin"), async (c) => {

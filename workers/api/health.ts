@@ -17,6 +17,7 @@ import { askEveryShard } from "./shard-reads.ts";
 /** Seconds after which a platform that is not ready may be asked again. */
 const NOT_READY_RETRY_SECONDS = 5;
 
+/** Whether this is alive and ready, and its metrics; in local mode also how the command that runs it winds it down. */
 export const healthRoutes = new Hono<AppEnv>()
   .get("/health", (c) => ok(c, { status: "alive" }))
   .get("/ready", async (c) => {

@@ -15,6 +15,7 @@ import { logError } from "../log.ts";
 const MAX_KEYS_PER_TENANT = 100;
 const MAX_NAME_LENGTH = 100;
 
+/** Tenants, their keys, and tokens made from keys. */
 export const keyRoutes = new Hono<AppEnv>()
   .post("/auth/token", async (c) => {
     const { principal, by } = await identify(c.req.raw, c.env);

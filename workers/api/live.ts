@@ -12,6 +12,7 @@ const FULL_RETRY_SECONDS = 10;
 /** Objects that a socket is sent to, one after another, before it is refused. */
 const MAX_PLACE_ATTEMPTS = 3;
 
+/** Live sockets, and the tickets that open them. */
 export const liveRoutes = new Hono<AppEnv>()
   .post("/api/v1/tickets", async (c) => {
     // Any role: what a ticket opens is decided where it is shown, live sockets here and the producers' at ingest.

@@ -10,6 +10,7 @@ import { badFields, parseBody } from "./schema-errors.ts";
 /** Fields of an answer that a client may send back with a changed pattern. They are not its to change. */
 const READ_ONLY_FIELDS: ReadonlySet<string> = new Set(["version", "watermark", "status"]);
 
+/** Patterns of events. */
 export const patternRoutes = new Hono<AppEnv>()
   .get("/api/v1/patterns", requireRole("viewer"), async (c) => {
     const patterns = await aggregator(c).listPatterns();

@@ -18,6 +18,7 @@ import { badFields, parseBody } from "./schema-errors.ts";
 /** Fields of an answer that a client may send back with a changed rule. They are not its to change. */
 const READ_ONLY_FIELDS: ReadonlySet<string> = new Set(["id", "created_at", "updated_at", "state"]);
 
+/** Rules. */
 export const ruleRoutes = new Hono<AppEnv>()
   .post("/api/v1/rules", requireRole("editor"), async (c) => {
     const draft = await readDraft(c, await readJson(c), null);

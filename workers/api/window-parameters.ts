@@ -74,10 +74,12 @@ export class Parameters {
   }
 }
 
+/** A refusal, 400, that names the parameter. */
 export function badParameter(field: string, message: string): ApiError {
   return new ApiError("bad_request", `${field}: ${message}`, { field, message });
 }
 
+/** Reads the parameters of a list of windows. @throws ApiError `bad_request` */
 export function windowsQuery(pairs: Iterable<readonly [string, string]>, groupBy: readonly string[]): WindowsQuery {
   const parameters = new Parameters(pairs);
   const status = parameters.take("status") ?? "all";
@@ -122,6 +124,7 @@ function readStep(step: string, unit: StepUnit): Pick<RangeQuery, "stepMs" | "ca
   return { stepMs };
 }
 
+/** A place in the list as a cursor, which `windowsQuery` reads. */
 export function encodePlace(place: WindowPlace): string {
   return Buffer.from(JSON.stringify([place.start, place.key])).toString("base64url");
 }

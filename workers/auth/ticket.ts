@@ -1,15 +1,12 @@
-import { jwtVerify, SignJWT } from "jose";
 import { liveHubName, TENANT_ID } from "../../core/events/names.ts";
 import type { Principal } from "../http.ts";
 import { randomToken } from "./api-key.ts";
 import { findPrincipal } from "./index.ts";
-import { requireSecret, secretBytes } from "./jwt.ts";
+import { claimsOf, sign, type TokenKind } from "./signed.ts";
 
 /** Seconds between asking for a ticket and opening the socket. */
 export const TICKET_SECONDS = 30;
-const ISSUER = "streamflow";
-const AUDIENCE = "streamflow-live";
-const TICKET_TYPE = "ticket+jwt";
+const TICKET: TokenKind = { type: "ticket+jwt", audience: "streamflow-live", requiredClaims: [] };
 
 /**
  * A ticket opens one WebSocket, because a browser cannot send a header with one and a key must never stand in a URL.
@@ -18,14 +15,12 @@ const TICKET_TYPE = "ticket+jwt";
  * @throws ApiError `unavailable` when JWT_SECRET is missing or short
  */
 export async function issueTicket(principal: Principal, env: Env, nowMs = Date.now()): Promise<string> {
-  return await new SignJWT({ tenant: principal.tenant })
-    .setProtectedHeader({ alg: "HS256", typ: TICKET_TYPE })
-    .setSubject(principal.keyId)
-    .setJti(randomToken(16))
-    .setIssuer(ISSUER)
-    .setAudience(AUDIENCE)
-    .setExpirationTime(Math.floor(nowMs / 1000) + TICKET_SECONDS)
-    .sign(requireSecret(env.JWT_SECRET));
+  const exp = Math.floor(nowMs / 1000) + TICKET_SECONDS;
+  return await sign(
+    TICKET,
+    { tenant: principal.tenant, sub: principal.keyId, jti: randomToken(16), exp },
+    env.JWT_SECRET,
+  );
 }
 
 /** Whom a ticket was made for; null when it is forged, too old, used before, or its key is no longer good. */
@@ -47,22 +42,9 @@ interface TicketClaims {
 }
 
 async function readTicket(ticket: string, secretText: string, nowMs: number): Promise<TicketClaims | null> {
-  const secret = secretBytes(secretText);
-  if (secret === null) return null;
-  try {
-    const { payload } = await jwtVerify(ticket, secret, {
-      algorithms: ["HS256"],
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      typ: TICKET_TYPE,
-      currentDate: new Date(nowMs),
-    });
-    const { jti: id, sub: keyId, exp, tenant } = payload;
-    if (id === undefined || keyId === undefined || exp === undefined) return null;
-    if (typeof tenant !== "string" || !TENANT_ID.test(tenant)) return null;
-    return { id, tenant, keyId, expiresAtMs: exp * 1000 };
-  } catch {
-    // As with tokens: the reason would only help a forger.
-    return null;
-  }
+  const claims = await claimsOf(TICKET, ticket, secretText, nowMs);
+  const { jti: id, sub: keyId, exp, tenant } = claims ?? {};
+  if (id === undefined || keyId === undefined || exp === undefined) return null;
+  if (typeof tenant !== "string" || !TENANT_ID.test(tenant)) return null;
+  return { id, tenant, keyId, expiresAtMs: exp * 1000 };
 }

@@ -13,6 +13,7 @@ export interface ParsedEvents {
   readonly unparsed: readonly IndexedRejection[];
 }
 
+/** A rejection with the event's place in the batch, from 0. */
 export interface IndexedRejection extends Rejection {
   readonly index: number;
 }

@@ -32,6 +32,7 @@ export interface EventRange {
   readonly to: number;
 }
 
+/** A message, and which events of the batch are in it. */
 export interface PackedMessage extends EventRange {
   readonly message: EventMessage;
 }

@@ -11,6 +11,7 @@ import { openSocket, requireProducer } from "./upgrade.ts";
 const JSON_TYPE = "application/json";
 const LINES_TYPE = "application/x-ndjson";
 
+/** The doors by which events come in. */
 export const ingestRoutes = new Hono<AppEnv>()
   .post("/events", requireRole("ingest"), admission(), async (c) => {
     mediaType(c.req.raw, [JSON_TYPE]);

@@ -33,6 +33,7 @@ export interface Member {
   readonly holdsUntil: number | null;
 }
 
+/** Alerts that are told together. Times are epoch ms. */
 export interface Bundle {
   readonly key: string;
   /** What its messages have in common: the alert's id when it is alone. */

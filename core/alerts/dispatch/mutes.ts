@@ -18,6 +18,7 @@ export interface MuteMeans {
   readonly inhibitedBy: string | null;
 }
 
+/** Whether an alert may be told now. Times are epoch ms. */
 export interface Mute {
   /** Empty: it may be told. */
   readonly reasons: readonly MuteReason[];

@@ -49,6 +49,7 @@ export interface SilenceJson {
   readonly created_at: string;
 }
 
+/** A silence as the API shows it. */
 export function silenceJson(silence: Silence, nowMs: number): SilenceJson {
   const { id, matchers, startsAt, endsAt, comment, createdBy, createdAt } = silence;
   const status = nowMs < startsAt ? "pending" : nowMs < endsAt ? "active" : "expired";
@@ -69,6 +70,7 @@ export interface CompiledSilence extends Silence {
   readonly matches: (alert: Matchable) => boolean;
 }
 
+/** A silence that can be asked whether it holds for an alert. @throws CompileError for a bad pattern, which the API rules out */
 export function compileSilence(silence: Silence): CompiledSilence {
   return { ...silence, matches: compileMatchers(silence.matchers) };
 }

@@ -60,6 +60,7 @@ export interface DispatchResult {
   readonly messages: readonly DispatchMessage[];
 }
 
+/** What dispatching needs from outside. */
 export interface DispatchMeans {
   readonly nowMs: number;
   readonly newId: () => string;

@@ -17,6 +17,7 @@ export interface Track {
   readonly flapsUntil: number | null;
 }
 
+/** So many firings within so long are flapping. */
 export interface FlapPolicy {
   readonly firings: number;
   readonly withinMs: number;

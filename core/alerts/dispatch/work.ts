@@ -101,6 +101,7 @@ export class Work {
   }
 }
 
+/** Whether an alert has fired and not ended; muted ones too. */
 export function isFiring({ firedAt, status }: AlertRecord): boolean {
   return firedAt !== null && status !== "resolved";
 }

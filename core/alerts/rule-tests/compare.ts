@@ -23,6 +23,7 @@ export interface Mismatch {
   readonly surplus: readonly SeenAlert[];
 }
 
+/** An open alert as a test may expect it. */
 export function seenAlert(spec: RuleSpec, { group, values, kind }: Instance): SeenAlert {
   const isNoData = kind === "no_data";
   const level = isNoData ? (spec.no_data?.level ?? spec.level) : spec.level;

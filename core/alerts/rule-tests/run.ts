@@ -10,6 +10,7 @@ import type { Mismatch } from "./compare.ts";
 import type { RuleTest, RuleTests } from "./file.ts";
 import { windowsOf } from "./windows.ts";
 
+/** One test; it passed if nothing mismatches. */
 export interface TestResult {
   readonly name: string;
   /** Expectations checked. */
@@ -24,6 +25,7 @@ export interface FileProblem {
   readonly message: string;
 }
 
+/** A file that was run, or what is wrong with it. */
 export type RunResult =
   | { readonly ok: true; readonly tests: readonly TestResult[] }
   | { readonly ok: false; readonly problems: readonly FileProblem[] };

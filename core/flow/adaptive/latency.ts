@@ -19,6 +19,7 @@ const MARGIN_MS = 2;
 const MARGIN_PART = 0.03;
 const MARGIN_ITEMS = 1.5;
 
+/** What is remembered of the round trips. */
 export type LatencyState = {
   /** Of the present round. */
   samples: number;
@@ -56,6 +57,7 @@ export interface Reading {
   readonly limitMs: number;
 }
 
+/** Takes one round trip into the present round, ms; null, of an item that gave none, is left out. */
 export function addRtt(state: LatencyState, rttMs: number | null): void {
   if (rttMs === null) return;
   const clipped = Math.min(rttMs, OUTLIER * (state.rttMs ?? rttMs));
@@ -64,6 +66,7 @@ export function addRtt(state: LatencyState, rttMs: number | null): void {
   state.sumSquares += clipped * clipped;
 }
 
+/** Begins a round. */
 export function forgetSamples(state: LatencyState): void {
   state.samples = 0;
   state.sumMs = 0;

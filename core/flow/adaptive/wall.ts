@@ -22,6 +22,7 @@ const STEPS = 4;
 /** Rounds within which a further refusal belongs to the same episode. */
 const EPISODE_ROUNDS = 2;
 
+/** What is remembered of refusals. Levels are items in flight. */
 export type WallState = {
   credit: number;
   /** Level of the wall, items; null while none is known. */
@@ -49,6 +50,7 @@ export function freshWall(): WallState {
   };
 }
 
+/** An item was done. */
 export function earnCredit(state: WallState): void {
   state.credit = Math.min(MOST_CREDIT, state.credit + CREDIT_PER_ITEM);
 }
@@ -60,6 +62,7 @@ export function isForgiven(state: WallState): boolean {
   return true;
 }
 
+/** A round trip is over. */
 export function countRound(state: WallState): void {
   state.roundsSinceCut++;
   state.roundsSinceGrowth++;

@@ -20,6 +20,7 @@ import { checkFullBwReached, handleInflightTooHigh, type ProbeContext, startDown
 import { checkDone, probeRttWindow, updateMinRtt } from "./probe-rtt.ts";
 import { type BbrState, freshBbrState, GAINS, isInProbeBw, MIN_PIPE_WINDOW } from "./state.ts";
 
+/** The window never falls below this. MinPipeCwnd */
 export const BBR_MIN_WINDOW = MIN_PIPE_WINDOW;
 
 /** Pace below the bandwidth by this part, so that queues tend to drain. PacingMarginPercent */

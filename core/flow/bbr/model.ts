@@ -29,6 +29,7 @@ export function inflightFor(state: BbrState, limits: Limits, bw: number, gain: n
   return withBudget(state, limits, bdpMultiple(state, limits, bw, gain));
 }
 
+/** At least the least window, and two items more while probing. QuantizationBudget */
 export function withBudget(state: BbrState, limits: Limits, items: number): number {
   const least = Math.max(items, limits.minWindow);
   return state.mode === "up" ? least + 2 : least;
@@ -80,11 +81,13 @@ function lowerBounds(state: BbrState): void {
   state.inflightShortterm = Math.max(state.inflightLatest, BETA * (state.inflightShortterm ?? state.window));
 }
 
+/** Forgets what refusals taught in the last rounds. ResetShortTermModel */
 export function resetShortTermModel(state: BbrState): void {
   state.bwShortterm = null;
   state.inflightShortterm = null;
 }
 
+/** Forgets the signals of the present round. ResetCongestionSignals */
 export function resetCongestionSignals(state: BbrState): void {
   state.isLossInRound = false;
   state.bwLatest = 0;
@@ -122,6 +125,7 @@ function pushMaximum(filter: (number | null)[], round: number, value: number, ro
   if (filter.at(-2) !== round) filter.push(round, value);
 }
 
+/** Most items done beyond what the bandwidth explains, over the last rounds. */
 export function extraAcked(state: BbrState): number {
   return state.extraAckedFilter[1] ?? 0;
 }

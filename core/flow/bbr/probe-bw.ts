@@ -57,6 +57,7 @@ export function checkFullBwReached(state: BbrState, { token }: AckSample): void 
   if (state.isFullBwNow) state.isFullBwReached = true;
 }
 
+/** Begins a cycle: drains what the last probe queued, and draws when to probe next. StartProbeBW_DOWN */
 export function startDown(state: BbrState, nowMs: number, { delivered, random }: ProbeContext): void {
   resetCongestionSignals(state);
   state.probeUpAckedPerInc = null;

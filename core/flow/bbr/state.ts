@@ -152,10 +152,12 @@ export const GAINS: Readonly<Record<BbrMode, { readonly pacing: number; readonly
   probe_rtt: { pacing: 1, window: 0.5 },
 };
 
+/** Largest bandwidth of the last two cycles, items per second. */
 export function maxBw(state: BbrState): number {
   return Math.max(state.maxBwFilter[0] ?? 0, state.maxBwFilter[1] ?? 0);
 }
 
+/** Whether it goes through the phases of probing for bandwidth (IsInAProbeBWState). */
 export function isInProbeBw(state: BbrState): boolean {
   return state.mode === "down" || state.mode === "cruise" || state.mode === "refill" || state.mode === "up";
 }
@@ -165,6 +167,7 @@ export function isProbingBw(state: BbrState): boolean {
   return state.mode === "startup" || state.mode === "refill" || state.mode === "up";
 }
 
+/** A round ends with the first ack of an item sent after this. StartRound */
 export function startRound(state: BbrState, delivered: number): void {
   state.nextRoundDelivered = delivered;
 }

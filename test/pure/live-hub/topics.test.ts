@@ -9,7 +9,7 @@ import {
   MAX_DELTA_EVENTS,
   MAX_LIVE_EVENTS,
   MAX_LIVE_WINDOWS,
-  MAX_RESOLVED_ALERTS,
+  MAX_LIVE_RESOLVED,
   mergeFrames,
 } from "../../../core/live/topics.ts";
 import { windowOf } from "./client.ts";
@@ -148,7 +148,7 @@ describe("states stay bounded", () => {
     const resolved = Array.from({ length: 30 }, (_, at) => ({ id: `r${at}`, status: "resolved" as const }));
     const firing = Array.from({ length: 30 }, (_, at) => ({ id: `f${at}`, status: "firing" as const }));
     const state = foldAlerts({ alerts: [] }, { alerts: [...resolved, ...firing] });
-    expect(state.alerts.filter(({ status }) => status === "resolved")).toHaveLength(MAX_RESOLVED_ALERTS);
+    expect(state.alerts.filter(({ status }) => status === "resolved")).toHaveLength(MAX_LIVE_RESOLVED);
     expect(state.alerts.filter(({ status }) => status === "firing")).toHaveLength(30);
   });
 
