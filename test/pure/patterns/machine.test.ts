@@ -27,6 +27,8 @@ class Bench {
   readonly pattern: StoredPattern;
   readonly told = new Map<string, { net: number; key: string; name: string }>();
   readonly accepted: Arrival[] = [];
+  /** Ids of events sent: a second one with the same id would be no news to anybody. */
+  readonly #sent = new Set<string>();
   machine: KeeperMachine;
   watermark = -Infinity;
 
@@ -88,6 +90,8 @@ class Bench {
   #hear(outcomes: readonly Outcome[]): void {
     for (const outcome of outcomes) {
       const { data, id } = matchEvent(outcome);
+      expect(this.#sent.has(id), `${id} is sent again`).toBe(false);
+      this.#sent.add(id);
       const matchId = outcome.kind === "matched" ? id : String((data as { match_id: string }).match_id);
       const name = named(outcome.match.events, outcome.match.at);
       const known = this.told.get(matchId) ?? { net: 0, key: outcome.key, name };
