@@ -1,4 +1,4 @@
-import type { ShardTables } from "./tables.ts";
+import type { MetaTable } from "./tables.ts";
 
 /** Text of the notices in one row. A row may hold 2 MB; one notice of many sessions is far smaller than the difference. */
 const MAX_ROW_CHARS = 500_000;
@@ -16,14 +16,14 @@ export interface Notice {
 
 /** Notices that wait to be told, in order, each once: a window that changes again before it is told is told as it is then. */
 export class NoticeQueue {
-  readonly #tables: ShardTables;
+  readonly #tables: MetaTable;
   #waiting = new Map<string, Notice>();
   /** Taken, and neither settled nor put back. */
   #taken = new Map<string, Notice>();
   /** Rows on disk that hold any. */
   #filledRows = 0;
 
-  constructor(tables: ShardTables) {
+  constructor(tables: MetaTable) {
     this.#tables = tables;
     for (let row = 0; ; row++) {
       const notices = tables.readMeta(rowKey(row)) as readonly Notice[] | undefined;
@@ -59,9 +59,12 @@ export class NoticeQueue {
     this.#taken = new Map();
   }
 
+  /** What was taken waits again, before what was added since: of sessions with the same end, both. */
   putBack(): void {
-    this.#waiting = new Map([...this.#taken, ...this.#waiting]);
+    const added = this.#waiting;
+    this.#waiting = this.#taken;
     this.#taken = new Map();
+    for (const notice of added.values()) this.add(notice);
   }
 
   /** Forgets an aggregation's notices. */
