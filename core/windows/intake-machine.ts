@@ -46,7 +46,9 @@ export class IntakeMachine {
       fingerprint(id, words, 0);
       const candidate = candidates.at(row);
       const verdict = this.deduplicator.judge(words, 0, candidate);
-      if (verdict === "new" || (verdict === "unknown" && this.#isSurelyNew(words, id, isPending))) {
+      // Without a time of its own a copy comes at another time, and may be judged new while the first one waits for its look-up.
+      const isNew = verdict === "new" && !(candidate.timestampAssigned && isPending(id));
+      if (isNew || (verdict === "unknown" && this.#isSurelyNew(words, id, isPending))) {
         this.#remember(words, candidate);
         fresh[freshCount++] = row;
       } else if (verdict === "unknown" && !unknownIds.has(id) && !isPending(id)) {

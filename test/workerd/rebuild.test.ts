@@ -326,6 +326,10 @@ describe("a rebuild", () => {
     await stub.requestRebuild({ from: T0, to: T0 + 3 * HOUR }, "by_kind");
     await isOver(stub);
     await expect.poll(() => JSON.stringify(published.mock.calls)).toContain('"revision":1');
+    // What they are told next comes in order of end, after anything the rebuild had for them.
+    await stub.apply([message(minutes(1, "next", T0 + 6 * HOUR))]);
+    const starts = (): number[] => told.mock.calls.flatMap(([windows]) => windows.map(({ start }) => start));
+    await expect.poll(starts).toContain(T0 + 3 * HOUR);
     const revisions = told.mock.calls.flatMap(([windows]) => windows.map(({ revision }) => revision));
     expect(revisions.filter((revision) => revision > 0)).toEqual([]);
   });

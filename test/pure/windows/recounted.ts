@@ -15,6 +15,8 @@ export const specs = fc.array(
     source: fc.constantFrom("a", "b", "c"),
     kind: fc.constantFrom("x", "y"),
     n: fc.nat(10),
+    /** Sent without a time: it has that of its arrival, each copy another. */
+    isTimeless: fc.constantFrom(false, false, false, false, true),
   }),
   { minLength: 40, maxLength: 40 },
 );
@@ -23,9 +25,19 @@ export type Specs = typeof specs extends fc.Arbitrary<infer T> ? T : never;
 export function eventOf(pick: number, all: Specs, receivedAt: number): StreamEvent {
   const spec = all[pick];
   if (spec === undefined) throw new Error("no such event");
-  const timestamp = T0 + spec.minutes * MINUTE + spec.second * 1000;
+  const timestamp = spec.isTimeless ? receivedAt : T0 + spec.minutes * MINUTE + spec.second * 1000;
   const data = { kind: spec.kind, n: spec.n };
-  return { id: `e${pick}`, type: "t", source: spec.source, timestamp, receivedAt, severity: "low", data, metadata: {} };
+  const event = { id: `e${pick}`, type: "t", source: spec.source, timestamp, receivedAt, data, metadata: {} };
+  return { ...event, severity: "low", ...(spec.isTimeless ? { timestampAssigned: true } : {}) };
+}
+
+/** The event as it arrives now: a number picked before is the same event again. */
+export function arrival(pick: number, all: Specs, receivedAt: number, sent: Map<number, StreamEvent>): StreamEvent {
+  const known = sent.get(pick);
+  if (known !== undefined && all[pick]?.isTimeless !== true) return known;
+  const event = eventOf(pick, all, receivedAt);
+  sent.set(pick, known ?? event);
+  return event;
 }
 
 /** What a log must have brought forth, by the plainest means. */

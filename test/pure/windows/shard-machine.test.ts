@@ -136,6 +136,16 @@ describe("one shard", () => {
     );
   });
 
+  test("a copy without a time of its own is not new while the first one waits for its look-up", () => {
+    const { machine } = new SimulatedShard([perMinute]);
+    const batch = EventBatch.fromEvents([
+      { ...event("waits", T0, T0), timestampAssigned: true },
+      { ...event("other", T0, T0), timestampAssigned: true },
+    ]);
+    const { fresh, unknown, duplicates } = machine.offer(batch, (id) => id === "waits");
+    expect([[...fresh], [...unknown], duplicates]).toEqual([[1], [], 1]);
+  });
+
   test("taking slots back moves no watermark by what their giver has counted and not yet told", () => {
     const shard = new SimulatedShard([perMinute]);
     shard.offer([event("1", T0, T0)]);

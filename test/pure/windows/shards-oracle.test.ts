@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { valuesOf } from "../../../core/windows/aggregation.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
 import { EVERY_MEASURE, EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
-import { byAggregation, eventOf, expectedWindows, replay, specs, type Specs, windowsOf } from "./recounted.ts";
+import { arrival, byAggregation, expectedWindows, replay, specs, type Specs, windowsOf } from "./recounted.ts";
 import { type Accident, SimulatedTenant } from "./simulated-shards.ts";
 
 const accident = fc.constantFrom<Accident>("none", "none", "none", "before", "after");
@@ -46,11 +46,8 @@ function act(tenant: SimulatedTenant, one: Action, all: Specs, now: number): voi
   const { objects, home } = tenant;
   switch (one.do) {
     case "offer":
-      // A number picked before is the same event again.
-      for (const pick of one.picks)
-        if (!tenant.sent.has(`e${pick}`)) tenant.sent.set(`e${pick}`, eventOf(pick, all, now));
       return tenant.offer(
-        one.picks.flatMap((pick) => tenant.sent.get(`e${pick}`) ?? []),
+        one.picks.map((pick) => arrival(pick, all, now, tenant.sent)),
         one.isStale,
       );
     case "ship": {

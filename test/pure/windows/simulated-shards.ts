@@ -181,7 +181,8 @@ export type Accident = "none" | "before" | "after";
 /** A tenant's objects: home, the shards apart, their store, the queue of what is not taken yet, and the deltas that were ever sent. */
 export class SimulatedTenant {
   readonly home: SimulatedShard;
-  readonly sent = new Map<string, StreamEvent>();
+  /** By number. */
+  readonly sent = new Map<number, StreamEvent>();
   /** Events taken from the queue, copies included. */
   offered = 0;
   readonly #sealed: StreamEvent[] = [];
