@@ -1,8 +1,9 @@
 import { Hono } from "hono";
 import type { z } from "zod";
-import { rfc3339OrNull } from "../../core/events/rfc3339.ts";
+import { rfc3339, rfc3339OrNull } from "../../core/events/rfc3339.ts";
 import { type Definition, definitionSchema } from "../../core/windows/definition.ts";
 import { shapeOf, stepUnitOf, type StepUnit } from "../../core/windows/shape.ts";
+import type { RangeRow } from "../../durable-objects/aggregator/read-windows.ts";
 import { windowAggregator } from "../../durable-objects/remote.ts";
 import type { AggregationInfo, PutResult } from "../../durable-objects/window-aggregator.ts";
 import { requireRole } from "../auth/index.ts";
@@ -53,19 +54,19 @@ export const aggregationRoutes = new Hono<AppEnv>()
         `from, to: the range holds more than ${result.limit} windows or rows; narrow it or take a coarser aggregation`,
         { field: "from", message: "range too large" },
       );
-    const rows = result.rows.map(({ start, end, ...row }) => ({
-      start: rfc3339OrNull(start),
-      end: rfc3339OrNull(end),
-      ...row,
-    }));
     return ok(c, {
       name: definition.name,
       from: rfc3339OrNull(query.from),
       to: rfc3339OrNull(query.to),
       step: c.req.query("step") ?? "total",
-      rows,
+      rows: result.rows.map(rangeRowJson),
     });
   });
+
+/** A row of a range query as the API shows it. */
+export function rangeRowJson({ start, end, ...row }: RangeRow): unknown {
+  return { start: rfc3339(start), end: rfc3339(end), ...row };
+}
 
 /** Answers the list of windows of an aggregation: the one named in the path, unless another is given. */
 export async function windowsAnswer(c: AppContext, name = c.req.param("name") ?? ""): Promise<Response> {

@@ -1,24 +1,17 @@
 import { Hono } from "hono";
+import type { JsonValue } from "../../core/events/event.ts";
 import { rfc3339 } from "../../core/events/rfc3339.ts";
 import type { RangeRow } from "../../durable-objects/aggregator/read-windows.ts";
-import type { JsonValue } from "../../core/events/event.ts";
 import { requireRole } from "../auth/index.ts";
 import { ApiError, type AppContext, type AppEnv, ok, readJson } from "../http.ts";
-import { aggregator, windowsAnswer } from "./aggregations.ts";
+import { aggregator, rangeRowJson, windowsAnswer } from "./aggregations.ts";
+import { type Range, readIntervals, readTotal } from "./rollups.ts";
 import { badParameter, Parameters, rangeQuery } from "./window-parameters.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DEFAULT_HOURS = 24;
 const MAX_HOURS = 24 * 366;
-/** Intervals in one answer. */
-const MAX_INTERVALS = 10_000;
-/** The built-in rollups, coarsest first: a question is answered from the coarsest that fits its interval, or a range of this length. */
-const ROLLUPS = [
-  { name: "events_1h", windowMs: HOUR_MS, fromMs: 48 * HOUR_MS },
-  { name: "events_5m", windowMs: 5 * MINUTE_MS, fromMs: 12 * HOUR_MS },
-  { name: "events_1m", windowMs: MINUTE_MS, fromMs: 0 },
-] as const;
 /** The parent system's names of its windows. */
 const WINDOW_ALIASES: Readonly<Record<string, string>> = {
   "1min": "events_1m",
@@ -31,7 +24,7 @@ export const analyticsRoutes = new Hono<AppEnv>()
   .get("/api/v1/analytics/event-trends", requireRole("viewer"), async (c) => {
     const parameters = parametersOf(c);
     const intervalMinutes = parameters.integer("interval_minutes", 60, 1, 1440);
-    const { range, intervals } = await readIntervals(c, readRange(parameters), intervalMinutes * MINUTE_MS);
+    const { range, intervals } = await readIntervals(aggregator(c), readRange(parameters), intervalMinutes * MINUTE_MS);
     const trends = intervals.map(({ start, rows: inInterval }, k, all) => {
       const count = total(inInterval);
       const before = all[k - 1];
@@ -88,7 +81,7 @@ export const analyticsRoutes = new Hono<AppEnv>()
   )
   .get("/metrics/realtime", requireRole("viewer"), async (c) => {
     const now = Date.now();
-    const { range, intervals } = await readIntervals(c, { from: now - 4 * MINUTE_MS, to: now }, MINUTE_MS);
+    const { range, intervals } = await readIntervals(aggregator(c), { from: now - 4 * MINUTE_MS, to: now }, MINUTE_MS);
     const minutes = intervals.map(({ start, rows: inMinute }) => ({
       start,
       count: total(inMinute),
@@ -107,7 +100,7 @@ export const analyticsRoutes = new Hono<AppEnv>()
         "not_found",
         "The metrics with a history are events and users; others come from aggregations.",
       );
-    const { range, intervals } = await readIntervals(c, asked, intervalMinutes * MINUTE_MS);
+    const { range, intervals } = await readIntervals(aggregator(c), asked, intervalMinutes * MINUTE_MS);
     const points = intervals.map(({ start, rows: inInterval }) => ({
       timestamp: start,
       ...(name === "events"
@@ -133,14 +126,8 @@ export const analyticsRoutes = new Hono<AppEnv>()
       rangeQuery(pairs, found.definition.group_by ?? [], found.steps),
     );
     if (result === null || !result.ok) throw badParameter("from", "the range holds too many windows; narrow it");
-    return ok(c, { aggregation, rows: result.rows.map(rowJson) });
+    return ok(c, { aggregation, rows: result.rows.map(rangeRowJson) });
   });
-
-interface Range {
-  /** Epoch ms. */
-  readonly from: number;
-  readonly to: number;
-}
 
 function parametersOf(c: AppContext): Parameters {
   return new Parameters(new URL(c.req.url).searchParams);
@@ -158,51 +145,7 @@ function readRange(parameters: Parameters): Range {
 async function readTotals(c: AppContext): Promise<{ range: Range; rows: readonly RangeRow[]; limit: number }> {
   const parameters = parametersOf(c);
   const limit = parameters.integer("limit", 10, 1, 1000);
-  const asked = readRange(parameters);
-  const rollup = ROLLUPS.find((candidate) => suits(candidate, asked)) ?? ROLLUPS[2];
-  const range = wholeWindows(asked, rollup.windowMs);
-  return { range, limit, rows: await read(c, rollup.name, range, null) };
-}
-
-/** Coarse windows answer what begins and ends with them, and what is so long that its ends hardly matter: those are widened. */
-function suits({ windowMs, fromMs }: (typeof ROLLUPS)[number], { from, to }: Range): boolean {
-  return (from % windowMs === 0 && to % windowMs === 0) || to - from >= fromMs;
-}
-
-/** The range that the windows over `asked` cover. Nothing is known of what is still to come. */
-function wholeWindows({ from, to }: Range, windowMs: number): Range {
-  const end = Math.ceil(to / windowMs) * windowMs;
-  return { from: Math.floor(from / windowMs) * windowMs, to: Math.max(to, Math.min(end, Date.now())) };
-}
-
-interface Interval {
-  /** RFC 3339. */
-  readonly start: string;
-  readonly rows: readonly RangeRow[];
-}
-
-/** The range in intervals that lie on the clock, not on the moment of the question; those without events too. */
-async function readIntervals(
-  c: AppContext,
-  asked: Range,
-  intervalMs: number,
-): Promise<{ range: Range; intervals: readonly Interval[] }> {
-  const range = wholeWindows(asked, intervalMs);
-  if ((range.to - range.from) / intervalMs > MAX_INTERVALS)
-    throw badParameter("interval_minutes", `cuts the range into more than ${MAX_INTERVALS} intervals`);
-  const rollup = ROLLUPS.find(({ windowMs }) => intervalMs % windowMs === 0) ?? ROLLUPS[2];
-  const byStart = Map.groupBy(await read(c, rollup.name, range, intervalMs), ({ start }) => start);
-  const intervals: Interval[] = [];
-  for (let start = range.from; start < range.to; start += intervalMs)
-    intervals.push({ start: rfc3339(start), rows: byStart.get(start) ?? [] });
-  return { range, intervals };
-}
-
-async function read(c: AppContext, rollup: string, range: Range, stepMs: number | null): Promise<readonly RangeRow[]> {
-  const result = await aggregator(c).queryRange(rollup, { ...range, stepMs, groups: {} });
-  if (result === null || !result.ok)
-    throw badParameter("from", "the range is too long for this interval; narrow it or take a longer interval_minutes");
-  return result.rows;
+  return { ...(await readTotal(aggregator(c), readRange(parameters))), limit };
 }
 
 const total = (rows: readonly RangeRow[]): number => rows.reduce((sum, { values }) => sum + Number(values["count"]), 0);
@@ -238,9 +181,3 @@ const percentChange = (before: number, now: number): number | null =>
   before === 0 ? null : (100 * (now - before)) / before;
 
 const rangeJson = ({ from, to }: Range) => ({ from: rfc3339(from), to: rfc3339(to) });
-
-const rowJson = ({ start, end, ...row }: RangeRow) => ({
-  start: rfc3339(start),
-  end: rfc3339(end),
-  ...row,
-});
