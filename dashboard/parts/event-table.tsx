@@ -6,6 +6,8 @@ import { serverNowMs } from "../live/clock.ts";
 import { EventDialog } from "./event-dialog.tsx";
 import { Severity } from "./severity.tsx";
 
+const COLUMNS = ["Time", "Type", "Source", "Severity", "Data"];
+
 interface EventTableProps {
   readonly events: readonly EventJson[];
   readonly rows: number;
@@ -23,21 +25,11 @@ export function EventTable({ events, rows, slotOf }: EventTableProps) {
         <caption class="visually-hidden">Latest events, newest first</caption>
         <thead role="rowgroup">
           <tr role="row">
-            <th scope="col" role="columnheader">
-              Time
-            </th>
-            <th scope="col" role="columnheader">
-              Type
-            </th>
-            <th scope="col" role="columnheader">
-              Source
-            </th>
-            <th scope="col" role="columnheader">
-              Severity
-            </th>
-            <th scope="col" role="columnheader">
-              Data
-            </th>
+            {COLUMNS.map((name) => (
+              <th key={name} scope="col" role="columnheader">
+                {name}
+              </th>
+            ))}
           </tr>
         </thead>
         <tbody role="rowgroup">

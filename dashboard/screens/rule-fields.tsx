@@ -5,6 +5,9 @@ import type { AggregationInfo } from "../stores/aggregation-info.ts";
 import { channels } from "../stores/channels.ts";
 import type { RuleDraft } from "../stores/rule-draft.ts";
 
+/** Fields that are edited as text. */
+type TextKey = { [Key in keyof RuleDraft]: RuleDraft[Key] extends string ? Key : never }[keyof RuleDraft];
+
 interface DraftProps {
   readonly draft: RuleDraft;
   readonly change: (part: Partial<RuleDraft>) => void;
@@ -48,11 +51,12 @@ export function RuleFields({ draft, change, aggregations }: RuleFieldsProps) {
 
 /** Its name, and what is asked of which windows. */
 function Question({ draft, change, aggregations }: RuleFieldsProps) {
+  const text = bound({ draft, change });
   const aggregation = aggregations?.find(({ name }) => name === draft.aggregation);
   const measures = aggregation?.measures.map((measure) => measure.split(":")[0] ?? "") ?? [];
   return (
     <>
-      <TextField label="Name" name="name" required value={draft.name} onValue={(name) => change({ name })} />
+      <TextField label="Name" name="name" required {...text("name")} />
       <SelectField
         label="Aggregation"
         name="aggregation"
@@ -61,8 +65,7 @@ function Question({ draft, change, aggregations }: RuleFieldsProps) {
             ? ""
             : `windows of ${aggregation.windowSize}, grouped by ${aggregation.groupBy.join(", ") || "nothing"}`
         }
-        value={draft.aggregation}
-        onValue={(name) => change({ aggregation: name })}
+        {...text("aggregation")}
         options={namesOf(aggregations?.map(({ name }) => name) ?? [], draft.aggregation)}
       />
       <AreaField
@@ -76,46 +79,26 @@ function Question({ draft, change, aggregations }: RuleFieldsProps) {
             <code>previous</code>
           </>
         }
-        value={draft.condition}
-        onValue={(condition) => change({ condition })}
+        {...text("condition")}
       />
     </>
   );
 }
 
 /** From when, how long and how loudly it fires. */
-function Firing({ draft, change }: DraftProps) {
+function Firing(props: DraftProps) {
+  const text = bound(props);
   return (
     <div class="form-row">
-      <TextField
-        label="Threshold"
-        name="threshold"
-        type="number"
-        value={draft.threshold}
-        onValue={(threshold) => change({ threshold })}
-      />
-      <SelectField
-        label="Level"
-        name="level"
-        value={draft.level}
-        onValue={(level) => change({ level })}
-        options={LEVELS.map((level) => [level, level])}
-      />
-      <TextField
-        label="For"
-        name="for"
-        placeholder="at once"
-        hint="how long it must hold"
-        value={draft.for}
-        onValue={(length) => change({ for: length })}
-      />
+      <TextField label="Threshold" name="threshold" type="number" {...text("threshold")} />
+      <SelectField label="Level" name="level" {...text("level")} options={LEVELS.map((level) => [level, level])} />
+      <TextField label="For" name="for" placeholder="at once" hint="how long it must hold" {...text("for")} />
       <TextField
         label="Keep firing for"
         name="keep_firing_for"
         placeholder="not"
         hint="after it stopped"
-        value={draft.keepFiringFor}
-        onValue={(length) => change({ keepFiringFor: length })}
+        {...text("keepFiringFor")}
       />
     </div>
   );
@@ -123,6 +106,7 @@ function Firing({ draft, change }: DraftProps) {
 
 /** What most rules do without. */
 function More({ draft, change }: DraftProps) {
+  const text = bound({ draft, change });
   return (
     <details class="more">
       <summary>Escalation, suppression and more</summary>
@@ -130,16 +114,14 @@ function More({ draft, change }: DraftProps) {
         label="Resolve condition"
         name="resolve_condition"
         hint="an open alert ends only when this holds; empty: when the condition no longer does"
-        value={draft.resolveCondition}
-        onValue={(resolveCondition) => change({ resolveCondition })}
+        {...text("resolveCondition")}
       />
       <TextField
         label="Bundle notifications by"
         name="group_by"
         placeholder="data.host"
         hint="paths of the group, with commas between"
-        value={draft.groupBy}
-        onValue={(groupBy) => change({ groupBy })}
+        {...text("groupBy")}
       />
       <div class="form-row">
         <TextField
@@ -147,16 +129,14 @@ function More({ draft, change }: DraftProps) {
           name="suppression_minutes"
           type="number"
           hint="no second notification within"
-          value={draft.suppressionMinutes}
-          onValue={(suppressionMinutes) => change({ suppressionMinutes })}
+          {...text("suppressionMinutes")}
         />
         <TextField
           label="Escalate after (minutes)"
           name="escalation_minutes"
           type="number"
           hint="without acknowledgement"
-          value={draft.escalationMinutes}
-          onValue={(escalationMinutes) => change({ escalationMinutes })}
+          {...text("escalationMinutes")}
         />
       </div>
       <Checks
@@ -167,13 +147,7 @@ function More({ draft, change }: DraftProps) {
         options={channelOptions()}
         none="No channels yet."
       />
-      <AreaField
-        label="Description"
-        name="description"
-        rows={2}
-        value={draft.description}
-        onValue={(description) => change({ description })}
-      />
+      <AreaField label="Description" name="description" rows={2} {...text("description")} />
     </details>
   );
 }
@@ -185,4 +159,15 @@ function channelOptions(): (readonly [string, string])[] {
 /** The known names, and the chosen one while they are not known yet. */
 function namesOf(names: readonly string[], chosen: string): (readonly [string, string])[] {
   return [...new Set([...names, chosen])].map((name) => [name, name] as const);
+}
+
+/** Ties a field of the form to one of the draft. */
+function bound({ draft, change }: DraftProps): (key: TextKey) => { value: string; onValue: (value: string) => void } {
+  return (key) => ({
+    value: draft[key],
+    onValue: (value) => {
+      const part: { readonly [Key in TextKey]?: string } = { [key]: value };
+      change(part);
+    },
+  });
 }
