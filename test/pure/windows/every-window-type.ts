@@ -30,6 +30,10 @@ const berlinDays = ["2026-10-23T22:00Z", "2026-10-24T22:00Z", "2026-10-25T23:00Z
   Date.parse(text),
 );
 
+const WEEK = 7 * 24 * 60 * MINUTE;
+/** Monday begins first on Kiritimati, 14 hours before UTC's. */
+const MONDAY = Date.parse("2026-10-25T10:00Z");
+
 /** How long after its end a window's revisions are told, ms. */
 export const toldForMs = (name: string): number => (name === "offset" ? 10 * MINUTE : Infinity);
 
@@ -79,6 +83,19 @@ export const EVERY_TYPE: readonly { readonly definition: Definition; readonly re
           return [[berlinDays[next - 1] ?? Number.NaN, berlinDays[next] ?? Number.NaN]];
         },
       },
+    },
+  },
+  {
+    definition: {
+      name: "weeks",
+      window: { type: "tumbling", size: "1w", timezone: "Pacific/Kiritimati" },
+      measures,
+      allowed_lateness,
+    },
+    recount: {
+      counts: everything,
+      groupOf: () => "[]",
+      windows: { of: (at) => [at < MONDAY ? [MONDAY - WEEK, MONDAY] : [MONDAY, MONDAY + WEEK]] },
     },
   },
   {
