@@ -5,6 +5,7 @@ import type { Definition } from "../../../core/windows/definition.ts";
 import { DeltaBuilder } from "../../../core/windows/delta-builder.ts";
 import { epochOf, termsOf } from "../../../core/windows/delta-terms.ts";
 import { encodeKnownIds } from "../../../core/windows/id-handover.ts";
+import { MAX_SOURCES } from "../../../core/windows/sources.ts";
 import { allRows, SimulatedShard } from "./simulated-shard.ts";
 
 const MINUTE = 60_000;
@@ -30,6 +31,8 @@ const group = (method: string | null, b: string | number | null) => ({
   "data.http.request.method": method,
   "metadata.a.b": b,
 });
+
+const onTime = (id: string, at: number, source: string): StreamEvent => event(id, at, at, source);
 
 describe("one shard", () => {
   test("a closed window is closed once and each later change raises its revision by one", () => {
@@ -74,6 +77,28 @@ describe("one shard", () => {
     shard.tick(T0 + MINUTE + 10_000);
     expect(shard.closings).toHaveLength(1);
     expect(shard.machine.nextTickAt()).toBeNull();
+  });
+
+  test("of more than a thousand sources those beyond share one entry, and together hold no more than the newest of them", () => {
+    const shard = new SimulatedShard([perMinute]);
+    const sources = Array.from({ length: MAX_SOURCES }, (_, k) =>
+      event(`e${k}`, T0 + 5 * MINUTE, T0 + 5 * MINUTE, `s${k}`),
+    );
+    shard.offer(sources);
+    shard.resolve();
+    const watermark = () => shard.machine.aggregations.get("per_minute")?.watermark;
+    expect(watermark()).toBe(T0 + 5 * MINUTE - 10_000);
+    shard.offer(sources.map(({ source }, k) => onTime(`l${k}`, T0 + 9 * MINUTE, source)));
+    shard.offer([onTime("x", T0 + 6 * MINUTE, "beyond"), onTime("y", T0 + 7 * MINUTE, "beyond too")]);
+    shard.resolve();
+    shard.crash();
+    expect(watermark()).toBe(T0 + 9 * MINUTE - 10_000);
+    shard.offer([onTime("z", T0 + 10 * MINUTE, "beyond")]);
+    shard.resolve();
+    shard.offer(sources.map(({ source }, k) => onTime(`m${k}`, T0 + 12 * MINUTE, source)));
+    shard.resolve();
+    expect(watermark()).toBe(T0 + 10 * MINUTE - 10_000);
+    expect([...shard.machine.sources]).toHaveLength(MAX_SOURCES + 1);
   });
 
   test("a timestamp from the future moves the watermark no further than the clock", () => {
