@@ -93,14 +93,15 @@ export class IntakeMachine {
 /** Rows of a batch as the deduplicator wants them: the source looked up once per distinct name. */
 class RowCandidates {
   readonly #batch: EventBatch;
-  readonly #sources: readonly Source[];
+  readonly #sources: readonly (Source | undefined)[];
   readonly #index: Uint32Array;
 
   constructor(batch: EventBatch, sources: Sources) {
     const column = batch.column(["source"]);
     this.#batch = batch;
     this.#index = column.index;
-    this.#sources = column.values.map((value) => sources.of(String(value)));
+    // The value of an absent field is in every column; each source named is one of those that can be told apart.
+    this.#sources = column.values.map((value) => (value === undefined ? undefined : sources.of(String(value))));
   }
 
   at(row: number): Candidate {
