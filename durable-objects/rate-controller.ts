@@ -53,10 +53,10 @@ export class RateController extends DurableObject<Env> {
   /** An isolate reports what it used and asks for more. */
   lease(request: LeaseRequest): AdmissionAnswer {
     const nowMs = Date.now();
-    const { isolate, used, requests, lagMs } = request;
+    const { isolate, used, requests, lagMs, old } = request;
     const answer = this.#ledger.lease(request, nowMs);
     const rate = this.#flow.report(
-      { isolate, events: used.events, admitted: requests?.admitted ?? 0, refused: requests?.paced ?? 0, lagMs },
+      { isolate, events: used.events, admitted: requests?.admitted ?? 0, refused: requests?.paced ?? 0, lagMs, old },
       nowMs,
     );
     this.#afterChange(nowMs);

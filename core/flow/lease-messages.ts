@@ -1,3 +1,5 @@
+import type { OldUse } from "./old-events.ts";
+
 export interface Quota {
   /** Events the bucket gains per second, > 0. */
   readonly ratePerSecond: number;
@@ -21,6 +23,8 @@ export interface LeaseRequest {
   readonly requests?: RequestCounts & { readonly paced: number };
   /** How much later than it should a timer fired there, ms: its thread is that busy. Measured under pressure only. */
   readonly lagMs?: number;
+  /** What it did with events of long ago; absent when there were none. */
+  readonly old?: OldUse;
   /** Further events wanted. 0 gives back what is left of the lease. */
   readonly want: number;
 }
