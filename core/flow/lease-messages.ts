@@ -1,5 +1,6 @@
 import type { OldUse } from "./old-events.ts";
 
+/** What a tenant may send. */
 export interface Quota {
   /** Events the bucket gains per second, > 0. */
   readonly ratePerSecond: number;
@@ -39,6 +40,7 @@ export interface QuotaState {
   readonly resetAtMs: number;
 }
 
+/** Leave to let in events without asking for each. */
 export interface Lease extends QuotaState {
   readonly refused: false;
   /** Events, ≤ want. */
@@ -49,6 +51,7 @@ export interface Lease extends QuotaState {
   readonly expiresAtMs: number;
 }
 
+/** Nothing more may come in now. */
 export interface Refusal extends QuotaState {
   readonly refused: true;
   /** `stopped` is an outage of ours, the others are the tenant sending too much: for its quota, or for what is applied. */
