@@ -1,6 +1,7 @@
 import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease-messages.ts";
 import { Pace } from "../../core/flow/pace.ts";
 import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
+import { OldDoor } from "./old-door.ts";
 import { UnderWay } from "./under-way.ts";
 
 /** Events a tenant may send from here between two reports without a lease: single posts then never wait for the controller. */
@@ -23,10 +24,6 @@ const MIN_EVENT_BYTES = 50;
 /** A lease asks for this many times what the last report used, and for no less than one early report holds. */
 const LEASE_FACTOR = 4;
 
-/** Requests of old events that wait for their turn, at most, and for how long, ms; they look again this often, ms. */
-const MAX_OLD_WAITING = 4;
-const MAX_OLD_WAIT_MS = 1_000;
-const OLD_STEP_MS = 20;
 const OLD_MESSAGE = "events of more than an hour ago come as fast as newer ones leave room for";
 
 /** A report of what was done since the last one. */
@@ -40,11 +37,7 @@ export class TenantQuota {
   reportingAtMs: number | null = null;
   readonly #pace = new Pace();
   readonly #underWay = new UnderWay();
-  /** Of events of long ago: their requests wait here, so none come in bursts. */
-  readonly #oldPace = new Pace(0);
-  #oldWaiting = 0;
-  #oldEvents = 0;
-  #oldHeldBack = 0;
+  readonly #old = new OldDoor();
   /** Leased and not used; below 0 by what was used without or beyond a lease since the last answer. */
   #remaining = 0;
   #remainingBytes = 0;
@@ -101,22 +94,15 @@ export class TenantQuota {
    * @returns null when they may, by now; else it is counted as refused
    */
   async enterOld(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<Refusal | null> {
-    if (this.#oldPace.enter(now())) return this.#takeOld(events);
-    this.#oldHeldBack++;
-    if (this.#oldWaiting >= MAX_OLD_WAITING) return this.#refuseOld(now());
     // What waits is not under way: it must not keep others out.
     this.#underWay.left();
-    this.#oldWaiting++;
-    try {
-      for (const untilMs = now() + MAX_OLD_WAIT_MS; now() < untilMs;) {
-        await sleep(OLD_STEP_MS);
-        if (this.#oldPace.enter(now())) return this.#takeOld(events);
-      }
-      return this.#refuseOld(now());
-    } finally {
-      this.#oldWaiting--;
-      this.#underWay.entered(events, now());
-    }
+    const isIn = await this.#old.enter(events, sleep, now);
+    this.#underWay.entered(events, now());
+    if (isIn) return null;
+    this.#pace.leave();
+    this.#admitted--;
+    this.#refused++;
+    return { ...this.#congested(now()), message: OLD_MESSAGE, retryAfterSeconds: this.#old.retryAfterSeconds() };
   }
 
   /** A request that was let in has been answered. */
@@ -160,13 +146,10 @@ export class TenantQuota {
       used: { events: this.#events, bytes: this.#bytes },
       requests: { admitted: this.#admitted, refused: this.#refused, paced: this.#paced },
       ...(this.lagMs === null ? {} : { lagMs: this.lagMs }),
-      ...(this.#oldEvents + this.#oldHeldBack === 0
-        ? {}
-        : { old: { events: this.#oldEvents, heldBack: this.#oldHeldBack } }),
+      ...this.#old.takeUse(),
       want: this.#wanted(nowMs),
     };
     this.#events = this.#bytes = this.#admitted = this.#refused = this.#paced = 0;
-    this.#oldEvents = this.#oldHeldBack = 0;
     this.lagMs = null;
     this.#askedAtMs = nowMs;
     return report;
@@ -179,7 +162,7 @@ export class TenantQuota {
     this.#refusal = answer.refused ? answer : null;
     this.#remaining = want === 0 ? 0 : this.#leased(nowMs);
     this.#pace.set(answer.rate.ratePerSecond, nowMs);
-    this.#oldPace.set(answer.rate.oldPerSecond, nowMs);
+    this.#old.setRate(answer.rate.oldPerSecond, nowMs);
     this.#reportEveryMs = answer.rate.reportEveryMs;
     if (answer.refused) return;
     this.#remaining += answer.granted;
@@ -190,26 +173,12 @@ export class TenantQuota {
   /** The controller could not be reached: what was to be reported is not lost, only reported later. */
   giveBack({ used, requests, old }: Report, nowMs: number): void {
     this.#answered(nowMs);
-    this.#oldEvents += old?.events ?? 0;
-    this.#oldHeldBack += old?.heldBack ?? 0;
+    this.#old.giveBack(old);
     this.#events += used.events;
     this.#bytes += used.bytes;
     this.#admitted += requests.admitted;
     this.#refused += requests.refused;
     this.#paced += requests.paced;
-  }
-
-  #takeOld(events: number): null {
-    this.#oldPace.settle(events);
-    this.#oldEvents += events;
-    return null;
-  }
-
-  #refuseOld(nowMs: number): Refusal {
-    this.#pace.leave();
-    this.#admitted--;
-    this.#refused++;
-    return { ...this.#congested(nowMs), message: OLD_MESSAGE, retryAfterSeconds: this.#oldPace.retryAfterSeconds() };
   }
 
   #answered(nowMs: number): void {
