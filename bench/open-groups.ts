@@ -11,7 +11,8 @@ import { type BenchPlatform, startBenchPlatform } from "./platform.ts";
 
 export const OPEN_GROUPS = 200_000;
 const BATCH = 500;
-const CONCURRENCY = 2;
+/** Events between two looks at the heap. */
+const LOOK_EVERY = 10_000;
 const POLL_MS = 100;
 const NAME = "bench_open_groups";
 
@@ -20,8 +21,11 @@ export interface OpenGroupsResult {
   readonly groups: number;
   /** Before any event. */
   readonly heapWithout: number;
-  /** The largest of those seen while groups came, garbage included. */
+  /** The largest of those seen after a collection while groups came. */
   readonly heapMost: number;
+  /** What the windows' state and the remembered ids take, by the object's own estimate. */
+  readonly bytes: number;
+  readonly idBytes: number;
   /** With all groups open, after a collection. */
   readonly heapWith: number;
   /** After a restart and the first answer, after a collection. */
@@ -67,19 +71,24 @@ async function fill(platform: BenchPlatform, inspector: Inspector, measures: Def
     max_groups: OPEN_GROUPS,
   });
   const heapWithout = await collectedHeap(platform, inspector);
-  let [next, heapMost] = [0, 0];
-  const send = async (): Promise<void> => {
-    while (next < OPEN_GROUPS) {
-      const from = next;
-      next += BATCH;
-      const events = Array.from({ length: BATCH }, (_, e) => eventOf(from + e));
-      await platform.json("POST", "/events/batch", { events });
-      heapMost = Math.max(heapMost, await inspector.heapBytes());
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, send));
+  let heapMost = 0;
+  for (let from = 0; from < OPEN_GROUPS; from += BATCH) {
+    const events = Array.from({ length: BATCH }, (_, e) => eventOf(from + e));
+    await platform.json("POST", "/events/batch", { events });
+    if (from % LOOK_EVERY === 0) heapMost = Math.max(heapMost, await collectedHeap(platform, inspector));
+  }
   while ((await readProgress(platform)).stored < OPEN_GROUPS) await wait(POLL_MS);
-  return { heapWithout, heapMost, heapWith: await collectedHeap(platform, inspector) };
+  const standing = await introspect(platform);
+  return { heapWithout, heapMost, heapWith: await collectedHeap(platform, inspector), ...standing };
+}
+
+/** @throws Error unless all groups are open */
+async function introspect(platform: BenchPlatform): Promise<{ bytes: number; idBytes: number }> {
+  const [shard] = list(field(await platform.json("GET", "/api/v1/introspection"), "data"), "shards");
+  const aggregation = list(shard, "aggregations").find((one) => field(one, "name") === NAME);
+  const open = field(aggregation, "open_groups");
+  if (open !== OPEN_GROUPS) throw new Error(`${String(open)} groups are open`);
+  return { bytes: Number(field(aggregation, "bytes")), idBytes: Number(field(field(shard, "ids"), "bytes")) };
 }
 
 async function wake(platform: BenchPlatform, inspector: Inspector) {

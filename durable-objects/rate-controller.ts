@@ -6,6 +6,7 @@ import { LeaseLedger } from "../core/flow/lease.ts";
 import type { LeaseRequest, LedgerSnapshot, Quota } from "../core/flow/lease-messages.ts";
 import { DEFAULT_FLOW_SETTINGS, type FlowSettings } from "../core/flow/settings.ts";
 import { type AdmissionAnswer, TenantFlow } from "../core/flow/tenant-flow.ts";
+import { logFailure } from "./failure-log.ts";
 import { Downstream, type DownstreamReport, type ShardSigns } from "./rate/downstream.ts";
 import { type FlowState, flowState } from "./rate/state.ts";
 
@@ -53,10 +54,10 @@ export class RateController extends DurableObject<Env> {
   /** An isolate reports what it used and asks for more. */
   lease(request: LeaseRequest): AdmissionAnswer {
     const nowMs = Date.now();
-    const { isolate, used, requests, lagMs } = request;
+    const { isolate, used, requests, lagMs, old } = request;
     const answer = this.#ledger.lease(request, nowMs);
     const rate = this.#flow.report(
-      { isolate, events: used.events, admitted: requests?.admitted ?? 0, refused: requests?.paced ?? 0, lagMs },
+      { isolate, events: used.events, admitted: requests?.admitted ?? 0, refused: requests?.paced ?? 0, lagMs, old },
       nowMs,
     );
     this.#afterChange(nowMs);
@@ -151,9 +152,7 @@ export class RateController extends DurableObject<Env> {
       const share = await capacity.report(tenantOf(this.ctx.id.name), report);
       this.#flow.shared(share, Date.now());
     } catch (error) {
-      const line = { level: "error", object: this.ctx.id.name, what: "capacity", error: String(error) };
-      // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-      console.error(JSON.stringify(line));
+      logFailure(this.ctx.id.name, "capacity", error);
     }
   }
 

@@ -1,3 +1,6 @@
+import type { OldUse } from "./old-events.ts";
+
+/** What a tenant may send. */
 export interface Quota {
   /** Events the bucket gains per second, > 0. */
   readonly ratePerSecond: number;
@@ -21,6 +24,8 @@ export interface LeaseRequest {
   readonly requests?: RequestCounts & { readonly paced: number };
   /** How much later than it should a timer fired there, ms: its thread is that busy. Measured under pressure only. */
   readonly lagMs?: number;
+  /** What it did with events of long ago; absent when there were none. */
+  readonly old?: OldUse;
   /** Further events wanted. 0 gives back what is left of the lease. */
   readonly want: number;
 }
@@ -35,6 +40,7 @@ export interface QuotaState {
   readonly resetAtMs: number;
 }
 
+/** Leave to let in events without asking for each. */
 export interface Lease extends QuotaState {
   readonly refused: false;
   /** Events, ≤ want. */
@@ -45,6 +51,7 @@ export interface Lease extends QuotaState {
   readonly expiresAtMs: number;
 }
 
+/** Nothing more may come in now. */
 export interface Refusal extends QuotaState {
   readonly refused: true;
   /** `stopped` is an outage of ours, the others are the tenant sending too much: for its quota, or for what is applied. */

@@ -1,6 +1,6 @@
 /** A request is believed to hold as many events as the last ones did; weight of the newest. */
 const GAIN = 0.2;
-/** Events that may come at once, seconds of the rate; one request always may. */
+/** Events that may come at once, seconds of the rate; one request always may. Producers that are refused wait a second or more. */
 const BURST_S = 0.5;
 /** The rate is that of this moment and another in a second: nobody is sent away for long because of it. */
 const MAX_RETRY_AFTER_SECONDS = 5;
@@ -14,6 +14,11 @@ export class Pace {
   #tokens = 0;
   #atMs = 0;
   #perRequest = 1;
+  readonly #burstS: number;
+
+  constructor(burstS = BURST_S) {
+    this.#burstS = burstS;
+  }
 
   /** Events that a request is believed to hold. */
   get perRequest(): number {
@@ -46,6 +51,11 @@ export class Pace {
     this.#perRequest += (Math.max(1, events) - this.#perRequest) * GAIN;
   }
 
+  /** A request that came in was sent away after all. */
+  leave(): void {
+    this.#tokens += this.#perRequest;
+  }
+
   /** Whole seconds until a request may come in, 1 to 5. */
   retryAfterSeconds(): number {
     if (this.#ratePerSecond === null) return 1;
@@ -57,7 +67,7 @@ export class Pace {
     const elapsedMs = Math.max(0, nowMs - this.#atMs);
     this.#atMs = Math.max(this.#atMs, nowMs);
     const rate = this.#ratePerSecond ?? 0;
-    const most = Math.max(this.#perRequest, rate * BURST_S);
+    const most = Math.max(this.#perRequest, rate * this.#burstS);
     this.#tokens = Math.min(most, this.#tokens + (rate * elapsedMs) / 1_000);
   }
 }

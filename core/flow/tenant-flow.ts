@@ -4,6 +4,7 @@ import type { CapacityReport } from "./capacity.ts";
 import { fairShares } from "./fair-share.ts";
 import type { FlowAlgorithm } from "./index.ts";
 import type { LeaseAnswer } from "./lease-messages.ts";
+import { OldEventsRate, type OldUse } from "./old-events.ts";
 
 /** Isolates report this often: without pressure, and under it, ms. */
 const REPORT_EVERY_MS = 1_000;
@@ -29,12 +30,16 @@ export interface IsolateReport {
   readonly refused: number;
   /** How late its timers fire, ms; absent when it has not looked. */
   readonly lagMs?: number | undefined;
+  /** Of events of long ago; absent when there were none. */
+  readonly old?: OldUse | undefined;
 }
 
 /** How fast an isolate may let events in. */
 export interface IsolateRate {
   /** Events per second; null for no limit. */
   readonly ratePerSecond: number | null;
+  /** Events of long ago per second. */
+  readonly oldPerSecond: number;
   readonly reportEveryMs: number;
 }
 
@@ -50,6 +55,7 @@ interface KnownIsolate {
 /** One tenant's admission: its path, its part of the shared capacity, and what each isolate may let in of both. */
 export class TenantFlow {
   readonly admission: Admission;
+  readonly #old = new OldEventsRate();
   readonly #isolates = new Map<string, KnownIsolate>();
   #share: (CapacityShare & { readonly atMs: number }) | null = null;
   #shareAskedAtMs = Number.NEGATIVE_INFINITY;
@@ -66,16 +72,20 @@ export class TenantFlow {
   }
 
   /** Takes an isolate's report. @returns its part of the rate */
-  report({ isolate, events, admitted, refused, lagMs }: IsolateReport, nowMs: number): IsolateRate {
+  report({ isolate, events, admitted, refused, lagMs, old }: IsolateReport, nowMs: number): IsolateRate {
     this.admission.accepted(events, nowMs);
     if (lagMs !== undefined) this.admission.lagged(lagMs, nowMs);
     this.admission.turnedAway(refused, admitted + refused, nowMs);
     if (refused > 0) this.#refusedAtMs = nowMs;
     this.#note(isolate, events, refused, nowMs);
-    const { isPressed } = this.admission.limit(nowMs);
+    const limit = this.admission.limit(nowMs);
+    if (old !== undefined) this.#old.report(isolate, old, limit, this.admission.appliedRate(nowMs), nowMs);
     const total = this.rate(nowMs);
-    const reportEveryMs = isPressed ? PRESSED_REPORT_EVERY_MS : REPORT_EVERY_MS;
-    return { ratePerSecond: total === null ? null : this.#partOf(total, isolate), reportEveryMs };
+    return {
+      ratePerSecond: total === null ? null : this.#partOf(total, isolate),
+      oldPerSecond: this.#old.perIsolate,
+      reportEveryMs: limit.isPressed || this.#old.isUsed(nowMs) ? PRESSED_REPORT_EVERY_MS : REPORT_EVERY_MS,
+    };
   }
 
   /** What the whole tenant may send, events per second; null for no limit. */

@@ -21,17 +21,17 @@ export class ShardCursors {
   readonly #byLife = new Map<string, ShardCursor>();
 
   constructor(cursors: readonly ShardCursor[] = []) {
-    for (const cursor of cursors) this.#byLife.set(nameOf(cursor.shard, cursor.incarnation), cursor);
+    for (const cursor of cursors) this.#byLife.set(lifeOf(cursor.shard, cursor.incarnation), cursor);
   }
 
   /** The sequence number that the shard's next delta must begin with. */
   cursorOf(shard: number, incarnation: string): number {
-    return this.#byLife.get(nameOf(shard, incarnation))?.cursor ?? 0;
+    return this.#byLife.get(lifeOf(shard, incarnation))?.cursor ?? 0;
   }
 
   /** True when the shard has done more than is known here. */
   isNews(shard: number, incarnation: string, { applied, duplicates, storedBytes }: ShardTotals): boolean {
-    const known = this.#byLife.get(nameOf(shard, incarnation));
+    const known = this.#byLife.get(lifeOf(shard, incarnation));
     return (
       applied > (known?.applied ?? 0) ||
       duplicates > (known?.duplicates ?? 0) ||
@@ -40,7 +40,7 @@ export class ShardCursors {
   }
 
   advance({ shard, incarnation, cursor, applied, duplicates, storedBytes }: ShardCursor): void {
-    const name = nameOf(shard, incarnation);
+    const name = lifeOf(shard, incarnation);
     const known = this.#byLife.get(name);
     this.#byLife.set(name, {
       shard,
@@ -68,4 +68,5 @@ export class ShardCursors {
   }
 }
 
-const nameOf = (shard: number, incarnation: string): string => `${shard} ${incarnation}`;
+/** Names one life of a shard. */
+export const lifeOf = (shard: number, incarnation: string): string => `${shard} ${incarnation}`;

@@ -81,7 +81,12 @@ function Settings({ flow, onClose, onChanged }: { flow: Flow; onClose: () => voi
   };
   return (
     <Dialog title="Flow" onClose={onClose}>
-      <Form action={action} onSend={send} shown={["algorithm", "quota"]} sendLabel="Save">
+      <Form
+        action={action}
+        onSend={send}
+        shown={["algorithm", "quota.events_per_second", "quota.burst", "quota.bytes_per_second"]}
+        sendLabel="Save"
+      >
         <SelectField label="Algorithm" name="algorithm" value={algorithm} onValue={setAlgorithm} options={ALGORITHMS} />
         <TextField
           label="Events per second"

@@ -2,6 +2,7 @@ import { summarizeSegment } from "../../core/events/segment-summary.ts";
 import type { EventBatch } from "../../core/events/event-batch.ts";
 import { MAX_MESSAGE_TEXT_BYTES } from "../../core/events/message.ts";
 import { inflatedBytes, joinChunks } from "../../storage/chunk.ts";
+import { toHex } from "../../storage/d1/base64.ts";
 import { type Segment, SegmentConflictError, writeSegments } from "../../storage/d1/segment-store.ts";
 import { type ChunkLog, type LogChunk, repackAll } from "./chunk-log.ts";
 import { SEGMENT_BYTES, SEGMENT_EVENTS, segmentRanges } from "./segment-cuts.ts";
@@ -177,7 +178,8 @@ export class Sealer {
     const body = joinChunks(bodies);
     const last = chunks.at(-1);
     const place = { seqFrom: chunks[0]?.seq ?? 0, seqTo: last === undefined ? 0 : last.seq + last.events };
-    return { ...this.#owner, ...summarizeSegment(batches), ...place, hash: await sha256Hex(body), body };
+    const hash = toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", body)));
+    return { ...this.#owner, ...summarizeSegment(batches), ...place, hash, body };
   }
 
   #save(state: SealState): void {
@@ -189,9 +191,4 @@ export class Sealer {
 function sealState(tables: ShardTables): SealState {
   const saved = tables.readMeta("seal");
   return saved === undefined ? { sealedThrough: 0, storedBytes: 0, inFlight: [] } : (saved as SealState);
-}
-
-async function sha256Hex(bytes: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -12,6 +12,7 @@ import { joinChunks } from "../../storage/chunk.ts";
 import type { StoredSegment } from "../../storage/d1/segment-search.ts";
 import { repack } from "./chunk-log.ts";
 import type { Shard } from "./shard.ts";
+import { lifeOf } from "../../core/windows/shard-cursors.ts";
 
 /** Events that one answer may hold: with more the shard is far behind, and a recount can wait. */
 const MAX_EVENTS = 50_000;
@@ -65,22 +66,21 @@ export class StoreCut {
 
   constructor(cuts: readonly Omit<ShardCut, "unsealed">[], merged: readonly { shard: number; incarnation: string }[]) {
     for (const { shard, incarnation, sealedThrough, after } of cuts)
-      this.#cuts.set(nameOf(shard, incarnation), { sealedThrough, after: new Set(after) });
-    this.#merged = new Set(merged.map(({ shard, incarnation }) => nameOf(shard, incarnation)));
+      this.#cuts.set(lifeOf(shard, incarnation), { sealedThrough, after: new Set(after) });
+    this.#merged = new Set(merged.map(({ shard, incarnation }) => lifeOf(shard, incarnation)));
   }
 
   /** True when a segment holds something from before the cut. */
   includes({ shard, incarnation, seqFrom }: StoredSegment): boolean {
-    const name = nameOf(shard, incarnation);
+    const name = lifeOf(shard, incarnation);
     const cut = this.#cuts.get(name);
     return cut === undefined ? this.#merged.has(name) : seqFrom < cut.sealedThrough;
   }
 
   /** Ids in such a segment that came after the cut nevertheless. */
   after({ shard, incarnation }: StoredSegment): ReadonlySet<string> {
-    return this.#cuts.get(nameOf(shard, incarnation))?.after ?? NONE;
+    return this.#cuts.get(lifeOf(shard, incarnation))?.after ?? NONE;
   }
 }
 
 const NONE: ReadonlySet<string> = new Set();
-const nameOf = (shard: number, incarnation: string): string => `${shard} ${incarnation}`;

@@ -6,6 +6,7 @@ import { patternKeeper } from "../patterns/remote.ts";
 import { HOME } from "../../core/windows/slot-map.ts";
 import { windowAggregator } from "../remote.ts";
 import type { ShardSigns } from "../rate/downstream.ts";
+import { logFailure } from "../failure-log.ts";
 import type { Heard } from "./alert-feed.ts";
 import type { HomeAnswer } from "./patterns.ts";
 import type { EarlyWindow } from "./early-watch.ts";
@@ -82,12 +83,7 @@ export class Surroundings {
     this.#ctx.abort(`change failed: ${String(error)}`);
   };
 
-  readonly report = (what: string, error: unknown): void => {
-    const stack = error instanceof Error ? error.stack : undefined;
-    const line = { level: "error", object: this.#ctx.id.name, what, error: String(error), stack };
-    // oxlint-disable-next-line no-console -- the platform collects an object's log from the console
-    console.error(JSON.stringify(line));
-  };
+  readonly report = (what: string, error: unknown): void => logFailure(this.#ctx.id.name, what, error);
 
   /** Runs one of several kinds of work, none of which must keep the others from being done when it fails. */
   readonly attempt = async (what: string, work: () => unknown): Promise<void> => {

@@ -29,11 +29,6 @@ export async function sha256(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }
 
-/** A digest as it is stored. */
-export function toHex(digest: Uint8Array): string {
-  return Buffer.from(digest).toString("hex");
-}
-
 /** Whether a SHA-256 digest equals one stored as hex, in time that does not tell where they differ. */
 export function digestEquals(digest: Uint8Array, storedHex: string): boolean {
   if (!/^[0-9a-f]{64}$/.test(storedHex)) return false;

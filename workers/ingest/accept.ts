@@ -1,6 +1,7 @@
 import type { StreamEvent } from "../../core/events/event.ts";
 import { type Rejection, reject } from "../../core/events/rejection.ts";
 import { validateEvent } from "../../core/events/validate.ts";
+import { OLD_AFTER_MS } from "../../core/flow/old-events.ts";
 import type { EventIds } from "./event-ids.ts";
 import type { IndexedRejection, ParsedEvents } from "./parse.ts";
 import { type EventQueue, type EventRange, packMessages, sendMessages } from "./queue-producer.ts";
@@ -19,6 +20,8 @@ export interface Acceptance {
   readonly newBatchId: () => string;
   /** About how many bytes of JSON the events came as. */
   readonly bytes: number;
+  /** Asked when every event is of long ago. @throws ApiError when they must come later */
+  readonly admitOld: (events: number) => Promise<void>;
   /** Told of each queue call that failed. */
   readonly onQueueError: (error: unknown) => void;
 }
@@ -33,9 +36,10 @@ export interface Receipt {
   readonly rejected: readonly IndexedRejection[];
 }
 
-/** Validates every event, puts the good ones on the queue and says what became of each. The only way in for events. */
+/** Validates every event, puts the good ones on the queue and says what became of each. The only way in for events. @throws ApiError when they are old and must come later */
 export async function acceptEvents(parsed: ParsedEvents, to: Acceptance): Promise<Receipt> {
   const { events, indexes, rejected } = validateAll(parsed, to);
+  if (isOld(events, to.receivedAt)) await to.admitOld(events.length);
   const packed = packMessages(events, to.bytes, {
     tenant: to.tenant,
     acceptedAt: to.receivedAt,
@@ -45,6 +49,10 @@ export async function acceptEvents(parsed: ParsedEvents, to: Acceptance): Promis
   const receipt = { accepted: events, acceptedIndexes: indexes, rejected: [...parsed.unparsed, ...rejected] };
   const complete = refused.length === 0 ? receipt : withoutRefused(receipt, refused);
   return { ...complete, rejected: complete.rejected.toSorted((a, b) => a.index - b.index) };
+}
+
+function isOld(events: readonly StreamEvent[], receivedAt: number): boolean {
+  return events.length > 0 && events.every(({ timestamp }) => timestamp < receivedAt - OLD_AFTER_MS);
 }
 
 interface Validated {

@@ -101,7 +101,8 @@ export async function takeEvents(
   ids: EventIds,
   bytes: number,
 ): Promise<Receipt> {
-  // Again: reading the body took its time. From here to the queue nothing is awaited, so a drain either refuses or counts these events.
+  // Again: reading the body took its time. From here, or from where old events were let in, to the queue nothing is awaited, so a drain
+  // either refuses or counts these events.
   assertNotDraining();
   const accepting = acceptEvents(parsed, {
     tenant,
@@ -110,9 +111,15 @@ export async function takeEvents(
     ids,
     newBatchId: () => crypto.randomUUID(),
     bytes,
+    admitOld: async (events) => {
+      const refusal = await quota().refusalOfOld(quotaCall(env, tenant), events);
+      if (refusal !== null) throw refused(refusal);
+      assertNotDraining();
+    },
     onQueueError: (error) => logError("queue_send", error, { tenant }),
   });
-  waitUntil(accepting);
+  // A refusal is the caller's to hear.
+  waitUntil(accepting.catch(() => undefined));
   const receipt = await accepting;
   quota().settle(quotaCall(env, tenant), receipt.accepted.length, bytes);
   return receipt;

@@ -52,6 +52,14 @@ export class IsolateQuota {
     return refusal;
   }
 
+  /** May a request that was let in, and holds only events of long ago, be taken? It may wait a second for that. @returns the refusal, or null */
+  async refusalOfOld(call: QuotaCall, events: number): Promise<Refusal | null> {
+    const quota = this.#tenant(call.tenant);
+    const refusal = await quota.enterOld(events, call.sleep, call.now);
+    this.#keepReporting(quota, call);
+    return refusal;
+  }
+
   /** A request that was let in has been answered. */
   left(tenant: string): void {
     this.#tenants.get(tenant)?.left();

@@ -108,13 +108,13 @@ export class IngestSocket {
   async #take(frames: readonly EventsFrame[]): Promise<object[]> {
     try {
       await this.#door.assertOpen();
+      const values = frames.flatMap(({ parsed }) => parsed.values);
+      const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0);
+      return splitReceipt(frames, await this.#door.take({ values, indexes: null, unparsed: [] }, bytes));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       return frames.map(() => errorFrame(error));
     }
-    const values = frames.flatMap(({ parsed }) => parsed.values);
-    const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0);
-    return splitReceipt(frames, await this.#door.take({ values, indexes: null, unparsed: [] }, bytes));
   }
 
   #send(frame: object): void {

@@ -1,6 +1,7 @@
 import type { LeaseRequest, QuotaState, Refusal } from "../../core/flow/lease-messages.ts";
 import { Pace } from "../../core/flow/pace.ts";
 import type { AdmissionAnswer } from "../../core/flow/tenant-flow.ts";
+import { OldDoor } from "./old-door.ts";
 import { UnderWay } from "./under-way.ts";
 
 /** Events a tenant may send from here between two reports without a lease: single posts then never wait for the controller. */
@@ -23,6 +24,8 @@ const MIN_EVENT_BYTES = 50;
 /** A lease asks for this many times what the last report used, and for no less than one early report holds. */
 const LEASE_FACTOR = 4;
 
+const OLD_MESSAGE = "events of more than an hour ago come as fast as newer ones leave room for";
+
 /** A report of what was done since the last one. */
 type Report = LeaseRequest & Required<Pick<LeaseRequest, "requests">>;
 
@@ -34,6 +37,7 @@ export class TenantQuota {
   reportingAtMs: number | null = null;
   readonly #pace = new Pace();
   readonly #underWay = new UnderWay();
+  readonly #old = new OldDoor();
   /** Leased and not used; below 0 by what was used without or beyond a lease since the last answer. */
   #remaining = 0;
   #remainingBytes = 0;
@@ -85,6 +89,22 @@ export class TenantQuota {
     return refusal;
   }
 
+  /**
+   * A request that was let in has only events of long ago: it waits until they may come.
+   * @returns null when they may, by now; else it is counted as refused
+   */
+  async enterOld(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<Refusal | null> {
+    // What waits is not under way: it must not keep others out.
+    this.#underWay.left();
+    const isIn = await this.#old.enter(events, sleep, now);
+    this.#underWay.entered(events, now());
+    if (isIn) return null;
+    this.#pace.leave();
+    this.#admitted--;
+    this.#refused++;
+    return { ...this.#congested(now()), message: OLD_MESSAGE, retryAfterSeconds: this.#old.retryAfterSeconds() };
+  }
+
   /** A request that was let in has been answered. */
   left(): void {
     this.#underWay.left();
@@ -126,6 +146,7 @@ export class TenantQuota {
       used: { events: this.#events, bytes: this.#bytes },
       requests: { admitted: this.#admitted, refused: this.#refused, paced: this.#paced },
       ...(this.lagMs === null ? {} : { lagMs: this.lagMs }),
+      ...this.#old.takeUse(),
       want: this.#wanted(nowMs),
     };
     this.#events = this.#bytes = this.#admitted = this.#refused = this.#paced = 0;
@@ -141,6 +162,7 @@ export class TenantQuota {
     this.#refusal = answer.refused ? answer : null;
     this.#remaining = want === 0 ? 0 : this.#leased(nowMs);
     this.#pace.set(answer.rate.ratePerSecond, nowMs);
+    this.#old.setRate(answer.rate.oldPerSecond, nowMs);
     this.#reportEveryMs = answer.rate.reportEveryMs;
     if (answer.refused) return;
     this.#remaining += answer.granted;
@@ -149,8 +171,9 @@ export class TenantQuota {
   }
 
   /** The controller could not be reached: what was to be reported is not lost, only reported later. */
-  giveBack({ used, requests }: Report, nowMs: number): void {
+  giveBack({ used, requests, old }: Report, nowMs: number): void {
     this.#answered(nowMs);
+    this.#old.giveBack(old);
     this.#events += used.events;
     this.#bytes += used.bytes;
     this.#admitted += requests.admitted;

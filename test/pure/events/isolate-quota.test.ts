@@ -22,7 +22,7 @@ class World {
   /** What the next requests' headers say. */
   bodyBytes: number | null = null;
   /** What the controller says of the rate. */
-  rate: IsolateRate = { ratePerSecond: null, reportEveryMs: 1_000 };
+  rate: IsolateRate = { ratePerSecond: null, oldPerSecond: 5_000, reportEveryMs: 1_000 };
   readonly ledger: LeaseLedger;
   readonly quota = new IsolateQuota("isolate");
   #sleepers: { atMs: number; wake: () => void }[] = [];
@@ -166,7 +166,7 @@ describe("admission in an isolate", () => {
 
   test("under a rate lets requests in evenly, says that it is the rate, and when to come back", async () => {
     const world = new World();
-    world.rate = { ratePerSecond: 10_000, reportEveryMs: 100 };
+    world.rate = { ratePerSecond: 10_000, oldPerSecond: 5_000, reportEveryMs: 100 };
     let admitted = 0;
     let refusal = null;
     for (let n = 0; n < 5_000; n++) {
@@ -185,6 +185,41 @@ describe("admission in an isolate", () => {
     const counts = world.requests.map(({ requests }) => requests);
     expect(counts.reduce((sum, one) => sum + (one?.admitted ?? 0), 0)).toBe(admitted / 100);
     expect(counts.reduce((sum, one) => sum + (one?.paced ?? 0), 0)).toBe(5_000 - admitted / 100);
+  });
+
+  test("lets old events in one request after another at their own rate, and newer ones past them", async () => {
+    const world = new World();
+    world.rate = { ratePerSecond: null, oldPerSecond: 1_000, reportEveryMs: 100 };
+    const taken: number[] = [];
+    const refused: unknown[] = [];
+    const sendOld = async (): Promise<void> => {
+      if ((await world.quota.refusal(world.call())) !== null) throw new Error("not let in");
+      const refusal = await world.quota.refusalOfOld(world.call(), 500);
+      if (refusal === null) taken.push(world.nowMs);
+      else refused.push(refusal);
+      if (refusal === null) world.quota.settle(world.call(), 500, 150_000);
+      world.quota.left("default");
+    };
+    await world.send(1);
+    await world.pass(1_100);
+    const all = Array.from({ length: 7 }, () => sendOld());
+    await world.pass(20);
+    // One is taken at once, four wait, two are too many.
+    expect([taken.length, refused.length]).toEqual([1, 2]);
+    expect(await world.send(1)).toBe(true);
+    await world.pass(2_000);
+    await Promise.all(all);
+    expect(taken.length + refused.length).toBe(7);
+    expect(taken.length).toBeGreaterThanOrEqual(3);
+    for (let k = 2; k < taken.length; k++) expect((taken[k] ?? 0) - (taken[k - 1] ?? 0)).toBeGreaterThanOrEqual(480);
+    expect(refused[0]).toMatchObject({ reason: "congested", message: expect.stringContaining("an hour ago") });
+    await world.pass(2_000);
+    const old = world.requests.map((request) => request.old);
+    expect(old.reduce((sum, one) => sum + (one?.events ?? 0), 0)).toBe(taken.length * 500);
+    expect(old.reduce((sum, one) => sum + (one?.heldBack ?? 0), 0)).toBe(6);
+    const counts = world.requests.map(({ requests }) => requests);
+    expect(counts.reduce((sum, one) => sum + (one?.refused ?? 0), 0)).toBe(refused.length);
+    expect(world.ledger.acceptedEvents(world.nowMs)).toBe(taken.length * 500 + 2);
   });
 
   test("bounds what is under way, by what requests held so far, and forgets those that went down", async () => {

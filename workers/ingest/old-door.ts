@@ -1,0 +1,66 @@
+import type { OldUse } from "../../core/flow/old-events.ts";
+import { Pace } from "../../core/flow/pace.ts";
+
+/** Requests that wait for their turn, at most, and for how long, ms; they look again this often, ms. */
+const MAX_WAITING = 4;
+const MAX_WAIT_MS = 1_000;
+const STEP_MS = 20;
+
+/**
+ * Where requests of one tenant wait that hold only events of long ago (core/flow/old-events.ts).
+ *
+ * They wait instead of being refused at once because a producer that is refused stays away for whole seconds, and then comes with all
+ * that the rate allowed meanwhile: each such burst would make newer events late.
+ */
+export class OldDoor {
+  readonly #pace = new Pace(0);
+  #waiting = 0;
+  #events = 0;
+  #heldBack = 0;
+
+  /** @param perSecond events */
+  setRate(perSecond: number, nowMs: number): void {
+    this.#pace.set(perSecond, nowMs);
+  }
+
+  /** @returns true once the events may come, false when they may not within a second or too many wait */
+  async enter(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<boolean> {
+    if (this.#pace.enter(now())) return this.#take(events);
+    this.#heldBack++;
+    if (this.#waiting >= MAX_WAITING) return false;
+    this.#waiting++;
+    try {
+      for (const untilMs = now() + MAX_WAIT_MS; now() < untilMs;) {
+        await sleep(STEP_MS);
+        if (this.#pace.enter(now())) return this.#take(events);
+      }
+      return false;
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  /** Whole seconds after which to try again. */
+  retryAfterSeconds(): number {
+    return this.#pace.retryAfterSeconds();
+  }
+
+  /** What was done since the last call, for the report; nothing when nothing was. */
+  takeUse(): { readonly old?: OldUse } {
+    const old = { events: this.#events, heldBack: this.#heldBack };
+    this.#events = this.#heldBack = 0;
+    return old.events + old.heldBack === 0 ? {} : { old };
+  }
+
+  /** The report did not arrive. */
+  giveBack(old: OldUse | undefined): void {
+    this.#events += old?.events ?? 0;
+    this.#heldBack += old?.heldBack ?? 0;
+  }
+
+  #take(events: number): true {
+    this.#pace.settle(events);
+    this.#events += events;
+    return true;
+  }
+}
