@@ -98,6 +98,8 @@ describe("one shard with windows of every type", () => {
         const replayed = replay(shard.history);
         for (const { definition } of EVERY_TYPE)
           expect(windowsOf(shard, definition.name)).toEqual(expectedWindows(definition.name, replayed));
+        const late = [...shard.machine.aggregations].map(([name, { lateEvents }]) => [name, lateEvents] as const);
+        expect(new Map(late)).toEqual(replayed.late);
         expect(byAggregation(shard.closings)).toEqual(byAggregation(replayed.told));
       }),
       { numRuns: 1000 },

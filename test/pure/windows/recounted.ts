@@ -45,6 +45,8 @@ export interface Replayed {
   /** By aggregation. */
   readonly recounts: ReadonlyMap<string, BatchRecount>;
   readonly watermarks: ReadonlyMap<string, number>;
+  /** Events that came behind the watermark. */
+  readonly late: ReadonlyMap<string, number>;
   readonly told: readonly {
     readonly aggregation: string;
     readonly start: number;
@@ -60,8 +62,15 @@ export function replay(history: readonly Logged[]): Replayed {
   );
   const recounts = new Map(EVERY_TYPE.map(({ definition, recount }) => [definition.name, new BatchRecount(recount)]));
   const told: { aggregation: string; start: number; end: number; revision: number }[] = [];
+  const late = new Map(EVERY_TYPE.map(({ definition: { name } }) => [name, 0]));
   for (const logged of history) {
     const before = plain.watermarks;
+    const came = logged.kind === "events" ? logged.events : [];
+    for (const { definition, recount } of EVERY_TYPE) {
+      const watermark = before.get(definition.name) ?? Number.NaN;
+      const behind = came.filter((event) => recount.counts(event) && event.timestamp < watermark);
+      late.set(definition.name, (late.get(definition.name) ?? 0) + behind.length);
+    }
     const expected = new Map<string, Recounted[]>();
     for (const [name, recount] of recounts)
       expected.set(name, logged.kind === "events" ? recount.take(logged.events, before.get(name) ?? Number.NaN) : []);
@@ -76,7 +85,7 @@ export function replay(history: readonly Logged[]): Replayed {
         told.push({ aggregation: name, start: window.start, end: window.end, revision: window.revision });
     }
   }
-  return { recounts, watermarks: plain.watermarks, told };
+  return { recounts, watermarks: plain.watermarks, late, told };
 }
 
 const countOf = (events: readonly StreamEvent[]) => ({
