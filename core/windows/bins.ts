@@ -68,7 +68,7 @@ export class Bins {
       const timestamp = timestamps[rows[k] ?? 0] ?? 0;
       if (bin === undefined || timestamp < bin.start || timestamp >= bin.end) {
         const start = this.#frame.startOf(timestamp);
-        if (!this.resident.has(start) && !this.#ahead.has(start)) this.#loadAhead(timestamps, rows.subarray(k));
+        if (this.#isToLoad(start)) this.#loadAhead(timestamps, rows.subarray(k));
         bin = this.#touch(start);
         if (bin === undefined) continue;
         ofGroup = cellsByBin.get(bin) ?? [];
@@ -223,10 +223,15 @@ export class Bins {
       if (timestamp >= start && timestamp < end) continue;
       start = this.#frame.startOf(timestamp);
       end = this.#frame.endOf(start);
-      if (this.#isCounted(start) && !this.resident.has(start) && !this.#read.has(start)) starts.add(start);
+      if (this.#isToLoad(start)) starts.add(start);
     }
     const found = this.#context.load([...starts], 0);
     for (const one of starts) this.#ahead.set(one, this.#decode(one, found.get(one)?.[0]) ?? null);
+  }
+
+  #isToLoad(start: number): boolean {
+    if (this.resident.has(start) || this.#read.has(start) || this.#ahead.has(start)) return false;
+    return this.#isCounted(start);
   }
 
   /** From what was read lately, or from storage. */

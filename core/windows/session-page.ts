@@ -1,7 +1,7 @@
 import { ByteReader, ByteWriter, CorruptStateError } from "../bytes.ts";
 import type { Plan } from "./plan.ts";
 import type { GroupState } from "./window-state.ts";
-import type { WindowView } from "./window-set.ts";
+import { compareText, type WindowView } from "./window-set.ts";
 
 /** What the session was before a call that changed it. */
 export interface SessionBefore {
@@ -63,6 +63,37 @@ export interface SessionPage {
   dirty: boolean;
   storedBytes: number;
   storedParts: number;
+}
+
+/** The order in which sessions are listed. */
+export function byStart(a: Session, b: Session): number {
+  return a.first - b.first || compareText(a.session, b.session);
+}
+
+/** Every session of a page. */
+export function* sessionsOn(page: SessionPage): IterableIterator<Session> {
+  for (const ofGroup of page.sessions.values()) yield* ofGroup;
+}
+
+/** To be told of a session that came to its page or is open again. */
+export function noteOpen(page: SessionPage, session: Session): void {
+  if (session.closed || session.end >= page.openEnd) return;
+  page.openEnd = session.end;
+  page.openFirst = session;
+}
+
+/** The end of the page's earliest open session, Infinity when none is open. What the page says may be too early: sessions grow and close without telling it. */
+export function openEndOf(page: SessionPage): number {
+  const { openFirst, openEnd } = page;
+  if (openFirst === undefined || openFirst.closed || openFirst.end !== openEnd) findOpenFirst(page);
+  return page.openEnd;
+}
+
+/** Has the page say exactly which of its sessions ends first. */
+export function findOpenFirst(page: SessionPage): void {
+  page.openEnd = Infinity;
+  page.openFirst = undefined;
+  for (const ofGroup of page.sessions.values()) for (const session of ofGroup) noteOpen(page, session);
 }
 
 const VERSION = 1;

@@ -9,9 +9,18 @@
  * Why not one level: the farthest that any session reaches back would have to be searched for every event.
  */
 import type { Plan } from "./plan.ts";
-import { decodeSessions, encodePage, type Session, type SessionPage } from "./session-page.ts";
 import {
-  compareText,
+  byStart,
+  decodeSessions,
+  encodePage,
+  findOpenFirst,
+  noteOpen,
+  openEndOf,
+  type Session,
+  type SessionPage,
+  sessionsOn,
+} from "./session-page.ts";
+import {
   type DirtyRecord,
   keysBetween,
   type RestingRecord,
@@ -290,32 +299,4 @@ export class SessionPages {
     const open = { openEnd: Infinity, openFirst: undefined };
     return { key, level, start, sessions, ...open, dirty: false, storedBytes: 0, storedParts: 0 };
   }
-}
-
-export function byStart(a: Session, b: Session): number {
-  return a.first - b.first || compareText(a.session, b.session);
-}
-
-function* sessionsOn(page: SessionPage): IterableIterator<Session> {
-  for (const ofGroup of page.sessions.values()) yield* ofGroup;
-}
-
-/** To be told of a session that came to its page or is open again. */
-export function noteOpen(page: SessionPage, session: Session): void {
-  if (session.closed || session.end >= page.openEnd) return;
-  page.openEnd = session.end;
-  page.openFirst = session;
-}
-
-/** The end of the page's earliest open session. What the page says may be too early: sessions grow and close without telling it. */
-function openEndOf(page: SessionPage): number {
-  const { openFirst, openEnd } = page;
-  if (openFirst === undefined || openFirst.closed || openFirst.end !== openEnd) findOpenFirst(page);
-  return page.openEnd;
-}
-
-function findOpenFirst(page: SessionPage): void {
-  page.openEnd = Infinity;
-  page.openFirst = undefined;
-  for (const ofGroup of page.sessions.values()) for (const session of ofGroup) noteOpen(page, session);
 }

@@ -1,7 +1,7 @@
 import type { Grouping } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
-import { Session } from "./session-page.ts";
-import { byStart, noteOpen, SessionPages } from "./session-pages.ts";
+import { byStart, noteOpen, Session } from "./session-page.ts";
+import { SessionPages } from "./session-pages.ts";
 import {
   byEnd,
   type Change,

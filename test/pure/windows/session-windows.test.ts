@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StreamEvent } from "../../../core/events/event.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
@@ -124,6 +125,30 @@ describe("sessions", () => {
     shard.tick(T0 + 29 * MINUTE + 10_000);
     expect(shard.closings).toHaveLength(1);
     expect(shard.machine.nextTickAt()).toBeNull();
+  });
+
+  test("it is known at any time which of them ends first, whatever they did: grow, join, close, rest on disk and come back", () => {
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.record({ minute: fc.nat(300), kind: fc.constantFrom("x", "y", "z") }) },
+      { weight: 1, arbitrary: fc.constant("checkpoint" as const) },
+      { weight: 1, arbitrary: fc.constant("crash" as const) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const shard = new SimulatedShard([{ ...sessions, out_of_orderness: "30m" }]);
+        for (const one of steps) {
+          if (one === "checkpoint") shard.checkpoint();
+          else if (one === "crash") shard.crash();
+          else shard.offer([event(T0 + one.minute * MINUTE, one.kind)]);
+          shard.resolve();
+          const aggregation = shard.machine.aggregations.get("sessions");
+          if (aggregation === undefined) throw new Error("no such aggregation");
+          const ends = shard.list(aggregation).flatMap(({ closed, end }) => (closed ? [] : [end]));
+          expect(aggregation.earliestOpenEnd()).toBe(ends.length === 0 ? null : Math.min(...ends));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("records that hold nothing any more are deleted", () => {
