@@ -32,6 +32,7 @@ const GAPS_PER_PAGE = 4;
 /** What is decoded takes a few times its encoded size. */
 const MEMORY_FACTOR = 4;
 const LEVEL_FACTOR = 64;
+const USUAL_LEVELS = 4;
 /** Missing keys remembered, at some 40 bytes each. */
 const MAX_MISSING = 50_000;
 const NONE: readonly Session[] = [];
@@ -51,12 +52,15 @@ export class SessionPages {
   levels: number;
   readonly #context: WindowContext;
   readonly #gapMs: number;
+  /** Of a page on each of the first levels, ms: asked for several times per event. */
+  readonly #lengths: readonly number[];
   #partialBefore: number;
   #watermark: number;
 
   constructor(context: WindowContext, gapMs: number) {
     this.#context = context;
     this.#gapMs = gapMs;
+    this.#lengths = Array.from({ length: USUAL_LEVELS }, (_, level) => GAPS_PER_PAGE * gapMs * LEVEL_FACTOR ** level);
     this.#watermark = context.watermark;
     this.#partialBefore = context.partialBefore;
     this.levels = context.state?.levels ?? 1;
@@ -231,7 +235,7 @@ export class SessionPages {
   }
 
   #length(level: number): number {
-    return GAPS_PER_PAGE * this.#gapMs * LEVEL_FACTOR ** level;
+    return this.#lengths[level] ?? GAPS_PER_PAGE * this.#gapMs * LEVEL_FACTOR ** level;
   }
 
   #pageStart(level: number, at: number): number {

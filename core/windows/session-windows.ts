@@ -36,7 +36,8 @@ export class SessionWindows implements WindowSet {
   readonly #pages: SessionPages;
   readonly #gapMs: number;
   partialBefore: number;
-  readonly #touched = new Set<Session>();
+  /** Those with something in `before`. */
+  #touched: Session[] = [];
 
   constructor(context: WindowContext, gapMs: number) {
     this.watermark = context.watermark;
@@ -68,7 +69,7 @@ export class SessionWindows implements WindowSet {
   }
 
   settle(): Change {
-    const touched = [...this.#touched].filter(({ absorbedBy }) => absorbedBy === undefined);
+    const touched = this.#touched.filter(({ absorbedBy }) => absorbedBy === undefined);
     const gone: WindowName[] = [];
     for (const session of touched) {
       const { starts, wasClosed } = session.before ?? { starts: [], wasClosed: false };
@@ -81,7 +82,7 @@ export class SessionWindows implements WindowSet {
       noteOpen(page, session);
       for (const start of starts) if (start !== session.start) gone.push({ start, session: session.session });
     }
-    this.#touched.clear();
+    this.#touched = [];
     return { touched, gone };
   }
 
@@ -243,7 +244,7 @@ export class SessionWindows implements WindowSet {
     if (isFull && key !== OVERFLOW_KEY) return this.#sessionOver(OVERFLOW_KEY, first, last);
     const session = new Session(emptyGroup(key, plan), this.#gapMs, first, last, 0);
     session.before = { starts: [], wasClosed: false };
-    this.#touched.add(session);
+    this.#touched.push(session);
     this.#pages.add(session);
     return session;
   }
@@ -263,8 +264,9 @@ export class SessionWindows implements WindowSet {
 
   /** Keeps what readers know of the session, before the call's first change of it. */
   #note(session: Session): void {
-    session.before ??= { starts: [session.start], wasClosed: session.closed };
-    this.#touched.add(session);
+    if (session.before !== undefined) return;
+    session.before = { starts: [session.start], wasClosed: session.closed };
+    this.#touched.push(session);
   }
 }
 
