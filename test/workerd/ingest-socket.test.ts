@@ -3,7 +3,9 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { rateControllerName } from "../../core/events/names.ts";
 import worker from "../../workers/index.ts";
+import { ApiError } from "../../workers/http.ts";
 import { setDraining } from "../../workers/ingest/draining.ts";
+import { IngestSocket, type SocketDoor } from "../../workers/ingest/socket.ts";
 import { call, makeKey, makeTenant } from "./http-client.ts";
 import { FakeQueue, event } from "./ingest-door.ts";
 
@@ -213,4 +215,32 @@ describe("the upgrade", () => {
     expect((await upgrade(queue, {}, query)).status).toBe(401);
     expect((await upgrade(queue, {}, "?ticket=forged")).status).toBe(401);
   });
+});
+
+test("frames of old events that are not let in yet get an error with the time to wait, and the socket goes on", async () => {
+  const [client, server] = Object.values(new WebSocketPair());
+  if (client === undefined || server === undefined) throw new Error("no pair");
+  const taken: number[] = [];
+  const refusal = new ApiError("too_many_requests", "later", { reason: "congested" }, 3);
+  const door = {
+    isAllowed: async () => true,
+    assertOpen: async () => undefined,
+    take: vi
+      .fn<SocketDoor["take"]>()
+      .mockRejectedValueOnce(refusal)
+      .mockImplementation(async ({ values }) => {
+        taken.push(values.length);
+        return { accepted: [], acceptedIndexes: [], rejected: [] };
+      }),
+    onError: (error: unknown) => expect(error).toBeUndefined(),
+  };
+  new IngestSocket(server, door).accept();
+  const producer = new Producer(client);
+  const events = { type: "event", event: event({ timestamp: 1 }) };
+  producer.send(events);
+  const [answer] = await producer.receives(1);
+  expect(answer).toMatchObject({ type: "error", error: "too_many_requests", retry_after: 3 });
+  producer.send(events);
+  const answers = await producer.receives(2);
+  expect([answers[1]?.["type"], taken, producer.closed]).toEqual(["ack", [1], null]);
 });
