@@ -101,7 +101,7 @@ export class BatchView {
   #groupRows(selection: Selection, paths: readonly (readonly string[])[]): Grouping {
     const columns = paths.map((path) => this.batch.column(path));
     const groupOf = new Uint32Array(selection.rows.length);
-    const byPositions = knownGroups(columns);
+    const byPositions = knownGroups(columns, selection.rows.length);
     const byKey = new Map<string | null, number>();
     const keys: (string | null)[] = [];
     for (let k = 0; k < groupOf.length; k++) {
@@ -161,10 +161,14 @@ interface KnownGroups {
   set(row: number, group: number): void;
 }
 
+/** Of a column with about a value per row: looking would find next to nothing. */
+const NO_GROUPS: KnownGroups = { get: () => undefined, set: () => undefined };
 /** So many combinations of values get a place each: several times the rows of a batch, and quickly cleared. */
 const MAX_PLACES = 4096;
 
-function knownGroups(columns: readonly Column[]): KnownGroups {
+function knownGroups(columns: readonly Column[], rows: number): KnownGroups {
+  const only = columns.length === 1 ? columns[0] : undefined;
+  if (only !== undefined && only.values.length >= rows) return NO_GROUPS;
   const combinations = columns.reduce((product, column) => product * column.values.length, 1);
   if (combinations <= MAX_PLACES) {
     const placeOf = numericPositions(columns);

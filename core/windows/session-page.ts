@@ -5,7 +5,7 @@ import { compareText, type WindowView } from "./window-set.ts";
 
 /** What the session was before a call that changed it. */
 export interface SessionBefore {
-  /** Starts by which readers know it and what it absorbed. */
+  /** Starts by which readers know it and what it absorbed, as far as they may not be its own. */
   readonly starts: readonly number[];
   readonly wasClosed: boolean;
 }

@@ -1,6 +1,6 @@
 import type { Grouping } from "./batch-view.ts";
 import type { Fragment } from "./fragment.ts";
-import { byStart, noteOpen, Session } from "./session-page.ts";
+import { byStart, noteOpen, Session, type SessionBefore } from "./session-page.ts";
 import { SessionPages } from "./session-pages.ts";
 import {
   byEnd,
@@ -72,7 +72,7 @@ export class SessionWindows implements WindowSet {
     const touched = this.#touched.filter(({ absorbedBy }) => absorbedBy === undefined);
     const gone: WindowName[] = [];
     for (const session of touched) {
-      const { starts, wasClosed } = session.before ?? { starts: [], wasClosed: false };
+      const { starts, wasClosed } = session.before ?? NEW;
       if (wasClosed) session.revision++;
       session.closed = session.end <= this.watermark;
       session.partial = session.start < this.partialBefore;
@@ -211,6 +211,7 @@ export class SessionWindows implements WindowSet {
         return session;
       }
     }
+    keepName(session);
     this.#pages.remove(session);
     for (const other of near.slice(1)) this.#join(session, other);
     session.first = Math.min(session.first, first);
@@ -243,7 +244,7 @@ export class SessionWindows implements WindowSet {
     const isFull = page.sessions.size >= plan.maxGroups && !page.sessions.has(key);
     if (isFull && key !== OVERFLOW_KEY) return this.#sessionOver(OVERFLOW_KEY, first, last);
     const session = new Session(emptyGroup(key, plan), this.#gapMs, first, last, 0);
-    session.before = { starts: [], wasClosed: false };
+    session.before = NEW;
     this.#touched.push(session);
     this.#pages.add(session);
     return session;
@@ -251,6 +252,7 @@ export class SessionWindows implements WindowSet {
 
   #join(session: Session, next: Session): void {
     this.#note(next);
+    keepName(next);
     this.#pages.remove(next);
     mergeGroup(session.group, next.group);
     session.last = Math.max(session.last, next.last);
@@ -265,9 +267,20 @@ export class SessionWindows implements WindowSet {
   /** Keeps what readers know of the session, before the call's first change of it. */
   #note(session: Session): void {
     if (session.before !== undefined) return;
-    session.before = { starts: [session.start], wasClosed: session.closed };
+    session.before = session.closed ? WAS_CLOSED : WAS_OPEN;
     this.#touched.push(session);
   }
+}
+
+const NEW: SessionBefore = { starts: [], wasClosed: false };
+/** Of the many that only go on: they keep the name by which readers know them. */
+const WAS_OPEN: SessionBefore = { starts: [], wasClosed: false };
+const WAS_CLOSED: SessionBefore = { starts: [], wasClosed: true };
+
+/** The session is about to begin earlier or to become part of another. */
+function keepName(session: Session): void {
+  const { before, start } = session;
+  if (before === WAS_OPEN || before === WAS_CLOSED) session.before = { starts: [start], wasClosed: before.wasClosed };
 }
 
 function namesOf(sessions: Iterable<Session>): WindowName[] {
