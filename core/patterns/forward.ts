@@ -1,7 +1,8 @@
 import { canonicalJson } from "../aggregates/canonical-json.ts";
 import { hashValue } from "../aggregates/hash.ts";
 import type { EventBatch } from "../events/event-batch.ts";
-import { BatchView, MAX_GROUP_KEY_LENGTH } from "../windows/batch-view.ts";
+import { BatchView } from "../windows/batch-view.ts";
+import { MAX_GROUP_KEY_LENGTH } from "../windows/group-keys.ts";
 import type { ForwardedRows } from "./keeper-machine.ts";
 import { PATTERN_TYPE_PREFIX } from "./match-event.ts";
 import type { PatternPlan } from "./plan.ts";

@@ -3,6 +3,7 @@ import { prepareColumn } from "../aggregates/measures.ts";
 import type { Column, EventBatch } from "../events/event-batch.ts";
 import type { JsonValue } from "../events/event.ts";
 import type { Expression, ValueOf } from "../expressions/expression.ts";
+import { GroupKeys } from "./group-keys.ts";
 
 export interface Selection {
   /** Rows for which the filter is exactly true. */
@@ -19,9 +20,6 @@ export interface Grouping {
   readonly keys: readonly (string | null)[];
 }
 
-/** Longer group values (as JSON, UTF-16 units) count in the overflow group: they would let 10,000 groups fill an object's memory. */
-export const MAX_GROUP_KEY_LENGTH = 1024;
-
 /**
  * Rows of a batch, seen by several aggregations.
  *
@@ -31,12 +29,15 @@ export const MAX_GROUP_KEY_LENGTH = 1024;
 export class BatchView {
   readonly batch: EventBatch;
   readonly #all: Selection;
+  readonly #keys: GroupKeys;
   readonly #selections = new Map<string, Selection>();
   readonly #groupings = new Map<string, Grouping>();
   readonly #prepared = new Map<string, Prepared>();
 
-  constructor(batch: EventBatch, rows: Uint32Array) {
+  /** @param keys of batches before as well, where there are any */
+  constructor(batch: EventBatch, rows: Uint32Array, keys = new GroupKeys()) {
     this.batch = batch;
+    this.#keys = keys;
     this.#all = { rows, errors: 0 };
   }
 
@@ -104,11 +105,15 @@ export class BatchView {
     const byPositions = knownGroups(columns, selection.rows.length);
     const byKey = new Map<string | null, number>();
     const keys: (string | null)[] = [];
+    const only = columns.length === 1 ? columns[0] : undefined;
     for (let k = 0; k < groupOf.length; k++) {
       const row = selection.rows[k] ?? 0;
       let group = byPositions.get(row);
       if (group === undefined) {
-        const key = keyOf(columns, row);
+        const key =
+          only === undefined
+            ? this.#keys.of(columns.map((column) => column.values[column.index[row] ?? 0] ?? null))
+            : this.#keys.ofOne(only.values[only.index[row] ?? 0] ?? null);
         group = byKey.get(key);
         if (group === undefined) {
           group = keys.length;
@@ -203,9 +208,4 @@ function numericPositions(columns: readonly Column[]): (row: number) => number {
 
 function textPositions(columns: readonly Column[]): (row: number) => string {
   return (row) => columns.map((column) => column.index[row] ?? 0).join(",");
-}
-
-function keyOf(columns: readonly Column[], row: number): string | null {
-  const key = JSON.stringify(columns.map((column) => column.values[column.index[row] ?? 0] ?? null));
-  return key.length <= MAX_GROUP_KEY_LENGTH ? key : null;
 }

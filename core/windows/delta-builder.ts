@@ -6,6 +6,7 @@ import type { Delta, DeltaHead } from "./delta.ts";
 import type { DeltaTerms } from "./delta-terms.ts";
 import { SourceMarks } from "./source-marks.ts";
 import { StoreStats } from "./store-stats.ts";
+import { GroupKeys } from "./group-keys.ts";
 
 /** A delta is full at this many events … */
 export const MAX_DELTA_EVENTS = 20_000;
@@ -31,6 +32,7 @@ export class DeltaBuilder {
   readonly #aggregations: readonly Aggregation[];
   readonly #stats = new StoreStats(undefined, Infinity);
   readonly #marks = new SourceMarks();
+  readonly #keys = new GroupKeys();
   readonly #meter = new OverviewMeter();
   #latest: readonly LatestRow[] = [];
   #weighNextAt = FIRST_WEIGHING;
@@ -56,7 +58,7 @@ export class DeltaBuilder {
   /** Counts rows that follow what was counted before. */
   add(batch: EventBatch, rows: Uint32Array): void {
     if (rows.length === 0) return;
-    const view = new BatchView(batch, rows);
+    const view = new BatchView(batch, rows, this.#keys);
     for (const aggregation of this.#aggregations) aggregation.apply(view);
     this.#stats.add(batch, rows);
     this.#marks.add(batch, rows);

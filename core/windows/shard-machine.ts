@@ -16,6 +16,7 @@ import { type SourceState, Sources } from "./sources.ts";
 import { type EventStats, StoreStats } from "./store-stats.ts";
 import { nextIdleCheck, type Waiting } from "./watermark.ts";
 import { byEnd, type Change, type WindowName, type WindowView } from "./window-set.ts";
+import { GroupKeys } from "./group-keys.ts";
 
 /** What a batch did to one aggregation. */
 export interface Effect {
@@ -60,6 +61,7 @@ export class ShardMachine {
   idleAsOf: number;
   readonly #load: LoadWindows;
   readonly #intake: IntakeMachine;
+  readonly #keys = new GroupKeys();
 
   constructor(
     state: MachineState | undefined,
@@ -134,7 +136,7 @@ export class ShardMachine {
   /** Counts new events: in every aggregation, in the statistics, in the sources' marks. */
   fold(batch: EventBatch, rows: Uint32Array): Effect[] {
     if (rows.length === 0) return [];
-    const view = new BatchView(batch, rows);
+    const view = new BatchView(batch, rows, this.#keys);
     const marks = new SourceMarks();
     marks.add(batch, rows);
     return this.#count(
