@@ -15,6 +15,8 @@ export interface Acceptance {
   readonly queue: EventQueue;
   /** Epoch ms. */
   readonly receivedAt: number;
+  /** Epoch ms, later perhaps: old events may have waited. */
+  readonly now: () => number;
   readonly ids: EventIds;
   /** A new UUID on each call. */
   readonly newBatchId: () => string;
@@ -42,7 +44,8 @@ export async function acceptEvents(parsed: ParsedEvents, to: Acceptance): Promis
   if (isOld(events, to.receivedAt)) await to.admitOld(events.length);
   const packed = packMessages(events, to.bytes, {
     tenant: to.tenant,
-    acceptedAt: to.receivedAt,
+    // What waited at the door has not waited in the queue, and must not look as if it had.
+    acceptedAt: to.now(),
     newBatchId: to.newBatchId,
   });
   const refused = await sendMessages(to.queue, packed, to.onQueueError);

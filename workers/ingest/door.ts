@@ -108,6 +108,7 @@ export async function takeEvents(
     tenant,
     queue: env.EVENTS,
     receivedAt: Date.now(),
+    now: () => Date.now(),
     ids,
     newBatchId: () => crypto.randomUUID(),
     bytes,
