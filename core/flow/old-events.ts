@@ -11,13 +11,13 @@ export const FIRST_OLD_RATE = 5_000;
 const LEAST_OLD_RATE = 2_000;
 const MOST_OLD_RATE = 1_000_000;
 /** While messages wait no longer the rate grows, ms … */
-const CALM_WAIT_MS = 100;
+const CALM_WAIT_MS = 75;
 /** … by this factor in a second, … */
 const GROWTH_PER_SECOND = 2.5;
 /** … and by this one from where messages waited the last time. */
 const CAREFUL_GROWTH_PER_SECOND = 1.2;
 /** When they wait longer it falls, ms … */
-const LONG_WAIT_MS = 200;
+const LONG_WAIT_MS = 150;
 /** … to this part of itself or of what is applied, whichever is less, at most this often, ms: it takes that long until less is seen to come. */
 const FALL = 0.8;
 const FALL_EVERY_MS = 500;
