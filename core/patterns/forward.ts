@@ -1,9 +1,10 @@
 import { canonicalJson } from "../aggregates/canonical-json.ts";
 import { hashValue } from "../aggregates/hash.ts";
 import type { EventBatch } from "../events/event-batch.ts";
+import type { JsonValue } from "../events/event.ts";
 import { BatchView } from "../windows/batch-view.ts";
 import { MAX_GROUP_KEY_LENGTH } from "../windows/group-keys.ts";
-import type { ForwardedRows } from "./keeper-machine.ts";
+import { RowsPart } from "./forwarded-rows.ts";
 import { PATTERN_TYPE_PREFIX } from "./match-event.ts";
 import type { PatternPlan } from "./plan.ts";
 
@@ -21,9 +22,6 @@ export interface FeedCounts {
   unkeyed: number;
 }
 
-/** Rows for one keeper, being gathered. */
-export type GatheredRows = { readonly [Column in keyof ForwardedRows]: ForwardedRows[Column][number][] };
-
 /** The keeper of a pattern's key. The pattern counts too, so that patterns without a key do not all share one keeper. */
 export function keeperOf(patternId: number, key: string): number {
   const words = new Uint32Array(2);
@@ -31,78 +29,93 @@ export function keeperOf(patternId: number, key: string): number {
   return (words[0] ?? 0) % KEEPERS;
 }
 
-/**
- * Gathers the events that some pattern waits for, by keeper. Events about patterns are passed over.
- * @param into     rows by keeper, added to
- * @param countsOf where a pattern's counts are kept
- * @returns rows gathered
- */
-export function gather(
-  plans: readonly PatternPlan[],
-  batch: EventBatch,
-  rows: Uint32Array,
-  into: Map<number, GatheredRows>,
-  countsOf: (plan: PatternPlan) => FeedCounts,
-): number {
-  const view = new BatchView(batch, withoutPatternEvents(batch, rows));
-  let gathered = 0;
-  for (const plan of plans) {
-    const counts = countsOf(plan);
-    const { rows: marked, steps } = markSteps(plan, view, counts);
+/** Events that some pattern waits for, gathered by keeper from one batch after the other. */
+export class Gathering {
+  /** Each keeper's, in order. */
+  readonly byKeeper = new Map<number, RowsPart[]>();
+  /** By pattern id. */
+  readonly counts = new Map<number, FeedCounts>();
+  /** Rows gathered. */
+  rows = 0;
+  /** By pattern, and the text that is the key: where its rows go. */
+  readonly #places = new Map<number, Map<string, KeyPlace>>();
+
+  /** True when there is nothing to tell. */
+  get isEmpty(): boolean {
+    if (this.rows > 0) return false;
+    return [...this.counts.values()].every(({ filterErrors, unkeyed }) => filterErrors + unkeyed === 0);
+  }
+
+  /** Adds what patterns wait for among rows of a batch. Events about patterns are passed over. */
+  add(plans: readonly PatternPlan[], batch: EventBatch, rows: Uint32Array): void {
+    const view = new BatchView(batch, withoutPatternEvents(batch, rows));
+    for (const plan of plans) this.#addFor(plan, view);
+  }
+
+  #addFor(plan: PatternPlan, view: BatchView): void {
+    const { batch } = view;
+    const { timestamps, ids } = batch;
+    const counts = countsIn(this.counts, plan.id);
+    const { rows, stepsOf } = markSteps(plan, view, counts);
     const keys = plan.keyPath === undefined ? undefined : batch.column(plan.keyPath);
-    const known = new Map<number, KeyPlace | null>();
-    for (const row of marked) {
+    const places: (KeyPlace | null | undefined)[] = [];
+    for (const row of rows) {
       const position = keys?.index[row] ?? 0;
-      let place = known.get(position);
-      if (place === undefined) {
-        place = placeOf(plan, keys === undefined ? ALL_TOGETHER : keyText(keys.values[position]), into);
-        known.set(position, place);
+      let place = places[position];
+      if (place === undefined || place?.part.isFull === true) {
+        place = this.#placeOf(plan.id, keys === undefined ? ALL_TOGETHER : keyText(keys.values[position]));
+        places[position] = place;
       }
-      if (place === null) {
-        counts.unkeyed++;
-        continue;
+      if (place === null) counts.unkeyed++;
+      else {
+        place.part.add(place.of, timestamps[row] ?? 0, ids[row] ?? "", stepsOf(row));
+        this.rows++;
       }
-      const { key, to } = place;
-      to.pattern.push(plan.id);
-      to.key.push(key);
-      to.at.push(batch.timestamps[row] ?? 0);
-      to.id.push(batch.ids[row] ?? "");
-      to.steps.push(steps[row] ?? 0);
-      gathered++;
     }
   }
-  return gathered;
+
+  #placeOf(patternId: number, key: string | null): KeyPlace | null {
+    if (key === null) return null;
+    let ofPattern = this.#places.get(patternId);
+    if (ofPattern === undefined) {
+      ofPattern = new Map();
+      this.#places.set(patternId, ofPattern);
+    }
+    const known = ofPattern.get(key);
+    if (known !== undefined && !known.part.isFull) return known;
+    const part = this.#partOf(keeperOf(patternId, key));
+    const place = { part, of: part.addKey(patternId, key) };
+    ofPattern.set(key, place);
+    return place;
+  }
+
+  #partOf(keeper: number): RowsPart {
+    let parts = this.byKeeper.get(keeper);
+    if (parts === undefined) {
+      parts = [];
+      this.byKeeper.set(keeper, parts);
+    }
+    const last = parts.at(-1);
+    if (last !== undefined && !last.isFull) return last;
+    const part = new RowsPart();
+    parts.push(part);
+    return part;
+  }
 }
 
-/** Appends one row of others. */
-export function appendRow(to: GatheredRows, { pattern, key, at, id, steps }: ForwardedRows, row: number): void {
-  to.pattern.push(pattern[row] ?? 0);
-  to.key.push(key[row] ?? "");
-  to.at.push(at[row] ?? 0);
-  to.id.push(id[row] ?? "");
-  to.steps.push(steps[row] ?? 0);
-}
-
-export function noRows(): GatheredRows {
-  return { pattern: [], key: [], at: [], id: [], steps: [] };
-}
-
-/** A key and where its rows go. */
-interface KeyPlace {
-  readonly key: string;
-  readonly to: GatheredRows;
-}
-
-function placeOf({ id }: PatternPlan, key: string | null, into: Map<number, GatheredRows>): KeyPlace | null {
-  return key === null ? null : { key, to: rowsOf(into, keeperOf(id, key)) };
-}
-
-function rowsOf(into: Map<number, GatheredRows>, keeper: number): GatheredRows {
-  const known = into.get(keeper);
+/** A pattern's counts, made on first sight. */
+export function countsIn(counts: Map<number, FeedCounts>, patternId: number): FeedCounts {
+  const known = counts.get(patternId);
   if (known !== undefined) return known;
-  const made = noRows();
-  into.set(keeper, made);
+  const made = { filterErrors: 0, unkeyed: 0 };
+  counts.set(patternId, made);
   return made;
+}
+
+/** A key, and where its rows go: its index in a part of its keeper's. */
+interface KeyPlace {
+  readonly part: RowsPart;
+  readonly of: number;
 }
 
 function withoutPatternEvents(batch: EventBatch, rows: Uint32Array): Uint32Array {
@@ -111,20 +124,25 @@ function withoutPatternEvents(batch: EventBatch, rows: Uint32Array): Uint32Array
   return isOwn.includes(true) ? rows.filter((row) => isOwn[index[row] ?? 0] !== true) : rows;
 }
 
-/** The rows that pass a step's filter, in order, and for each row of the batch the bits of those steps. */
-function markSteps(plan: PatternPlan, view: BatchView, counts: FeedCounts): { rows: number[]; steps: Uint8Array } {
-  const steps = new Uint8Array(view.batch.length);
-  for (const { filter, bit } of plan.steps) {
+/** The rows that pass a step's filter, in order, and the bits of the steps that a row passes. */
+function markSteps(
+  { steps }: PatternPlan,
+  view: BatchView,
+  counts: FeedCounts,
+): { rows: ArrayLike<number> & Iterable<number>; stepsOf: (row: number) => number } {
+  const [only, ...others] = steps.map(({ filter, bit }) => {
     const { rows, errors } = view.select(filter);
     counts.filterErrors += errors;
-    for (const row of rows) steps[row] = (steps[row] ?? 0) | bit;
-  }
-  const rows: number[] = [];
-  for (const [row, bits] of steps.entries()) if (bits !== 0) rows.push(row);
-  return { rows, steps };
+    return { rows, bit };
+  });
+  if (only === undefined) return { rows: [], stepsOf: () => 0 };
+  if (others.length === 0) return { rows: only.rows, stepsOf: () => only.bit };
+  const bits = new Uint8Array(view.batch.length);
+  for (const { rows, bit } of [only, ...others]) for (const row of rows) bits[row] = (bits[row] ?? 0) | bit;
+  return { rows: view.rows.filter((row) => bits[row] !== 0), stepsOf: (row) => bits[row] ?? 0 };
 }
 
-function keyText(value: Parameters<typeof canonicalJson>[0] | undefined): string | null {
+function keyText(value: JsonValue | undefined): string | null {
   if (value === undefined || value === null) return null;
   const text = canonicalJson(value);
   return text.length <= MAX_GROUP_KEY_LENGTH ? text : null;

@@ -1,18 +1,10 @@
 import { KEPT_SHARE, type Outcome, PatternState, type PatternStateJson } from "./pattern-state.ts";
+import type { ForwardedRows } from "./forwarded-rows.ts";
 import type { KeyState } from "./key-buffer.ts";
 import type { StoredPattern } from "./plan.ts";
 
 /** Events held in one keeper; beyond that the oldest are dropped before their time. About 200 bytes each in memory. */
 export const MAX_EVENTS = 200_000;
-
-/** Events for one keeper, column by column: pattern id, key as JSON text, timestamp, event id, bits of the steps. */
-export interface ForwardedRows {
-  readonly pattern: readonly number[];
-  readonly key: readonly string[];
-  readonly at: readonly number[];
-  readonly id: readonly string[];
-  readonly steps: readonly number[];
-}
 
 /** One thing a keeper is told. The log holds these, and replaying them gives the same state. */
 export interface KeeperInput {
@@ -95,13 +87,16 @@ export class KeeperMachine {
   }
 
   /** Rows of patterns that are gone, or not known yet, are passed over. */
-  #add({ pattern, key, at, id, steps }: ForwardedRows, touched: Set<number>): void {
-    for (const [row, patternId] of pattern.entries()) {
+  #add({ keys, of, at, id, steps }: ForwardedRows, touched: Set<number>): void {
+    const places = keys.map(([patternId, key]) => {
       const state = this.#patterns.get(patternId);
-      const name = key[row] ?? "";
-      if (state === undefined) continue;
+      if (state === undefined) return undefined;
       touched.add(patternId);
-      state.add(name, { at: at[row] ?? 0, id: id[row] ?? "", steps: steps[row] ?? 0 });
+      return { state, buffer: state.bufferOf(key) };
+    });
+    for (let row = 0; row < of.length; row++) {
+      const place = places[of[row] ?? 0];
+      place?.state.add(place.buffer, { at: at[row] ?? 0, id: id[row] ?? "", steps: steps[row] ?? 0 });
     }
   }
 

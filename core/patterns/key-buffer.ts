@@ -22,14 +22,22 @@ export type KeyState = readonly [
 
 /** Events of one key that may still matter, and the matches told of them. */
 export class KeyBuffer {
+  /** JSON text of the key's value. */
+  readonly key: string;
+  /** The earliest event since the last `revise`; Infinity when there is none. */
+  changedFrom = Infinity;
   readonly #events: PatternEvent[] = [];
   /** Told and not taken back, in order of their anchors. */
   #told: Match[] = [];
   /** Events up to this moment are gone before their time. */
   #droppedThrough = -Infinity;
 
-  static restore(spec: PatternSpec, [at, ids, steps, matches, droppedThrough]: KeyState): KeyBuffer {
-    const buffer = new KeyBuffer();
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  static restore(key: string, spec: PatternSpec, [at, ids, steps, matches, droppedThrough]: KeyState): KeyBuffer {
+    const buffer = new KeyBuffer(key);
     const events = buffer.#events;
     for (const [k, id] of ids.entries()) events.push({ at: at[k] ?? 0, id, steps: steps[k] ?? 0 });
     for (const [moment, first, last] of matches) {
@@ -60,26 +68,29 @@ export class KeyBuffer {
     const last = this.#events.at(-1);
     if (last === undefined || compareEvents(last, event) < 0) {
       this.#events.push(event);
+      this.changedFrom = Math.min(this.changedFrom, event.at);
       return true;
     }
     const place = indexWhere(this.#events.length, (k) => isAtOrAfter(this.#events[k], event));
     const there = this.#events[place];
     if (there !== undefined && compareEvents(there, event) === 0) return false;
     this.#events.splice(place, 0, event);
+    this.changedFrom = Math.min(this.changedFrom, event.at);
     return true;
   }
 
   /**
    * Brings what was told in line with the events.
-   * @param changed the earliest moment at which something is new: an event, or the watermark before it moved
-   * @param watermark   what is decided now
+   * @param before    the watermark of the last time
+   * @param watermark what is decided now
    */
-  revise(spec: PatternSpec, changed: number, watermark: number): Revision {
+  revise(spec: PatternSpec, before: number, watermark: number): Revision {
+    const changed = Math.min(before, this.changedFrom);
+    this.changedFrom = Infinity;
     const from = spec.kind === "count" ? Math.max(changed, this.#judgedFrom(spec)) : changed - spec.withinMs;
     const current = matchesOf(spec, this.#events, from, watermark);
     const place = indexWhere(this.#told.length, (k) => this.#anchorAt(spec, k) >= from);
-    const before = this.#told.slice(place);
-    const revision = difference(spec, before, current);
+    const revision = difference(spec, this.#told.slice(place), current);
     if (revision.matched.length > 0 || revision.retracted.length > 0) {
       this.#told.length = place;
       this.#told.push(...current);

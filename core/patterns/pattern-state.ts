@@ -49,8 +49,8 @@ export class PatternState {
   readonly #counts: { -readonly [Name in keyof PatternCounts]: number };
   readonly #decisions = new DueQueue();
   readonly #expiries = new DueQueue();
-  /** Keys with new events, and the earliest of these. */
-  readonly #changed = new Map<string, number>();
+  /** Those with new events. */
+  #changed = new Set<KeyBuffer>();
   #watermark: number;
   /** Newest event of a key that was dropped as a whole. */
   #droppedThrough: number;
@@ -97,27 +97,30 @@ export class PatternState {
 
   /** Puts back a key read from storage. */
   restore(key: string, state: KeyState): void {
-    const buffer = KeyBuffer.restore(this.#spec, state);
+    const buffer = KeyBuffer.restore(key, this.#spec, state);
     this.keys.set(key, buffer);
     this.#size += buffer.size;
     this.#schedule(key, buffer);
   }
 
-  /** Takes an event; what follows from it is found by `settle`. @returns true when the key has changed */
-  add(key: string, event: PatternEvent): boolean {
-    const known = this.keys.get(key);
-    const dropped = Math.max(this.#droppedThrough, known?.droppedThrough ?? -Infinity);
-    if (event.at < this.#watermark - this.#spec.allowedLatenessMs || event.at <= dropped) {
+  /** The events of a key, for `add`; one it does not have yet is kept from its first event on. */
+  bufferOf(key: string): KeyBuffer {
+    return this.keys.get(key) ?? new KeyBuffer(key);
+  }
+
+  /** Takes an event; what follows from it is found by `settle`. */
+  add(buffer: KeyBuffer, event: PatternEvent): void {
+    const isBehind = event.at < this.#watermark;
+    const isTooLate = isBehind && event.at < this.#watermark - this.#spec.allowedLatenessMs;
+    if (isTooLate || event.at <= this.#droppedThrough || event.at <= buffer.droppedThrough) {
       this.#counts.tooLate++;
-      return false;
+      return;
     }
-    const buffer = known ?? new KeyBuffer();
-    if (!buffer.insert(event)) return false;
-    this.keys.set(key, buffer);
+    if (!buffer.insert(event)) return;
+    if (buffer.size === 1) this.keys.set(buffer.key, buffer);
     this.#size++;
-    if (event.at < this.#watermark) this.#counts.late++;
-    this.#changed.set(key, Math.min(event.at, this.#changed.get(key) ?? Infinity));
-    return true;
+    if (isBehind) this.#counts.late++;
+    this.#changed.add(buffer);
   }
 
   /**
@@ -128,14 +131,16 @@ export class PatternState {
   settle(watermark: number, onTouched: (key: string) => void): Outcome[] {
     const before = this.#watermark;
     this.#watermark = Math.max(before, watermark);
-    const changed = new Map(this.#changed);
-    this.#changed.clear();
-    for (const key of this.#decisions.takeThrough(this.#watermark))
-      changed.set(key, Math.min(before, changed.get(key) ?? Infinity));
+    const changed = this.#changed;
+    this.#changed = new Set();
+    for (const key of this.#decisions.takeThrough(this.#watermark)) {
+      const buffer = this.keys.get(key);
+      if (buffer !== undefined) changed.add(buffer);
+    }
     const outcomes: Outcome[] = [];
-    for (const [key, from] of changed) {
-      onTouched(key);
-      this.#revise(key, Math.min(before, from), outcomes);
+    for (const buffer of changed) {
+      onTouched(buffer.key);
+      this.#revise(buffer, before, outcomes);
     }
     for (const key of this.#expiries.takeThrough(this.#watermark)) {
       onTouched(key);
@@ -163,10 +168,9 @@ export class PatternState {
     };
   }
 
-  #revise(key: string, from: number, outcomes: Outcome[]): void {
-    const buffer = this.keys.get(key);
-    if (buffer === undefined) return;
-    const { matched, retracted } = buffer.revise(this.#spec, from, this.#watermark);
+  #revise(buffer: KeyBuffer, before: number, outcomes: Outcome[]): void {
+    const { key } = buffer;
+    const { matched, retracted } = buffer.revise(this.#spec, before, this.#watermark);
     for (const match of retracted) outcomes.push({ pattern: this.#pattern, key, kind: "retracted", match });
     for (const match of matched) outcomes.push({ pattern: this.#pattern, key, kind: "matched", match });
     this.#counts.matches += matched.length;

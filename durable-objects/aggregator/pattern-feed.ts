@@ -9,8 +9,11 @@ import { PatternReport, type SavedReport } from "./pattern-report.ts";
 import { KeeperLedger } from "./keeper-ledger.ts";
 import type { Shard } from "./shard.ts";
 
-/** Keepers are told at most this often: a call each time would cost more than the events. */
+/** Keepers are told at most this often: a call each time would cost more than the events … */
 const TELL_EVERY_MS = 250;
+/** … and no more than this often after so many events, of which a second's worth costs little more than a quarter's. */
+const TELL_MANY_EVERY_MS = 1000;
+const MANY_ROWS = 1000;
 /** Pause after a failed call. */
 const RETRY_AFTER_MS = 2000;
 /** Should the object vanish with something to tell, its alarm tells it so much later. */
@@ -52,6 +55,8 @@ export class PatternFeed {
   #running: Promise<void> | undefined;
   #isScheduled = false;
   #toldAt = -Infinity;
+  /** Events that the last run told of. */
+  #toldRows = 0;
   #retryAt = 0;
 
   /** @param shard as of the end of its log */
@@ -144,7 +149,8 @@ export class PatternFeed {
   schedule(): void {
     if (!this.#shard.isHome || this.#isScheduled || this.isIdle || !this.#isBehind()) return;
     this.#isScheduled = true;
-    const wait = Math.max(0, this.#toldAt + TELL_EVERY_MS - this.#deps.now());
+    const every = this.#toldRows < MANY_ROWS ? TELL_EVERY_MS : TELL_MANY_EVERY_MS;
+    const wait = Math.max(0, this.#toldAt + every - this.#deps.now());
     this.#deps.later(() => {
       this.#isScheduled = false;
       this.#deps.background("patterns", this.run());
@@ -203,6 +209,7 @@ export class PatternFeed {
   async #run(): Promise<void> {
     // What comes meanwhile is left to the next run, so that it is not one call for each commit.
     const target = this.#shard.log.lastEntry;
+    this.#toldRows = 0;
     do {
       const { lastEntry } = this.#shard.log;
       const chunk = this.#queue.next(this.#book.patterns, lastEntry);
@@ -215,6 +222,7 @@ export class PatternFeed {
         this.#retryAt = this.#deps.now() + RETRY_AFTER_MS;
         throw error;
       }
+      this.#toldRows += chunk.rows;
       this.#settle(chunk);
     } while (this.#queue.forwarded < target);
   }

@@ -1,5 +1,5 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
-import { type FeedCounts, gather, type GatheredRows } from "../../core/patterns/forward.ts";
+import { type FeedCounts, Gathering } from "../../core/patterns/forward.ts";
 import type { ForwardedRun } from "../patterns/messages.ts";
 import { allRows, readJoined } from "./messages.ts";
 import type { BookedPattern } from "./pattern-book.ts";
@@ -7,21 +7,20 @@ import type { ShardTables } from "./tables.ts";
 
 /** Rows gathered in memory; more are read back from the log. */
 const MAX_QUEUED_ROWS = 50_000;
-/** Rows after which a chunk ends: what one call carries stays far below the 32 MB there may be. */
-const MAX_CHUNK_ROWS = 5000;
+/** Rows after which a chunk ends: what one call carries stays below the 32 MB there may be, though all had the longest ids and keys. */
+const MAX_CHUNK_ROWS = 10_000;
 
 /** What was gathered from a stretch of the log. */
 interface Run {
   /** Its last entry. */
-  readonly through: number;
-  readonly rows: number;
-  readonly byKeeper: ReadonlyMap<number, GatheredRows>;
-  readonly counts: ReadonlyMap<number, FeedCounts>;
+  through: number;
+  readonly gathering: Gathering;
 }
 
 /** What is to be forwarded next. */
 export interface Chunk {
   readonly through: number;
+  readonly rows: number;
   readonly byKeeper: ReadonlyMap<number, readonly ForwardedRun[]>;
   /** By pattern id. */
   readonly counts: readonly ReadonlyMap<number, FeedCounts>[];
@@ -34,8 +33,9 @@ export interface Chunk {
 export class PatternQueue {
   readonly #tables: ShardTables;
   #runs: Run[] = [];
-  #rows = 0;
-  #gathering: { byKeeper: Map<number, GatheredRows>; counts: Map<number, FeedCounts>; rows: number } | undefined;
+  /** The last of them, as long as nobody was told of it: what is told must stay as it is, as keepers know it by its last entry. */
+  #open: Run | undefined;
+  #gathering: Gathering | undefined;
   /** Everything up to this entry is forwarded. */
   #forwarded: number;
   /** What lies between `forwarded` and this entry is to be read from the log. */
@@ -59,23 +59,26 @@ export class PatternQueue {
 
   /** Events are being counted. */
   note(patterns: readonly BookedPattern[], batch: EventBatch, rows: Uint32Array): void {
-    this.#gathering ??= { byKeeper: new Map(), counts: new Map(), rows: 0 };
-    const { byKeeper, counts } = this.#gathering;
-    this.#gathering.rows += gather(patterns, batch, rows, byKeeper, (plan) => countsIn(counts, plan.id));
+    this.#gathering ??= this.#open?.gathering ?? new Gathering();
+    this.#gathering.add(patterns, batch, rows);
   }
 
   /** They are in the log, the newest entry of which is this one. */
   commit(lastEntry: number): void {
-    const gathered = this.#gathering;
+    const gathering = this.#gathering ?? this.#open?.gathering;
     this.#gathering = undefined;
-    if (gathered === undefined || isNothing(gathered)) {
+    if (gathering === undefined || gathering.isEmpty) {
       // The log need not be kept for what nobody waits for.
       if (!this.isBehind) this.#forwarded = lastEntry;
       return;
     }
-    this.#runs.push({ through: lastEntry, ...gathered });
-    this.#rows += gathered.rows;
-    if (this.#rows > MAX_QUEUED_ROWS) this.#leaveToLog(lastEntry);
+    if (this.#open === undefined) {
+      this.#open = { through: lastEntry, gathering };
+      this.#runs.push(this.#open);
+    }
+    this.#open.through = lastEntry;
+    if (gathering.rows >= MAX_CHUNK_ROWS) this.#open = undefined;
+    if (this.#runs.reduce((sum, run) => sum + run.gathering.rows, 0) > MAX_QUEUED_ROWS) this.#leaveToLog(lastEntry);
   }
 
   /** Everything after this entry is to be forwarded anew, though some of it was. @param lastEntry of the log */
@@ -92,21 +95,15 @@ export class PatternQueue {
   /** Entries up to this one are forwarded, or given up. */
   forwardedThrough(entry: number): void {
     this.#forwarded = Math.max(this.#forwarded, entry);
-    const left = this.#runs.filter(({ through }) => through > this.#forwarded);
-    this.#runs = left;
-    this.#rows = left.reduce((sum, { rows }) => sum + rows, 0);
+    this.#runs = this.#runs.filter(({ through }) => through > this.#forwarded);
+    if (this.#runs.length === 0) this.#open = undefined;
   }
 
   #take(lastEntry: number): Chunk {
-    const taken: Run[] = [];
-    let rows = 0;
-    for (const run of this.#runs) {
-      if (rows >= MAX_CHUNK_ROWS) break;
-      taken.push(run);
-      rows += run.rows;
-    }
-    const isAll = taken.length === this.#runs.length;
-    return chunkOf(taken, isAll ? lastEntry : (taken.at(-1)?.through ?? lastEntry));
+    const [run] = this.#runs;
+    if (run === this.#open) this.#open = undefined;
+    const isAll = this.#runs.length <= 1;
+    return chunkOf(run === undefined ? [] : [run], isAll ? lastEntry : (run?.through ?? lastEntry));
   }
 
   #read(patterns: readonly BookedPattern[]): Chunk {
@@ -114,15 +111,12 @@ export class PatternQueue {
     let rows = 0;
     for (const { entry, kind, body } of this.#tables.logAfter(this.#forwarded)) {
       if (entry > this.#unreadThrough || rows >= MAX_CHUNK_ROWS) break;
-      const byKeeper = new Map<number, GatheredRows>();
-      const counts = new Map<number, FeedCounts>();
+      const gathering = new Gathering();
       const seeing = patterns.filter(({ since }) => since < entry);
-      let gathered = 0;
       if ((kind === "events" || kind === "late") && seeing.length > 0)
-        for (const batch of readJoined(body))
-          gathered += gather(seeing, batch, allRows(batch), byKeeper, (plan) => countsIn(counts, plan.id));
-      read.push({ through: entry, rows: gathered, byKeeper, counts });
-      rows += gathered;
+        for (const batch of readJoined(body)) gathering.add(seeing, batch, allRows(batch));
+      read.push({ through: entry, gathering });
+      rows += gathering.rows;
     }
     // An empty rest of the log was trimmed, or never had anything.
     return chunkOf(read, rows >= MAX_CHUNK_ROWS ? (read.at(-1)?.through ?? this.#unreadThrough) : this.#unreadThrough);
@@ -130,7 +124,7 @@ export class PatternQueue {
 
   #leaveToLog(lastEntry: number): void {
     this.#runs = [];
-    this.#rows = 0;
+    this.#open = undefined;
     this.#unreadThrough = lastEntry;
   }
 }
@@ -138,25 +132,17 @@ export class PatternQueue {
 function chunkOf(runs: readonly Run[], through: number): Chunk {
   const byKeeper = new Map<number, ForwardedRun[]>();
   for (const run of runs) {
-    for (const [keeper, rows] of run.byKeeper) {
-      const known = byKeeper.get(keeper);
-      const one = { through: run.through, rows };
-      if (known === undefined) byKeeper.set(keeper, [one]);
-      else known.push(one);
+    for (const [keeper, parts] of run.gathering.byKeeper) {
+      const known = byKeeper.get(keeper) ?? [];
+      known.push({ through: run.through, rows: parts.map((part) => part.toText()) });
+      byKeeper.set(keeper, known);
     }
   }
-  return { through, byKeeper, counts: runs.map(({ counts }) => counts) };
-}
-
-function isNothing({ rows, counts }: Pick<Run, "rows" | "counts">): boolean {
-  return rows === 0 && [...counts.values()].every(({ filterErrors, unkeyed }) => filterErrors + unkeyed === 0);
-}
-
-/** A pattern's counts, made on first sight. */
-export function countsIn(counts: Map<number, FeedCounts>, patternId: number): FeedCounts {
-  const known = counts.get(patternId);
-  if (known !== undefined) return known;
-  const made = { filterErrors: 0, unkeyed: 0 };
-  counts.set(patternId, made);
-  return made;
+  const gatherings = runs.map(({ gathering }) => gathering);
+  return {
+    through,
+    rows: gatherings.reduce((sum, { rows }) => sum + rows, 0),
+    byKeeper,
+    counts: gatherings.map(({ counts }) => counts),
+  };
 }

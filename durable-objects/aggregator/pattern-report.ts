@@ -1,6 +1,5 @@
-import type { FeedCounts } from "../../core/patterns/forward.ts";
+import { countsIn, type FeedCounts } from "../../core/patterns/forward.ts";
 import type { PatternNews, Wants } from "../patterns/messages.ts";
-import { countsIn } from "./pattern-queue.ts";
 
 /** What a checkpoint keeps of it. */
 export interface SavedReport {

@@ -1,10 +1,10 @@
-import { appendRow, type GatheredRows, noRows } from "../../core/patterns/forward.ts";
+import type { ForwardedRows } from "../../core/patterns/forwarded-rows.ts";
 import { type KeeperInput, KeeperMachine } from "../../core/patterns/keeper-machine.ts";
 import { matchEvent } from "../../core/patterns/match-event.ts";
 import type { Outcome, PatternStateJson } from "../../core/patterns/pattern-state.ts";
 import type { StoredPattern } from "../../core/patterns/plan.ts";
 import { packChunk, unpackChunk } from "../../storage/chunk.ts";
-import type { ForwardedRun, KeeperAnswer, KeeperCall, KeeperStatus } from "./messages.ts";
+import type { KeeperAnswer, KeeperCall, KeeperStatus } from "./messages.ts";
 import { pageOf, readPages, writePages } from "./pages.ts";
 import { KeeperTables } from "./tables.ts";
 
@@ -14,10 +14,6 @@ const OUTCOMES_PER_ROW = 500;
 const MAX_OUTGOING_LENGTH = 500_000;
 /** Outbox rows beyond which nothing more is taken: the events stay in the shards' logs meanwhile. */
 export const MAX_OUTBOX_ROWS = 1000;
-/** Text of one log row, UTF-16 units, about; packed it is far below the 2 MB a row may hold. */
-const MAX_INPUT_LENGTH = 500_000;
-/** What a row of events takes beside its id and key. */
-const ROW_LENGTH = 40;
 /** A restart replays at most this much of the log: rows … */
 const MAX_LOG_ROWS = 500;
 /** … or packed bytes. */
@@ -25,7 +21,9 @@ const MAX_LOG_BYTES = 2_000_000;
 
 /** What a log row holds. */
 interface LoggedInput {
-  readonly input: KeeperInput;
+  readonly input: Omit<KeeperInput, "rows">;
+  /** Left out where there are none. */
+  readonly rows?: ForwardedRows;
   readonly epoch: number;
   /** Up to where a shard's log is taken with it. */
   readonly cursor?: readonly [shard: string, through: number];
@@ -95,41 +93,44 @@ export class Keeper {
     }));
   }
 
-  /** A call as log rows, without what is known already. Empty when it changes nothing. */
-  #inputsOf({ shard, incarnation, runs, watermarks, epoch, patterns }: KeeperCall): LoggedInput[] {
+  /** A call as texts of log rows, without what is known already. Empty when it changes nothing. */
+  #inputsOf({ shard, incarnation, runs, watermarks, epoch, patterns }: KeeperCall): string[] {
     // By epoch: a shard that learns of a new pattern forwards anew what home has not merged. Keys know events they have had.
     const name = `${shard}:${incarnation}:${epoch}`;
     const known = this.#cursors.get(name) ?? -1;
-    const parts = partsOf(runs.filter(({ through }) => through > known));
+    const parts: (string | undefined)[] = runs.filter(({ through }) => through > known).flatMap(({ rows }) => rows);
     const through = runs.at(-1)?.through ?? -1;
     const isNewEpoch = epoch > this.#epoch && patterns !== undefined;
     const wanted = new Map(this.machine.wants());
     const moves = watermarks.some(([id, at]) => at >= (wanted.get(id) ?? Infinity));
     if (parts.length === 0 && !moves && !isNewEpoch) return [];
-    if (parts.length === 0) parts.push(noRows());
-    return parts.map((rows, k) => ({
-      input: {
-        ...(isNewEpoch && k === 0 ? { patterns } : {}),
-        ...(rows.id.length > 0 ? { rows } : {}),
-        ...(k === parts.length - 1 ? { watermarks } : {}),
-      },
-      epoch: Math.max(epoch, this.#epoch),
-      ...(through > known ? { cursor: [name, through] as const } : {}),
-    }));
+    if (parts.length === 0) parts.push(undefined);
+    return parts.map((rows, k) => {
+      const logged: LoggedInput = {
+        input: {
+          ...(isNewEpoch && k === 0 ? { patterns } : {}),
+          ...(k === parts.length - 1 ? { watermarks } : {}),
+        },
+        epoch: Math.max(epoch, this.#epoch),
+        ...(through > known ? { cursor: [name, through] as const } : {}),
+      };
+      return withRows(JSON.stringify(logged), rows);
+    });
   }
 
-  #commit(inputs: readonly LoggedInput[]): void {
-    for (const logged of inputs) {
-      const body = packChunk(JSON.stringify(logged));
+  #commit(inputs: readonly string[]): void {
+    for (const text of inputs) {
+      const body = packChunk(text);
       this.tables.appendLog(++this.#lastEntry, body);
       this.#noteLogged(body);
-      this.#post(this.#apply(logged));
+      this.#post(this.#apply(text));
     }
     if (this.#loggedRows >= MAX_LOG_ROWS || this.#loggedBytes >= MAX_LOG_BYTES) this.#checkpoint();
   }
 
-  #apply({ input, epoch, cursor }: LoggedInput): Outcome[] {
-    const outcomes = this.machine.take(input);
+  #apply(text: string): Outcome[] {
+    const { input, rows, epoch, cursor } = JSON.parse(text) as LoggedInput;
+    const outcomes = this.machine.take(rows === undefined ? input : { ...input, rows });
     this.#epoch = epoch;
     if (cursor !== undefined) this.#advance(...cursor);
     return outcomes;
@@ -145,7 +146,7 @@ export class Keeper {
 
   /** What followed from it is in the outbox, or sent. */
   #replay(entry: number, body: Uint8Array): void {
-    this.#apply(JSON.parse(unpackChunk(body)) as LoggedInput);
+    this.#apply(unpackChunk(body));
     this.#lastEntry = entry;
     this.#noteLogged(body);
   }
@@ -200,21 +201,7 @@ export class Keeper {
   }
 }
 
-/** The rows of all runs, cut so that each part fits a log row. */
-function partsOf(runs: readonly ForwardedRun[]): GatheredRows[] {
-  const parts: GatheredRows[] = [];
-  let length = Infinity;
-  for (const { rows } of runs) {
-    for (const [row, id] of rows.id.entries()) {
-      const part = length > MAX_INPUT_LENGTH ? undefined : parts.at(-1);
-      const to = part ?? noRows();
-      if (part === undefined) {
-        parts.push(to);
-        length = 0;
-      }
-      appendRow(to, rows, row);
-      length += id.length + (rows.key[row] ?? "").length + ROW_LENGTH;
-    }
-  }
-  return parts;
+/** JSON text of an object with one member more, whose text is at hand. */
+function withRows(object: string, rows: string | undefined): string {
+  return rows === undefined ? object : `${object.slice(0, -1)},"rows":${rows}}`;
 }

@@ -1,12 +1,12 @@
 import type { FeedCounts } from "../../core/patterns/forward.ts";
 import type { PatternCounts } from "../../core/patterns/pattern-state.ts";
-import type { ForwardedRows } from "../../core/patterns/keeper-machine.ts";
 import type { StoredPattern } from "../../core/patterns/plan.ts";
 
 /** Events of a stretch of a shard's log: those after the stretch before, up to and including entry `through`. */
 export interface ForwardedRun {
   readonly through: number;
-  readonly rows: ForwardedRows;
+  /** JSON texts of ForwardedRows, each short enough for a log row. As text they cost a fraction to send, and are logged as they come. */
+  readonly rows: readonly string[];
 }
 
 /** What a shard tells a keeper. Telling it again changes nothing. */

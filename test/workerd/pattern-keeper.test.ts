@@ -2,7 +2,8 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { patternKeeperName } from "../../core/events/names.ts";
-import { type ForwardedRows, type KeeperInput, KeeperMachine } from "../../core/patterns/keeper-machine.ts";
+import type { RowsPart } from "../../core/patterns/forwarded-rows.ts";
+import { type KeeperInput, KeeperMachine } from "../../core/patterns/keeper-machine.ts";
 import { matchEvent } from "../../core/patterns/match-event.ts";
 import type { StoredPattern } from "../../core/patterns/plan.ts";
 import { MAX_OUTBOX_ROWS } from "../../durable-objects/patterns/keeper.ts";
@@ -11,6 +12,7 @@ import { MatchSender } from "../../durable-objects/patterns/match-sender.ts";
 import { KeeperTables } from "../../durable-objects/patterns/tables.ts";
 import { packChunk } from "../../storage/chunk.ts";
 import { PlatformEvents } from "../../workers/ingest/platform-events.ts";
+import { rowsPart } from "../pure/patterns/rows.ts";
 import { newTenant } from "./event-messages.ts";
 
 afterEach(() => {
@@ -43,23 +45,25 @@ const patterns: readonly StoredPattern[] = [
 const jitter = (k: number): number => ((k * 7919) % 30_000) + (k % 7 === 0 ? 60_000 : 0);
 
 /** `count` events in a row, in disorder of up to half a minute, a seventh of them late by a minute and more. */
-function rows(call: number, count: number): ForwardedRows {
+function rows(call: number, count: number): RowsPart {
   const list = Array.from({ length: count }, (_, k) => call * count + k);
-  return {
-    pattern: list.map((k) => 1 + (k % 2)),
-    key: list.map((k) => `"user-${(k * 31) % 17}"`),
-    at: list.map((k) => T0 + k * 500 - jitter(k)),
-    id: list.map((k) => `event-${k}`),
-    steps: list.map((k) => 1 + (k % 3)),
-  };
+  return rowsPart(
+    list.map((k) => ({
+      pattern: 1 + (k % 2),
+      key: `"user-${(k * 31) % 17}"`,
+      at: T0 + k * 500 - jitter(k),
+      id: `event-${k}`,
+      steps: 1 + (k % 3),
+    })),
+  );
 }
 
-function callOf(through: number, given: ForwardedRows, watermark: number, more: Partial<KeeperCall> = {}): KeeperCall {
+function callOf(through: number, given: RowsPart, watermark: number, more: Partial<KeeperCall> = {}): KeeperCall {
   const told = patterns.map(({ id }) => [id, watermark] as const);
   return {
     shard: 0,
     incarnation: "life",
-    runs: [{ through, rows: given }],
+    runs: [{ through, rows: given.id.length === 0 ? [] : [given.toText()] }],
     watermarks: told,
     epoch: 1,
     patterns,
@@ -115,15 +119,15 @@ describe("a keeper object", () => {
 
   test("takes one call with more than a log row holds, and a burst of more matches than go at once", async () => {
     const { stub, sent, count } = newKeeper();
-    const many = Array.from({ length: 12_000 }, (_, k) => k);
-    const given = {
-      pattern: many.map(() => 1),
-      key: many.map((k) => `"user-${k >> 1}"`),
-      at: many.map((k) => T0 + k),
-      id: many.map((k) => `event-number-${k}-with-a-name-as-long-as-those-that-people-give`),
-      steps: many.map((k) => 1 + (k % 2)),
-    };
-    await stub.take(callOf(1, given, T0));
+    const many = Array.from({ length: 12_000 }, (_, k) => ({
+      pattern: 1,
+      key: `"user-${k >> 1}"`,
+      at: T0 + k,
+      id: `event-number-${k}-with-a-name-as-long-as-those-that-people-give`,
+      steps: 1 + (k % 2),
+    }));
+    const parts = [many.slice(0, 7000), many.slice(7000)].map((part) => rowsPart(part).toText());
+    await stub.take(callOf(1, rows(0, 0), T0, { runs: [{ through: 1, rows: parts }] }));
     expect(await count("log")).toBeGreaterThan(1);
     await evictDurableObject(stub);
     await stub.take(callOf(2, rows(0, 0), T0 + 60_000));

@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DueQueue } from "../../../core/patterns/due-queue.ts";
-import { type ForwardedRows, KeeperMachine } from "../../../core/patterns/keeper-machine.ts";
+import type { ForwardedRows } from "../../../core/patterns/forwarded-rows.ts";
+import { KeeperMachine } from "../../../core/patterns/keeper-machine.ts";
 import { MAX_EVENTS_PER_KEY } from "../../../core/patterns/pattern-state.ts";
 import type { StoredPattern } from "../../../core/patterns/plan.ts";
+import { rowsPart } from "./rows.ts";
 
 const step = { filter: "true" };
 
@@ -23,13 +25,7 @@ const pattern: StoredPattern = {
 /** One event a millisecond, all of which follow one another. */
 function rows(count: number, keyOf: (k: number) => string, from = 0): ForwardedRows {
   const list = Array.from({ length: count }, (_, k) => from + k);
-  return {
-    pattern: list.map(() => 1),
-    key: list.map(keyOf),
-    at: list,
-    id: list.map((k) => `e${k}`),
-    steps: list.map(() => 3),
-  };
+  return rowsPart(list.map((at, k) => ({ pattern: 1, key: keyOf(k), at, id: `e${at}`, steps: 3 })));
 }
 
 function retimed(allowed: string): StoredPattern {
@@ -40,13 +36,7 @@ function machineOf(maxEvents?: number): KeeperMachine {
   return new KeeperMachine([pattern], [], () => {}, maxEvents);
 }
 
-const late = (at: number): ForwardedRows => ({
-  pattern: [1],
-  key: ["null"],
-  at: [at],
-  id: [`late${at}`],
-  steps: [3],
-});
+const late = (at: number): ForwardedRows => rowsPart([{ pattern: 1, key: "null", at, id: `late${at}`, steps: 3 }]);
 
 const countsOf = (machine: KeeperMachine) => machine.patterns.get(1)?.counts;
 
@@ -86,7 +76,13 @@ describe("a keeper's limits", () => {
     machine.take({ rows: rows(1, () => "gone") });
     machine.take({ rows: rows(12, () => "busy", 5000) });
     expect(machine.patterns.get(1)?.keys.has("gone")).toBe(false);
-    machine.take({ rows: { pattern: [1, 1], key: ["gone", "gone"], at: [0, 1], id: ["a", "b"], steps: [3, 3] } });
+    const gone = { pattern: 1, key: "gone", steps: 3 };
+    machine.take({
+      rows: rowsPart([
+        { ...gone, at: 0, id: "a" },
+        { ...gone, at: 1, id: "b" },
+      ]),
+    });
     expect(countsOf(machine)?.tooLate).toBe(1);
   });
 

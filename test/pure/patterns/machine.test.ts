@@ -8,6 +8,7 @@ import type { Outcome } from "../../../core/patterns/pattern-state.ts";
 import { matchEvent } from "../../../core/patterns/match-event.ts";
 import type { StoredPattern } from "../../../core/patterns/plan.ts";
 import { matchesByHand, named } from "./oracle.ts";
+import { rowsPart } from "./rows.ts";
 
 const WITHIN = 10;
 const step = { filter: "true" };
@@ -42,7 +43,7 @@ class Bench {
 
   arrive({ key, event }: Arrival): void {
     const before = this.counts;
-    const rows = { pattern: [7], key: [key], at: [event.at], id: [event.id], steps: [event.steps] };
+    const rows = rowsPart([{ pattern: 7, key, ...event }]);
     this.#hear(this.machine.take({ rows }));
     if (this.counts.tooLate === before.tooLate) this.accepted.push({ key, event });
   }
