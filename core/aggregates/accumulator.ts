@@ -14,6 +14,8 @@ export type Prepared =
 export interface Accumulator {
   /** Adds one event. `position` indexes `prepared`; `timestamp` (epoch ms) and `id` order first and last. */
   add(prepared: Prepared, position: number, timestamp: number, id: string): void;
+  /** Adds so many events at once. Those of every measure that needs nothing of an event have it. */
+  addRows?(count: number): void;
   /** Adds all of `other`, which must come from the same measure. `other` is left as it is. */
   merge(other: Accumulator): void;
   /** The number (or value, or list for top) shown to users; null when nothing was added and the function has no zero. `windowMs` is for `rate`. */

@@ -25,6 +25,11 @@ export class CountAccumulator implements Accumulator {
     if (this.#kind.of === "rows" || valueAt(prepared, position) !== undefined) this.#count++;
   }
 
+  /** Only for one that counts rows. */
+  addRows(count: number): void {
+    this.#count += count;
+  }
+
   merge(other: Accumulator): void {
     if (!(other instanceof CountAccumulator)) throw wrongMerge();
     this.#count += other.#count;

@@ -37,8 +37,8 @@ export class Gathering {
   readonly counts = new Map<number, FeedCounts>();
   /** Rows gathered. */
   rows = 0;
-  /** By pattern, and the text that is the key: where its rows go. */
-  readonly #places = new Map<number, Map<string, KeyPlace>>();
+  /** By pattern: where its rows go. */
+  readonly #places = new Map<number, KeyPlaces>();
 
   /** True when there is nothing to tell. */
   get isEmpty(): boolean {
@@ -63,7 +63,7 @@ export class Gathering {
       const position = keys?.index[row] ?? 0;
       let place = places[position];
       if (place === undefined || place?.part.isFull === true) {
-        place = this.#placeOf(plan.id, keys === undefined ? ALL_TOGETHER : keyText(keys.values[position]));
+        place = this.#placeOf(plan, keys?.values[position]);
         places[position] = place;
       }
       if (place === null) counts.unkeyed++;
@@ -74,19 +74,28 @@ export class Gathering {
     }
   }
 
-  #placeOf(patternId: number, key: string | null): KeyPlace | null {
-    if (key === null) return null;
-    let ofPattern = this.#places.get(patternId);
-    if (ofPattern === undefined) {
-      ofPattern = new Map();
-      this.#places.set(patternId, ofPattern);
-    }
-    const known = ofPattern.get(key);
+  /** @returns null when the event has no key */
+  #placeOf({ id, keyPath }: PatternPlan, value: JsonValue | undefined): KeyPlace | null {
+    const isText = typeof value === "string";
+    const places = this.#placesOf(id)[isText ? "texts" : "others"];
+    // A text is looked up as it comes: its JSON text would have to be made and hashed for each batch anew.
+    const name = isText ? value : keyPath === undefined ? ALL_TOGETHER : keyText(value);
+    const known = name === null ? undefined : places.get(name);
     if (known !== undefined && !known.part.isFull) return known;
-    const part = this.#partOf(keeperOf(patternId, key));
-    const place = { part, of: part.addKey(patternId, key) };
-    ofPattern.set(key, place);
+    const key = isText ? keyText(value) : name;
+    if (name === null || key === null) return null;
+    const part = this.#partOf(keeperOf(id, key));
+    const place = { part, of: part.addKey(id, key) };
+    places.set(name, place);
     return place;
+  }
+
+  #placesOf(patternId: number): KeyPlaces {
+    const known = this.#places.get(patternId);
+    if (known !== undefined) return known;
+    const made = { texts: new Map(), others: new Map() };
+    this.#places.set(patternId, made);
+    return made;
   }
 
   #partOf(keeper: number): RowsPart {
@@ -116,6 +125,12 @@ export function countsIn(counts: Map<number, FeedCounts>, patternId: number): Fe
 interface KeyPlace {
   readonly part: RowsPart;
   readonly of: number;
+}
+
+/** Keys of a pattern, by the text that they are, or by their JSON text if they are something else. */
+interface KeyPlaces {
+  readonly texts: Map<string, KeyPlace>;
+  readonly others: Map<string, KeyPlace>;
 }
 
 function withoutPatternEvents(batch: EventBatch, rows: Uint32Array): Uint32Array {

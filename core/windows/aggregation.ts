@@ -12,6 +12,7 @@ import type { Source } from "./sources.ts";
 import { TumblingWindows } from "./tumbling-windows.ts";
 import { advanceWatermark } from "./watermark.ts";
 import {
+  type Cells,
   type Change,
   NOTHING_STORED,
   type WindowContext,
@@ -165,20 +166,20 @@ export class Aggregation {
     for (const row of rows) if ((timestamps[row] ?? 0) < watermark) this.lateEvents++;
   }
 
-  #foldMeasures(view: BatchView, rows: Uint32Array, cells: readonly (GroupState | undefined)[]): void {
+  #foldMeasures(view: BatchView, rows: Uint32Array, cells: Cells): void {
+    let counts: Uint32Array | undefined;
     for (let m = 0; m < this.plan.measures.length; m++) {
       const planned = this.plan.measures[m];
-      if (planned !== undefined) this.#foldMeasure(view, rows, cells, planned, m);
+      if (planned === undefined) continue;
+      if (planned.path !== undefined || planned.filter !== undefined) this.#foldMeasure(view, rows, cells, planned, m);
+      else {
+        counts ??= countRows(cells);
+        for (const [place, { accumulators }] of cells.groups.entries()) accumulators[m]?.addRows?.(counts[place] ?? 0);
+      }
     }
   }
 
-  #foldMeasure(
-    view: BatchView,
-    rows: Uint32Array,
-    cells: readonly (GroupState | undefined)[],
-    planned: PlannedMeasure,
-    m: number,
-  ): void {
+  #foldMeasure(view: BatchView, rows: Uint32Array, cells: Cells, planned: PlannedMeasure, m: number): void {
     const { timestamps, ids } = view.batch;
     const index = planned.path === undefined ? undefined : view.batch.column(planned.path).index;
     const prepared: Prepared = planned.path === undefined ? NOTHING : view.prepare(planned.path, planned.measure.needs);
@@ -188,17 +189,21 @@ export class Aggregation {
       mask = masked.mask;
       this.filterErrors += masked.errors;
     }
+    const states = cells.groups.map(({ accumulators }) => accumulators[m]);
     for (let k = 0; k < rows.length; k++) {
       const row = rows[k] ?? 0;
-      if (mask !== undefined && mask[row] === 0) continue;
-      cells[k]?.accumulators[m]?.add(
-        prepared,
-        index === undefined ? 0 : (index[row] ?? 0),
-        timestamps[row] ?? 0,
-        ids[row] ?? "",
-      );
+      const place = cells.of[k] ?? -1;
+      if (place === -1 || (mask !== undefined && mask[row] === 0)) continue;
+      states[place]?.add(prepared, index === undefined ? 0 : (index[row] ?? 0), timestamps[row] ?? 0, ids[row] ?? "");
     }
   }
+}
+
+/** How many rows lie in each cell. */
+function countRows({ groups, of }: Cells): Uint32Array {
+  const counts = new Uint32Array(groups.length);
+  for (const place of of) if (place !== -1) counts[place] = (counts[place] ?? 0) + 1;
+  return counts;
 }
 
 const NOTHING: Prepared = { as: "nothing" };

@@ -3,7 +3,7 @@ import { prepareColumn } from "../aggregates/measures.ts";
 import type { Column, EventBatch } from "../events/event-batch.ts";
 import type { JsonValue } from "../events/event.ts";
 import type { Expression, ValueOf } from "../expressions/expression.ts";
-import { GroupKeys } from "./group-keys.ts";
+import { type GroupKey, GroupKeys } from "./group-keys.ts";
 
 export interface Selection {
   /** Rows for which the filter is exactly true. */
@@ -16,8 +16,8 @@ export interface Grouping {
   readonly selection: Selection;
   /** Group of the k-th selected row: an index into `keys`. */
   readonly groupOf: Uint32Array;
-  /** JSON text of the list of group values; null when a value is too long to be kept as a group of its own. */
-  readonly keys: readonly (string | null)[];
+  /** Null when a value is too long to be kept as a group of its own. A key may be there twice, as 0 and −0 have the same. */
+  readonly keys: readonly (GroupKey | null)[];
 }
 
 /**
@@ -103,23 +103,18 @@ export class BatchView {
     const columns = paths.map((path) => this.batch.column(path));
     const groupOf = new Uint32Array(selection.rows.length);
     const byPositions = knownGroups(columns, selection.rows.length);
-    const byKey = new Map<string | null, number>();
-    const keys: (string | null)[] = [];
+    const keys: (GroupKey | null)[] = [];
     const only = columns.length === 1 ? columns[0] : undefined;
     for (let k = 0; k < groupOf.length; k++) {
       const row = selection.rows[k] ?? 0;
       let group = byPositions.get(row);
       if (group === undefined) {
-        const key =
+        group = keys.length;
+        keys.push(
           only === undefined
             ? this.#keys.of(columns.map((column) => column.values[column.index[row] ?? 0] ?? null))
-            : this.#keys.ofOne(only.values[only.index[row] ?? 0] ?? null);
-        group = byKey.get(key);
-        if (group === undefined) {
-          group = keys.length;
-          keys.push(key);
-          byKey.set(key, group);
-        }
+            : this.#keys.ofOne(only.values[only.index[row] ?? 0] ?? null),
+        );
         byPositions.set(row, group);
       }
       groupOf[k] = group;

@@ -3,7 +3,7 @@ import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
 import type { Plan } from "./plan.ts";
 import { GroupPages } from "./group-pages.ts";
-import { type DirtyRecord, keysBetween, type StoredKeys, type WindowContext } from "./window-set.ts";
+import { type Cells, type DirtyRecord, keysBetween, type StoredKeys, type WindowContext } from "./window-set.ts";
 import {
   encodeWindow,
   type Groups,
@@ -58,32 +58,34 @@ export class Bins {
     for (const key of context.state?.open ?? []) this.hold(key);
   }
 
-  cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
+  cellsOf(timestamps: Float64Array, grouping: Grouping): Cells {
     const { rows } = grouping.selection;
-    const cells: (GroupState | undefined)[] = Array.from({ length: rows.length });
-    const cellsByBin = new Map<WindowState, (GroupState | undefined)[]>();
+    const groups: GroupState[] = [];
+    const of = new Int32Array(rows.length).fill(-1);
+    const placesByBin = new Map<WindowState, number[]>();
+    let [start, end] = [0, 0];
     let bin: WindowState | undefined;
-    let ofGroup: (GroupState | undefined)[] = [];
+    let places: number[] = [];
     for (let k = 0; k < rows.length; k++) {
       const timestamp = timestamps[rows[k] ?? 0] ?? 0;
-      if (bin === undefined || timestamp < bin.start || timestamp >= bin.end) {
-        const start = this.#frame.startOf(timestamp);
+      if (timestamp < start || timestamp >= end) {
+        start = this.#frame.startOf(timestamp);
+        end = this.#frame.endOf(start);
         if (this.#isToLoad(start)) this.#loadAhead(timestamps, rows.subarray(k));
         bin = this.#touch(start);
-        if (bin === undefined) continue;
-        ofGroup = cellsByBin.get(bin) ?? [];
-        cellsByBin.set(bin, ofGroup);
+        if (bin !== undefined) places = placesIn(placesByBin, bin);
       }
+      if (bin === undefined) continue;
       const group = grouping.groupOf[k] ?? 0;
-      let cell = ofGroup[group];
-      if (cell === undefined) {
-        cell = bin.groups.open(grouping.keys[group] ?? OVERFLOW_KEY);
-        ofGroup[group] = cell;
+      let place = places[group];
+      if (place === undefined) {
+        place = groups.push(bin.groups.open(grouping.keys[group]?.text ?? OVERFLOW_KEY)) - 1;
+        places[group] = place;
       }
-      cells[k] = cell;
+      of[k] = place;
     }
     this.#ahead.clear();
-    return cells;
+    return { groups, of };
   }
 
   absorb({ first, group }: Fragment): void {
@@ -253,6 +255,15 @@ export class Bins {
     bin.partial &&= start < this.partialBefore;
     return bin;
   }
+}
+
+/** Of each group that has rows in the bin: its place among the cells. */
+function placesIn(placesByBin: Map<WindowState, number[]>, bin: WindowState): number[] {
+  const known = placesByBin.get(bin);
+  if (known !== undefined) return known;
+  const places: number[] = [];
+  placesByBin.set(bin, places);
+  return places;
 }
 
 /** Groups as a bin may hold them: if they are too many, those that had their place keep it. */

@@ -14,6 +14,7 @@ import { FixedFrame } from "./frame.ts";
 import type { WindowShape } from "./shape.ts";
 import {
   byEnd,
+  type Cells,
   type Change,
   type DirtyRecord,
   keysBetween,
@@ -50,7 +51,7 @@ export class HoppingWindows implements WindowSet {
     for (const slice of this.#slices.resident.values()) if (slice.groups.size > 0) this.#noteOpen(slice.start);
   }
 
-  cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
+  cellsOf(timestamps: Float64Array, grouping: Grouping): Cells {
     return this.#slices.cellsOf(timestamps, grouping);
   }
 

@@ -1,9 +1,12 @@
 import type { Grouping } from "./batch-view.ts";
+import { finiteOrNull } from "./finite.ts";
 import type { Fragment } from "./fragment.ts";
+import type { GroupKey } from "./group-keys.ts";
 import { byStart, noteOpen, Session, type SessionBefore } from "./session-page.ts";
 import { SessionPages } from "./session-pages.ts";
 import {
   byEnd,
+  type Cells,
   type Change,
   type DirtyRecord,
   type RestingRecord,
@@ -38,33 +41,42 @@ export class SessionWindows implements WindowSet {
   partialBefore: number;
   /** Those with something in `before`. */
   #touched: Session[] = [];
+  /** No event so far is later, epoch ms. */
+  #newest: number;
+  /** By the number of their key: sessions lately found, all in memory, so that the next events of a group need not look for theirs. */
+  readonly #current: Session[] = [];
 
   constructor(context: WindowContext, gapMs: number) {
     this.watermark = context.watermark;
     this.#gapMs = gapMs;
     this.partialBefore = context.partialBefore;
     this.#pages = new SessionPages(context, gapMs);
+    this.#newest = context.state === undefined ? 0 : (context.state.newest ?? Infinity);
   }
 
-  cellsOf(timestamps: Float64Array, grouping: Grouping): GroupState[] {
+  cellsOf(timestamps: Float64Array, grouping: Grouping): Cells {
     const { rows } = grouping.selection;
     const sessions: Session[] = [];
-    const lastOf: (Session | undefined)[] = [];
+    const of = new Int32Array(rows.length);
+    const placeOf: number[] = [];
     for (let k = 0; k < rows.length; k++) {
       const at = timestamps[rows[k] ?? 0] ?? 0;
       const group = grouping.groupOf[k] ?? 0;
-      let session = lastOf[group];
+      let place = placeOf[group] ?? -1;
+      let session = sessions[place];
       if (session === undefined || session.absorbedBy !== undefined || at < session.first || at > session.last) {
-        session = this.#sessionOver(grouping.keys[group] ?? OVERFLOW_KEY, at, at);
-        lastOf[group] = session;
+        session = this.#sessionAt(grouping.keys[group] ?? OVERFLOW, at);
+        if (session !== sessions[place]) place = sessions.push(session) - 1;
+        placeOf[group] = place;
       }
-      sessions.push(session);
+      of[k] = place;
     }
     // Only now is it certain which sessions have become one.
-    return sessions.map((session) => lasting(session).group);
+    return { groups: sessions.map((session) => lasting(session).group), of };
   }
 
   absorb({ first, last, group }: Fragment): void {
+    this.#newest = Math.max(this.#newest, last);
     mergeGroup(this.#sessionOver(group.key, first, last).group, group);
   }
 
@@ -93,7 +105,9 @@ export class SessionWindows implements WindowSet {
     const left = new Set(named.flatMap((session) => known(session).filter(({ first }) => first === session.first)));
     const touched: Session[] = [];
     const gone: WindowName[] = [];
+    this.#current.length = 0;
     for (const { first, last, group } of fragments) {
+      this.#newest = Math.max(this.#newest, last);
       const old = this.#pages.near(group.key, first, last);
       for (const session of old) left.delete(session);
       if (this.#isAsBefore(old, first, last, group)) continue;
@@ -191,11 +205,34 @@ export class SessionWindows implements WindowSet {
   }
 
   forget(key: number): void {
+    this.#current.length = 0;
     this.#pages.forget(key);
   }
 
   toJSON(): WindowSetState {
-    return { open: this.#pages.openKeys(), levels: this.#pages.levels };
+    return { open: this.#pages.openKeys(), levels: this.#pages.levels, newest: finiteOrNull(this.#newest) };
+  }
+
+  /** The session that holds an event of the group. */
+  #sessionAt({ text, number }: GroupKey, at: number): Session {
+    this.#newest = Math.max(this.#newest, at);
+    const current = this.#current[number];
+    if (current !== undefined && current.session === text && this.#isIn(current, at)) {
+      this.#note(current);
+      if (at > current.last) current.last = at;
+      return current;
+    }
+    const session = this.#sessionOver(text, at, at);
+    if (number >= 0) this.#current[number] = session;
+    return session;
+  }
+
+  /** True when an event of its group is certain to be of this session alone, and to leave it on its page. */
+  #isIn(session: Session, at: number): boolean {
+    if (session.absorbedBy !== undefined || at < session.first) return false;
+    if (at <= session.last) return true;
+    // Another one after it would begin a gap after its end, and nothing is as new as that.
+    return this.#newest < session.end && this.#pages.isPlace(session, at);
   }
 
   /** The session that holds events of the group from `first` to `last`, each less than a gap from the next: made, stretched or joined of several. */
@@ -272,6 +309,7 @@ export class SessionWindows implements WindowSet {
   }
 }
 
+const OVERFLOW: GroupKey = { text: OVERFLOW_KEY, number: -1 };
 const NEW: SessionBefore = { starts: [], wasClosed: false };
 /** Of the many that only go on: they keep the name by which readers know them. */
 const WAS_OPEN: SessionBefore = { starts: [], wasClosed: false };

@@ -4,6 +4,7 @@ import type { Fragment } from "./fragment.ts";
 import type { Frame } from "./frame.ts";
 import {
   byEnd,
+  type Cells,
   type Change,
   type DirtyRecord,
   keysBetween,
@@ -15,7 +16,7 @@ import {
   type WindowSetState,
   type WindowSizes,
 } from "./window-set.ts";
-import type { GroupState, WindowState } from "./window-state.ts";
+import type { WindowState } from "./window-state.ts";
 
 /** Windows side by side: of equal size, or the days, weeks or months of a time zone. One record each. */
 export class TumblingWindows implements WindowSet {
@@ -32,7 +33,7 @@ export class TumblingWindows implements WindowSet {
     for (const window of this.#bins.resident.values()) if (!window.closed) this.#open.add(window);
   }
 
-  cellsOf(timestamps: Float64Array, grouping: Grouping): (GroupState | undefined)[] {
+  cellsOf(timestamps: Float64Array, grouping: Grouping): Cells {
     return this.#bins.cellsOf(timestamps, grouping);
   }
 

@@ -64,6 +64,8 @@ export interface WindowSetState {
   readonly open: readonly number[];
   /** Of sessions: how many levels of pages there are. */
   readonly levels?: number;
+  /** Of sessions: no event is later, epoch ms. Absent or null where that is not known. */
+  readonly newest?: number | null;
 }
 
 /** How much a set holds. */
@@ -94,14 +96,22 @@ export interface WindowContext {
   readonly state: WindowSetState | undefined;
 }
 
+/** Where the rows of a call are counted. */
+export interface Cells {
+  /** One may be there twice. */
+  readonly groups: readonly GroupState[];
+  /** Of the k-th selected row: an index into `groups`, −1 when it lies in no window. */
+  readonly of: Int32Array;
+}
+
 /** The windows of one aggregation: where events go, when windows close, what is kept of them. Three kinds: tumbling, hopping, sessions. */
 export interface WindowSet {
   readonly watermark: number;
   /** Windows that start before this may lack events from before the aggregation existed. */
   readonly partialBefore: number;
 
-  /** The state that each selected row adds to, undefined where it lies in no window. Follow it by `settle` once the rows are added. */
-  cellsOf(timestamps: Float64Array, grouping: Grouping): readonly (GroupState | undefined)[];
+  /** The state that each selected row adds to. Follow it by `settle` once the rows are added. */
+  cellsOf(timestamps: Float64Array, grouping: Grouping): Cells;
   /** Merges in what another set of the same definition holds of a group. Follow it by `settle`, once for all that belongs to one call. */
   absorb(fragment: Fragment): void;
   /** Ends a call: revisions are raised, once per window. */
