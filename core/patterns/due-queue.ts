@@ -3,24 +3,36 @@ interface Due {
   readonly name: string;
 }
 
+/** When a name is due, and the time by which the heap has it: no later. */
+interface Appointment {
+  at: number;
+  queuedAt: number;
+}
+
 /** Stale entries tolerated beyond as many again as there are names. */
 const SPARE_ENTRIES = 64;
 
-/** Names in order of when they are due; giving a name another time replaces the one it had. A binary heap with stale entries skipped. */
+/**
+ * Names in order of when they are due; giving a name another time replaces the one it had.
+ *
+ * A binary heap. A name put off stays where it is in it and is moved when its turn comes: most are put off again and again before. The
+ * entry of a name put forward is left behind, and skipped.
+ */
 export class DueQueue {
   #heap: Due[] = [];
-  readonly #times = new Map<string, number>();
+  readonly #appointments = new Map<string, Appointment>();
 
   /** @param at when it is due; Infinity = never */
   set(name: string, at: number): void {
-    if (this.#times.get(name) === at) return;
-    if (at === Infinity) {
-      this.#times.delete(name);
+    const known = this.#appointments.get(name);
+    if (known === undefined) {
+      if (at !== Infinity) this.#queue(name, { at, queuedAt: at });
       return;
     }
-    this.#times.set(name, at);
-    this.#push({ at, name });
-    if (this.#heap.length > 2 * this.#times.size + SPARE_ENTRIES) this.#rebuild();
+    known.at = at;
+    if (at >= known.queuedAt) return;
+    known.queuedAt = at;
+    this.#queue(name, known);
   }
 
   /** When the first is due, or Infinity. */
@@ -28,8 +40,11 @@ export class DueQueue {
     for (;;) {
       const first = this.#heap[0];
       if (first === undefined) return Infinity;
-      if (this.#times.get(first.name) === first.at) return first.at;
-      this.#pop();
+      const known = this.#appointments.get(first.name);
+      if (known !== undefined && known.queuedAt === first.at) {
+        if (known.at === first.at) return first.at;
+        this.#putOff(first.name, known);
+      } else this.#pop();
     }
   }
 
@@ -39,15 +54,34 @@ export class DueQueue {
     while (this.nextAt <= at) {
       const due = this.#pop();
       if (due === undefined) break;
-      this.#times.delete(due.name);
+      this.#appointments.delete(due.name);
       names.push(due.name);
     }
     return names;
   }
 
+  #queue(name: string, appointment: Appointment): void {
+    this.#appointments.set(name, appointment);
+    this.#push({ at: appointment.queuedAt, name });
+    if (this.#heap.length > 2 * this.#appointments.size + SPARE_ENTRIES) this.#rebuild();
+  }
+
+  /** The first in the heap, whose entry is too early. */
+  #putOff(name: string, appointment: Appointment): void {
+    this.#pop();
+    appointment.queuedAt = appointment.at;
+    if (appointment.at === Infinity) this.#appointments.delete(name);
+    else this.#push({ at: appointment.at, name });
+  }
+
   /** A sorted list is a heap. */
   #rebuild(): void {
-    const live = Array.from(this.#times, ([name, at]) => ({ at, name }));
+    const live: Due[] = [];
+    for (const [name, appointment] of this.#appointments) {
+      appointment.queuedAt = appointment.at;
+      if (appointment.at === Infinity) this.#appointments.delete(name);
+      else live.push({ at: appointment.at, name });
+    }
     this.#heap = live.sort((a, b) => a.at - b.at);
   }
 

@@ -106,7 +106,7 @@ export class Aggregation {
     this.filterErrors += errors;
     if (rows.length === 0) return UNCHANGED;
     const { timestamps } = view.batch;
-    this.#countLate(timestamps, rows);
+    if (view.earliest < this.watermark) this.#countLate(timestamps, rows);
     const cells = this.windows.cellsOf(timestamps, grouping);
     this.#foldMeasures(view, rows, cells);
     return this.windows.settle();
@@ -174,7 +174,8 @@ export class Aggregation {
       if (planned.path !== undefined || planned.filter !== undefined) this.#foldMeasure(view, rows, cells, planned, m);
       else {
         counts ??= countRows(cells);
-        for (const [place, { accumulators }] of cells.groups.entries()) accumulators[m]?.addRows?.(counts[place] ?? 0);
+        for (let place = 0; place < counts.length; place++)
+          cells.groups[place]?.accumulators[m]?.addRows?.(counts[place] ?? 0);
       }
     }
   }

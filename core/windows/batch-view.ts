@@ -30,6 +30,7 @@ export class BatchView {
   readonly batch: EventBatch;
   readonly #all: Selection;
   readonly #keys: GroupKeys;
+  #earliest: number | undefined;
   readonly #selections = new Map<string, Selection>();
   readonly #groupings = new Map<string, Grouping>();
   readonly #prepared = new Map<string, Prepared>();
@@ -44,6 +45,12 @@ export class BatchView {
   /** All rows that are looked at. */
   get rows(): Uint32Array {
     return this.#all.rows;
+  }
+
+  /** The earliest timestamp of the rows, epoch ms; Infinity without rows. */
+  get earliest(): number {
+    this.#earliest ??= earliestOf(this.batch.timestamps, this.rows);
+    return this.#earliest;
   }
 
   select(filter: Expression | undefined): Selection {
@@ -121,6 +128,12 @@ export class BatchView {
     }
     return { selection, groupOf, keys };
   }
+}
+
+function earliestOf(timestamps: Float64Array, rows: Uint32Array): number {
+  let earliest = Infinity;
+  for (const row of rows) earliest = Math.min(earliest, timestamps[row] ?? Infinity);
+  return earliest;
 }
 
 const FALSE = 0;

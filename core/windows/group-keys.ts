@@ -6,10 +6,13 @@ export const MAX_GROUP_KEY_LENGTH = 1024;
 const MAX_REMEMBERED = 20_000;
 const MAX_REMEMBERED_LENGTH = 64;
 
+/** The number of a key that is not remembered. */
+export const UNNUMBERED = -1;
+
 /** A group's key: JSON text of the list of its values. */
 export interface GroupKey {
   readonly text: string;
-  /** Small, and the same from batch to batch as long as the key is remembered; −1 where keys are not. Another key may have it later. */
+  /** Small, and the same from batch to batch as long as the key is remembered; UNNUMBERED where keys are not. Another key may have it later. */
   readonly number: number;
 }
 
@@ -31,7 +34,7 @@ export class GroupKeys {
   /** @returns null when the values are too long to be a group */
   of(values: readonly JsonValue[]): GroupKey | null {
     const text = JSON.stringify(values);
-    return text.length <= MAX_GROUP_KEY_LENGTH ? { text, number: -1 } : null;
+    return text.length <= MAX_GROUP_KEY_LENGTH ? { text, number: UNNUMBERED } : null;
   }
 
   #ofText(value: string): GroupKey {

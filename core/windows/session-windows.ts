@@ -1,7 +1,7 @@
 import type { Grouping } from "./batch-view.ts";
 import { finiteOrNull } from "./finite.ts";
 import type { Fragment } from "./fragment.ts";
-import type { GroupKey } from "./group-keys.ts";
+import { type GroupKey, UNNUMBERED } from "./group-keys.ts";
 import { byStart, noteOpen, Session, type SessionBefore } from "./session-page.ts";
 import { SessionPages } from "./session-pages.ts";
 import {
@@ -62,11 +62,11 @@ export class SessionWindows implements WindowSet {
     for (let k = 0; k < rows.length; k++) {
       const at = timestamps[rows[k] ?? 0] ?? 0;
       const group = grouping.groupOf[k] ?? 0;
-      let place = placeOf[group] ?? -1;
-      let session = sessions[place];
-      if (session === undefined || session.absorbedBy !== undefined || at < session.first || at > session.last) {
-        session = this.#sessionAt(grouping.keys[group] ?? OVERFLOW, at);
-        if (session !== sessions[place]) place = sessions.push(session) - 1;
+      let place = placeOf[group];
+      const known = place === undefined ? undefined : sessions[place];
+      if (place === undefined || known === undefined || !holds(known, at)) {
+        const session = this.#sessionAt(grouping.keys[group] ?? OVERFLOW, at);
+        if (place === undefined || session !== known) place = sessions.push(session) - 1;
         placeOf[group] = place;
       }
       of[k] = place;
@@ -216,21 +216,21 @@ export class SessionWindows implements WindowSet {
   /** The session that holds an event of the group. */
   #sessionAt({ text, number }: GroupKey, at: number): Session {
     this.#newest = Math.max(this.#newest, at);
-    const current = this.#current[number];
+    const current = number === UNNUMBERED ? undefined : this.#current[number];
     if (current !== undefined && current.session === text && this.#isIn(current, at)) {
       this.#note(current);
       if (at > current.last) current.last = at;
       return current;
     }
     const session = this.#sessionOver(text, at, at);
-    if (number >= 0) this.#current[number] = session;
+    if (number !== UNNUMBERED) this.#current[number] = session;
     return session;
   }
 
   /** True when an event of its group is certain to be of this session alone, and to leave it on its page. */
   #isIn(session: Session, at: number): boolean {
+    if (holds(session, at)) return true;
     if (session.absorbedBy !== undefined || at < session.first) return false;
-    if (at <= session.last) return true;
     // Another one after it would begin a gap after its end, and nothing is as new as that.
     return this.#newest < session.end && this.#pages.isPlace(session, at);
   }
@@ -309,7 +309,7 @@ export class SessionWindows implements WindowSet {
   }
 }
 
-const OVERFLOW: GroupKey = { text: OVERFLOW_KEY, number: -1 };
+const OVERFLOW: GroupKey = { text: OVERFLOW_KEY, number: UNNUMBERED };
 const NEW: SessionBefore = { starts: [], wasClosed: false };
 /** Of the many that only go on: they keep the name by which readers know them. */
 const WAS_OPEN: SessionBefore = { starts: [], wasClosed: false };
@@ -319,6 +319,11 @@ const WAS_CLOSED: SessionBefore = { starts: [], wasClosed: true };
 function keepName(session: Session): void {
   const { before, start } = session;
   if (before === WAS_OPEN || before === WAS_CLOSED) session.before = { starts: [start], wasClosed: before.wasClosed };
+}
+
+/** True when an event of its group needs nothing but to be counted. */
+function holds({ absorbedBy, first, last }: Session, at: number): boolean {
+  return absorbedBy === undefined && at >= first && at <= last;
 }
 
 function namesOf(sessions: Iterable<Session>): WindowName[] {
