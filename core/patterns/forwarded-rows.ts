@@ -12,7 +12,7 @@ export interface ForwardedRows {
   readonly steps: readonly number[];
 }
 
-/** Text of rows that are told and logged as one, UTF-16 units, about; packed it is far below the 2 MB a row may hold. */
+/** Text of rows that are told and logged as one, UTF-16 units, about: of three bytes each they are still below the 2 MB a row may hold. */
 const MAX_PART_LENGTH = 500_000;
 /** What a row of events takes beside its id, and a key beside its text. */
 const ROW_LENGTH = 32;

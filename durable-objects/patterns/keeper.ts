@@ -3,7 +3,7 @@ import { type KeeperInput, KeeperMachine } from "../../core/patterns/keeper-mach
 import { matchEvent } from "../../core/patterns/match-event.ts";
 import type { Outcome, PatternStateJson } from "../../core/patterns/pattern-state.ts";
 import type { StoredPattern } from "../../core/patterns/plan.ts";
-import { packChunk, unpackChunk } from "../../storage/chunk.ts";
+import { packChunk } from "../../storage/chunk.ts";
 import type { KeeperAnswer, KeeperCall, KeeperStatus } from "./messages.ts";
 import { pageOf, readPages, writePages } from "./pages.ts";
 import { KeeperTables } from "./tables.ts";
@@ -16,8 +16,8 @@ const MAX_OUTGOING_LENGTH = 500_000;
 export const MAX_OUTBOX_ROWS = 1000;
 /** A restart replays at most this much of the log: rows … */
 const MAX_LOG_ROWS = 500;
-/** … or packed bytes. */
-const MAX_LOG_BYTES = 2_000_000;
+/** … or UTF-16 units of JSON. The log is not packed: it is gone soon, and packing it takes longer than writing it. */
+const MAX_LOG_LENGTH = 4_000_000;
 
 /** What a log row holds. */
 interface LoggedInput {
@@ -59,7 +59,7 @@ export class Keeper {
   #epoch: number;
   #lastEntry: number;
   #loggedRows = 0;
-  #loggedBytes = 0;
+  #loggedLength = 0;
 
   constructor(ground: KeeperGround) {
     this.#ground = ground;
@@ -120,12 +120,11 @@ export class Keeper {
 
   #commit(inputs: readonly string[]): void {
     for (const text of inputs) {
-      const body = packChunk(text);
-      this.tables.appendLog(++this.#lastEntry, body);
-      this.#noteLogged(body);
+      this.tables.appendLog(++this.#lastEntry, text);
+      this.#noteLogged(text);
       this.#post(this.#apply(text));
     }
-    if (this.#loggedRows >= MAX_LOG_ROWS || this.#loggedBytes >= MAX_LOG_BYTES) this.#checkpoint();
+    if (this.#loggedRows >= MAX_LOG_ROWS || this.#loggedLength >= MAX_LOG_LENGTH) this.#checkpoint();
   }
 
   #apply(text: string): Outcome[] {
@@ -145,15 +144,15 @@ export class Keeper {
   }
 
   /** What followed from it is in the outbox, or sent. */
-  #replay(entry: number, body: Uint8Array): void {
-    this.#apply(unpackChunk(body));
+  #replay(entry: number, text: string): void {
+    this.#apply(text);
     this.#lastEntry = entry;
-    this.#noteLogged(body);
+    this.#noteLogged(text);
   }
 
-  #noteLogged(body: Uint8Array): void {
+  #noteLogged(text: string): void {
     this.#loggedRows++;
-    this.#loggedBytes += body.length;
+    this.#loggedLength += text.length;
   }
 
   #post(outcomes: readonly Outcome[]): void {
@@ -188,7 +187,7 @@ export class Keeper {
     this.tables.writeMeta("keeper", saved);
     this.#touched.clear();
     this.#loggedRows = 0;
-    this.#loggedBytes = 0;
+    this.#loggedLength = 0;
   }
 
   #change(change: () => void): void {

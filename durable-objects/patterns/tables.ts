@@ -1,12 +1,12 @@
 /** One thing a keeper was told, as its log holds it. */
 export interface KeeperLogRow {
   readonly entry: number;
-  readonly body: Uint8Array;
+  readonly body: string;
 }
 
 const SCHEMA = [
   `create table if not exists meta (key text primary key, value text not null) without rowid`,
-  `create table if not exists log (entry integer primary key, body blob not null)`,
+  `create table if not exists log (entry integer primary key, body text not null)`,
   `create table if not exists pages (page integer not null, part integer not null, body blob not null, primary key (page, part)) without rowid`,
   `create table if not exists outbox (seq integer primary key autoincrement, body blob not null)`,
 ];
@@ -35,15 +35,12 @@ export class KeeperTables {
     );
   }
 
-  appendLog(entry: number, body: Uint8Array): void {
+  appendLog(entry: number, body: string): void {
     this.#sql.exec("insert into log (entry, body) values (?, ?)", entry, body);
   }
 
-  *log(): IterableIterator<KeeperLogRow> {
-    for (const { entry, body } of this.#sql.exec<{ entry: number; body: ArrayBuffer }>(
-      "select entry, body from log order by entry",
-    ))
-      yield { entry, body: new Uint8Array(body) };
+  log(): Iterable<KeeperLogRow> {
+    return this.#sql.exec<{ entry: number; body: string }>("select entry, body from log order by entry");
   }
 
   clearLog(): void {
