@@ -77,7 +77,10 @@ export class RateController extends DurableObject<Env> {
     const nowMs = Date.now();
     const before = this.#ledger.totals.applied;
     this.#ledger.applied(shard, totalEvents, nowMs);
-    if (signs !== undefined) this.#downstream.noteShard(shard, signs, nowMs);
+    if (signs !== undefined) {
+      this.#downstream.noteShard(shard, signs, nowMs);
+      this.#flow.wrote(shard, signs.windowsWritten, nowMs);
+    }
     this.#flow.admission.applied(this.#ledger.totals.applied - before, signs?.oldestAgeMs ?? 0, nowMs);
     if (signs !== undefined && signs.storeFailures > 0) this.#flow.admission.refused(signs.storeFailures, nowMs);
     this.#afterChange(nowMs);

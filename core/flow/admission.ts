@@ -16,6 +16,7 @@ import {
   restoreFlowController,
 } from "./index.ts";
 import { LowestOfLate } from "./lowest-of-late.ts";
+import { HighestOfLate } from "./highest-of-late.ts";
 import { RateMeter } from "./rate-meter.ts";
 
 /** Events that are one item of the flow controller. */
@@ -32,6 +33,8 @@ const PRESSED_S = 0.25;
 const CALM_MS = 1_000;
 /** What was last heard of the age is believed this long, ms. */
 const AGE_BELIEVED_MS = 2_000;
+/** Of messages within so long the one that waited longest is remembered. */
+const LONGEST_WITHIN_MS = 1_000;
 /** Bounds of the window, seconds of capacity beyond what messages take without a queue. */
 const SHORTEST_WINDOW_S = 0.2;
 const LONGEST_WINDOW_S = TARGET_WAIT_MS / 1_000;
@@ -68,6 +71,10 @@ export interface AdmissionLimit {
   readonly oldestAgeMs: number;
   /** How much of that it waited, ms. */
   readonly waitMs: number;
+  /** The most that any message waited within the last second, ms. */
+  readonly longestWaitMs: number;
+  /** How late timers fire where requests come in, ms, lately on average: they and the requests wait for the same thread. */
+  readonly lagMs: number;
   /** Events per second that are applied when there is a queue. */
   readonly capacityPerSecond: number;
 }
@@ -99,6 +106,7 @@ export class Admission {
   /** Since when each report told of a queue; null without one. */
   #busySinceMs: number | null = null;
   #oldest = { ageMs: 0, atMs: Number.NEGATIVE_INFINITY };
+  readonly #longest = new HighestOfLate(LONGEST_WITHIN_MS);
   /** What a message takes without a queue: the platform's queue has a latency of its own. */
   readonly #base = new LowestOfLate(ASSUMED_BASE_MS);
   /** Of the requests of late, the part turned away. */
@@ -148,6 +156,7 @@ export class Admission {
     this.#applied += Math.max(0, events);
     this.#oldest = { ageMs: oldestAgeMs, atMs: nowMs };
     if (events > 0) this.#base.note(oldestAgeMs, nowMs);
+    this.#longest.note(oldestAgeMs, nowMs);
     this.#appliedMeter.add(Math.max(0, events), nowMs);
     this.#settle(nowMs);
     this.#estimate(oldestAgeMs >= this.#base.ms + BUSY_WAIT_MS, nowMs);
@@ -197,13 +206,25 @@ export class Admission {
     const isAgeKnown = nowMs - this.#oldest.atMs <= AGE_BELIEVED_MS;
     const oldestAgeMs = isAgeKnown ? this.#oldest.ageMs : 0;
     const waitMs = Math.max(0, oldestAgeMs - this.#base.ms);
+    const longestWaitMs = Math.max(0, this.#longest.at(nowMs) - this.#base.ms);
     const isMuch = inFlight > Math.max(window, this.#capacity * (this.#base.ms / 1_000 + PRESSED_S));
     if (isMuch || waitMs > PRESSED_WAIT_MS) this.#pressedAtMs = nowMs;
     const isPressed = nowMs - this.#pressedAtMs < CALM_MS;
-    const lag = this.#turnedAwayPart >= FLOOD_PART ? this.#lagMs(nowMs) / TARGET_LAG_MS : 0;
+    const lagMs = this.#lagMs(nowMs);
+    const lag = this.#turnedAwayPart >= FLOOD_PART ? lagMs / TARGET_LAG_MS : 0;
     const room = Math.min(2 - inFlight / window, 2 - waitMs / TARGET_WAIT_MS, 2 - lag);
     const ratePerSecond = isPressed ? this.#capacity * Math.max(0, room) : null;
-    return { isPressed, ratePerSecond, window, inFlight, oldestAgeMs, waitMs, capacityPerSecond: this.#capacity };
+    return {
+      isPressed,
+      ratePerSecond,
+      window,
+      inFlight,
+      oldestAgeMs,
+      waitMs,
+      longestWaitMs,
+      lagMs,
+      capacityPerSecond: this.#capacity,
+    };
   }
 
   snapshot(): AdmissionSnapshot {

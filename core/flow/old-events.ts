@@ -1,8 +1,11 @@
 // Problem: an event of long ago costs up to ten times what a new one does, as it touches windows of its own, and queue order is first
 // in, first out: a backfill that fills the queue makes live numbers late. Rule: requests whose newest event is old come in at a rate
-// of their own, which grows while messages wait for next to nothing and some of them are held back, and falls when messages wait.
-// It begins small. Why not a part of the measured capacity: that was measured with new events, and says nothing of old ones.
+// of their own, which grows while no message waits for long and some of them are held back, and falls when one does. It begins small.
+// Waiting shows only once the queue is behind; what old events cost shows before: a shard that writes windows all the time, each on a
+// page of its own, holds up whatever comes between. So the rate falls with the windows that are written as well.
+// Why not a part of the measured capacity: that was measured with new events, and says nothing of old ones.
 import type { AdmissionLimit } from "./admission.ts";
+import { RateMeter } from "./rate-meter.ts";
 
 /** A request is old when its newest event is older than this, ms. */
 export const OLD_AFTER_MS = 3_600_000;
@@ -10,17 +13,22 @@ export const OLD_AFTER_MS = 3_600_000;
 export const FIRST_OLD_RATE = 5_000;
 const LEAST_OLD_RATE = 2_000;
 const MOST_OLD_RATE = 1_000_000;
-/** While messages wait no longer the rate grows, ms … */
-const CALM_WAIT_MS = 75;
+/** While no message of the last second waited longer the rate grows, ms … */
+const CALM_WAIT_MS = 60;
 /** … by this factor in a second, … */
 const GROWTH_PER_SECOND = 2.5;
-/** … and by this one from where messages waited the last time. */
+/** … and by this one from where one waited the last time. */
 const CAREFUL_GROWTH_PER_SECOND = 1.2;
-/** When they wait longer it falls, ms … */
-const LONG_WAIT_MS = 150;
-/** … to this part of itself or of what is applied, whichever is less, at most this often, ms: it takes that long until less is seen to come. */
+/** When one waits longer it falls, ms … */
+const LONG_WAIT_MS = 120;
+/** … to this part of itself or of what is applied, whichever is less, at most this often, ms: it is heard of that long. */
 const FALL = 0.8;
-const FALL_EVERY_MS = 500;
+const FALL_EVERY_MS = 1_000;
+/** Windows that a shard writes per second while the rate grows, and beyond which it falls: there three built-in ones of each of 5,000 events. */
+const FEW_WINDOWS = 12_000;
+const MANY_WINDOWS = 16_000;
+/** Shards remembered: as many as a tenant may have. */
+const MAX_SHARDS = 256;
 /** An isolate that has had no old events for this long has no part of the rate, ms. */
 const ISOLATE_MS = 3_000;
 /** Between two reports no more time than this counts as growth, ms. */
@@ -42,10 +50,20 @@ export class OldEventsRate {
   #atMs = Number.NEGATIVE_INFINITY;
   #fellAtMs = Number.NEGATIVE_INFINITY;
   readonly #seenAtMs = new Map<string, number>();
+  /** Of windows written, by shard. */
+  readonly #meters = new Map<number, RateMeter>();
 
   /** Whether anybody sends old events. */
   isUsed(nowMs: number): boolean {
     return nowMs - this.#atMs <= ISOLATE_MS;
+  }
+
+  /** A shard has written so many windows since it last said so. */
+  wrote(shard: number, windows: number, nowMs: number): void {
+    const meter = this.#meters.get(shard) ?? new RateMeter();
+    if (this.#meters.size >= MAX_SHARDS && !this.#meters.has(shard)) return;
+    meter.add(windows, nowMs);
+    this.#meters.set(shard, meter);
   }
 
   /** Takes an isolate's report. @param appliedPerSecond events of every age, over the last second */
@@ -61,8 +79,15 @@ export class OldEventsRate {
     this.#atMs = nowMs;
     this.#seenAtMs.set(isolate, nowMs);
     for (const [name, atMs] of this.#seenAtMs) if (nowMs - atMs > ISOLATE_MS) this.#seenAtMs.delete(name);
-    if (limit.isPressed || limit.waitMs > LONG_WAIT_MS) this.#fall(appliedPerSecond, nowMs);
-    else if (limit.waitMs <= CALM_WAIT_MS && heldBack > 0) this.#grow(stepMs);
+    const windows = Math.max(0, ...[...this.#meters.values()].map((meter) => meter.perSecond(nowMs)));
+    const isMuch = limit.isPressed || limit.longestWaitMs > LONG_WAIT_MS || windows > MANY_WINDOWS;
+    const isLittle = limit.longestWaitMs <= CALM_WAIT_MS && windows < FEW_WINDOWS;
+    if (isMuch) this.#fall(appliedPerSecond, nowMs);
+    else if (isLittle && heldBack > 0) this.#grow(stepMs);
+  }
+
+  get perSecond(): number {
+    return this.#rate;
   }
 
   /** Events per second that one of the isolates that send them may let in. */

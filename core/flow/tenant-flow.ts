@@ -88,9 +88,19 @@ export class TenantFlow {
     };
   }
 
+  /** A shard has written so many windows since it last said so. */
+  wrote(shard: number, windows: number, nowMs: number): void {
+    this.#old.wrote(shard, windows, nowMs);
+  }
+
   /** What the whole tenant may send, events per second; null for no limit. */
   rate(nowMs: number): number | null {
     return admittedRate(this.admission.limit(nowMs), this.share(nowMs));
+  }
+
+  /** What of that may be old, events per second; null while no old events come. */
+  oldRate(nowMs: number): number | null {
+    return this.#old.isUsed(nowMs) ? this.#old.perSecond : null;
   }
 
   /** The tenant's part of the shared capacity as last heard; null when that is long ago. */

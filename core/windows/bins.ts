@@ -186,7 +186,8 @@ export class Bins {
     let bytes = 0;
     for (const bin of this.resident.values()) {
       if (isOpen(bin)) openGroups += bin.groups.size;
-      bytes += bin.groups.retainedBytes();
+      // A backfill leaves tens of thousands of small windows: to add up each one's groups would hold up live events.
+      bytes += bin.dirty ? bin.groups.retainedBytes() : bin.bytes;
     }
     return { openGroups, bytes };
   }

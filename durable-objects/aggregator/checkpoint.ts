@@ -1,6 +1,7 @@
 import { allPages, IdJournal, idsWithinHorizon } from "../../core/windows/id-page.ts";
 import type { SeenFilter } from "../../core/windows/seen-filter.ts";
 import type { ShardMachine } from "../../core/windows/shard-machine.ts";
+import type { DirtyRecord } from "../../core/windows/window-set.ts";
 import type { ShardTables } from "./tables.ts";
 
 /** A restart replays at most this many events … */
@@ -15,6 +16,11 @@ export const CHECKPOINT_AFTER_MS = 600_000;
 const MAX_RESIDENT_WINDOW_BYTES = 12_000_000;
 /** … down to this: to look for the oldest at each checkpoint would cost a backfill as much as writing. */
 const RESIDENT_WINDOW_BYTES = 8_000_000;
+/** To add them up takes milliseconds: it is done when about so many bytes may have been added … */
+const LOOK_EVERY_BYTES = 4_000_000;
+/** … at so many for each window written, and so many for each byte of it. */
+const BYTES_PER_WINDOW = 600;
+const MEMORY_FACTOR = 4;
 /** Stored ids that are past the horizon are tolerated up to this many beyond as many again. */
 const SPARE_IDS = 20_000;
 
@@ -27,6 +33,8 @@ export class Checkpointer {
   #unwritten = 0;
   #events = 0;
   #bytes = 0;
+  /** Bytes of windows that may have come into memory since those in it were last added up, at most about. */
+  #grownBytes = Infinity;
   /** Epoch ms of the first change since the last checkpoint, or null. */
   #changedAt: number | null = null;
 
@@ -63,13 +71,19 @@ export class Checkpointer {
 
   /** Writes windows that changed, new ids and the rest of the state. The caller adds what else belongs to the same moment. */
   write(machine: ShardMachine): void {
-    for (const { id, windows } of machine.aggregations.values()) this.#tables.writeWindows(id, windows.takeDirty());
+    for (const { id, windows } of machine.aggregations.values()) {
+      const records = windows.takeDirty();
+      this.#tables.writeWindows(id, records);
+      this.#grownBytes += BYTES_PER_WINDOW * records.length + MEMORY_FACTOR * writtenBytes(records);
+    }
     this.#writeIds(machine);
     this.#writeSeen(machine.deduplicator.seen);
     this.#unwritten = 0;
     this.#events = 0;
     this.#bytes = 0;
     this.#changedAt = null;
+    if (this.#grownBytes < LOOK_EVERY_BYTES) return;
+    this.#grownBytes = 0;
     evictClosed(machine);
   }
 
@@ -90,6 +104,12 @@ export class Checkpointer {
     }
     for (const page of pages) this.#tables.addIdPage(page);
   }
+}
+
+function writtenBytes(records: readonly DirtyRecord[]): number {
+  let bytes = 0;
+  for (const { parts } of records) for (const part of parts) bytes += part?.length ?? 0;
+  return bytes;
 }
 
 /** Drops closed windows from memory, the oldest first, until the rest is small; they are read back when needed. */

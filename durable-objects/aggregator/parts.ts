@@ -81,6 +81,7 @@ export class Parts {
     });
     this.progress = new Progress(shard.tally, {
       ...around,
+      windowsWritten: () => shard.tables.windowsWritten,
       store: () => ({
         storeMs: shard.sealer.lastWriteMs,
         storeFailures: shard.sealer.failures,

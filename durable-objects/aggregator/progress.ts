@@ -13,7 +13,9 @@ export interface ProgressDeps {
   /** Tells how many events were applied in all, and how the shard is doing. */
   readonly tellApplied: (applied: number, signs: ShardSigns) => Promise<void>;
   /** How the store is doing. */
-  readonly store: () => Omit<ShardSigns, "oldestAgeMs">;
+  readonly store: () => Omit<ShardSigns, "oldestAgeMs" | "windowsWritten">;
+  /** Windows written in the life of this object. */
+  readonly windowsWritten: () => number;
   readonly now: () => number;
   readonly later: (work: () => void, delayMs: number) => void;
   readonly report: (what: string, error: unknown) => void;
@@ -25,6 +27,7 @@ export class Progress {
   readonly #deps: ProgressDeps;
   #toldAt = 0;
   #toldApplied: number;
+  #toldWindows = 0;
   #oldestAgeMs = 0;
   #isScheduled = false;
 
@@ -65,7 +68,10 @@ export class Progress {
 
   async tell(): Promise<void> {
     const { applied } = this.#tally;
-    const signs = { oldestAgeMs: this.#oldestAgeMs, ...this.#deps.store() };
+    const windows = this.#deps.windowsWritten();
+    const windowsWritten = windows - this.#toldWindows;
+    const signs = { oldestAgeMs: this.#oldestAgeMs, windowsWritten, ...this.#deps.store() };
+    this.#toldWindows = windows;
     this.#toldAt = this.#deps.now();
     this.#toldApplied = applied;
     this.#oldestAgeMs = 0;

@@ -57,7 +57,7 @@ export type MetaTable = Pick<ShardTables, "readMeta" | "writeMeta">;
 /** The SQL of a WindowAggregator: every statement it runs, and a count of the rows they wrote (each is billed). */
 export class ShardTables {
   rowsWritten = 0;
-  windowBytesWritten = 0;
+  windowsWritten = 0;
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -217,7 +217,7 @@ export class ShardTables {
     for (const { key, parts } of sorted) {
       for (const [part, body] of parts.entries()) {
         if (body === null) continue;
-        this.windowBytesWritten += body.length;
+        this.windowsWritten++;
         bindings.push(aggregation, key, part, body);
         if (bindings.length + WINDOW_COLUMNS > MAX_BINDINGS) flush();
       }

@@ -4,6 +4,8 @@ import type { CircuitState } from "../../core/streams/circuit-breaker.ts";
 export interface ShardSigns {
   /** How old the oldest message was when it arrived, ms. */
   readonly oldestAgeMs: number;
+  /** Windows written to its disk: events of long ago touch windows of their own, and each is a page of the disk. */
+  readonly windowsWritten: number;
   /** The longest that the store took to write segments, ms; null when it wrote none. */
   readonly storeMs: number | null;
   /** Failed tries to write since the last that succeeded. */

@@ -20,6 +20,12 @@ export interface FlowState {
     /** Events in flight beyond the window. */
     readonly backlog: number;
     readonly oldest_message_ms: number;
+    /** The most that any message waited within the last second. */
+    readonly longest_wait_ms: number;
+    /** How late timers fire where requests come in; 0 while nobody looks. */
+    readonly lag_ms: number;
+    /** Events per second of long ago that may come now; null while none come. */
+    readonly old_events_limit: number | null;
     readonly accepted_per_second: number;
     readonly applied_per_second: number;
     /** Events per second that are applied when there is a queue. */
@@ -56,7 +62,7 @@ export interface FlowParts {
 
 /** The state of a tenant's flow as of now. */
 export function flowState({ settings, ledger, flow, downstream }: FlowParts, nowMs: number): FlowState {
-  const { isPressed, ratePerSecond, window, oldestAgeMs, capacityPerSecond } = flow.state(nowMs);
+  const { isPressed, ratePerSecond, window, capacityPerSecond, ...waits } = flow.state(nowMs);
   const { accepted, acceptedBytes, applied } = ledger.totals;
   // A shard's report may be quicker than the isolate's: then what it applied was admitted, though nobody has said so yet.
   const admitted = Math.max(accepted, applied);
@@ -72,7 +78,10 @@ export function flowState({ settings, ledger, flow, downstream }: FlowParts, now
       window: Math.round(window),
       in_flight: admitted - applied,
       backlog: Math.max(0, Math.round(admitted - applied - window)),
-      oldest_message_ms: oldestAgeMs,
+      oldest_message_ms: waits.oldestAgeMs,
+      longest_wait_ms: waits.longestWaitMs,
+      lag_ms: Math.round(waits.lagMs),
+      old_events_limit: rounded(flow.oldRate(nowMs)),
       accepted_per_second: Math.round(admission.acceptedRate(nowMs)),
       applied_per_second: Math.round(admission.appliedRate(nowMs)),
       capacity_per_second: Math.round(capacityPerSecond),

@@ -88,7 +88,13 @@ describe("a tenant that must wait", () => {
     const { id, adminKey } = await makeTenant();
     const controller = env.RATE_CONTROLLER.getByName(rateControllerName(id));
     await controller.lease({ isolate: "elsewhere", used: { events: 200_000, bytes: 0 }, want: 0 });
-    const old = { oldestAgeMs: 5_000, storeMs: null, storeFailures: 0, storeCircuit: "closed" } as const;
+    const old = {
+      oldestAgeMs: 5_000,
+      windowsWritten: 0,
+      storeMs: null,
+      storeFailures: 0,
+      storeCircuit: "closed",
+    } as const;
     await controller.applied(100, 0, old);
     const sent = await send("/events", event(), { key: adminKey });
     expect([sent.status, sent.body.details]).toEqual([429, { reason: "congested" }]);

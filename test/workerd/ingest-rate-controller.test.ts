@@ -48,7 +48,13 @@ describe("a tenant's rate controller", () => {
 
   test("shows the circuits as shards and consumers last told of them, and counts refusals", async () => {
     const controller = freshController();
-    const closed = { oldestAgeMs: 5, storeMs: 12, storeFailures: 0, storeCircuit: "closed" } as const;
+    const closed = {
+      oldestAgeMs: 5,
+      windowsWritten: 0,
+      storeMs: 12,
+      storeFailures: 0,
+      storeCircuit: "closed",
+    } as const;
     await controller.applied(0, 1, closed);
     expect((await controller.state()).state).toMatchObject({
       store_ms: 12,
@@ -67,7 +73,13 @@ describe("a tenant's rate controller", () => {
   test("asks for the tenant's part of what all share when there is a queue, and not before", async () => {
     const asked = vi.spyOn(CapacityController.prototype, "report");
     const controller = freshController();
-    const signs = { oldestAgeMs: 5, storeMs: null, storeFailures: 0, storeCircuit: "closed" } as const;
+    const signs = {
+      oldestAgeMs: 5,
+      windowsWritten: 0,
+      storeMs: null,
+      storeFailures: 0,
+      storeCircuit: "closed",
+    } as const;
     await controller.lease(report(4_000));
     await controller.applied(1_000, 0, signs);
     expect(asked).not.toHaveBeenCalled();
@@ -85,7 +97,7 @@ describe("a tenant's rate controller", () => {
       for (let tick = 0; tick <= 200; tick++) {
         clock.mockReturnValue(startMs + tick * 100);
         instance.lease(report(200));
-        const signs = { storeMs: null, storeFailures: 0, storeCircuit: "closed" } as const;
+        const signs = { windowsWritten: 0, storeMs: null, storeFailures: 0, storeCircuit: "closed" } as const;
         instance.applied(1 + tick * 200, 0, { ...signs, oldestAgeMs: tick === 0 ? 0 : 600 });
       }
       const before = instance.state().state.capacity_per_second;

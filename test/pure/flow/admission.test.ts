@@ -123,6 +123,8 @@ describe("admission", () => {
       inFlight: 5_000,
       oldestAgeMs: 300,
       waitMs: 300,
+      longestWaitMs: 300,
+      lagMs: 0,
       capacityPerSecond: 10_000,
     };
     expect(admittedRate(limit, { guaranteed: 9_000, atMost: null })).toBe(9_000);

@@ -6,14 +6,16 @@ import { FIRST_OLD_RATE, OldEventsRate } from "../../../core/flow/old-events.ts"
 const REPORT_EVERY_MS = 100;
 
 /** What the rest of the platform is like: only these two matter here. */
-function limit(waitMs: number, isPressed = false): AdmissionLimit {
+function limit(longestWaitMs: number, isPressed = false): AdmissionLimit {
   return {
     isPressed,
     ratePerSecond: null,
     window: 10_000,
     inFlight: 0,
-    oldestAgeMs: waitMs,
-    waitMs,
+    oldestAgeMs: 0,
+    waitMs: 0,
+    longestWaitMs,
+    lagMs: 0,
     capacityPerSecond: 10_000,
   };
 }
@@ -32,7 +34,7 @@ function run(capacity: number, seconds: number) {
     applied.push(done);
     waits.push((queued / capacity) * 1_000);
     const lastSecond = applied.slice(-10).reduce((sum, events) => sum + events, 0);
-    rate.report("one", { events: came, heldBack: 1 }, limit(waits.at(-6) ?? 0), lastSecond, nowMs);
+    rate.report("one", { events: came, heldBack: 1 }, limit(Math.max(0, ...waits.slice(-15, -5))), lastSecond, nowMs);
   }
   return { taken, waits };
 }
