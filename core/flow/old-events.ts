@@ -24,9 +24,9 @@ const LONG_WAIT_MS = 120;
 /** … to this part of itself or of what is applied, whichever is less, at most this often, ms: it is heard of that long. */
 const FALL = 0.8;
 const FALL_EVERY_MS = 1_000;
-/** Windows that a shard writes per second while the rate grows, and beyond which it falls: there three built-in ones of each of 5,000 events. */
-const FEW_WINDOWS = 12_000;
-const MANY_WINDOWS = 16_000;
+/** Windows that a shard writes per second while the rate grows, and beyond which it falls: an event of long ago has up to three, of the built-in aggregations alone. */
+const FEW_WINDOWS = 8_500;
+const MANY_WINDOWS = 11_000;
 /** Shards remembered: as many as a tenant may have. */
 const MAX_SHARDS = 256;
 /** An isolate that has had no old events for this long has no part of the rate, ms. */

@@ -4,6 +4,7 @@ import { validateEvent } from "../../core/events/validate.ts";
 import { OLD_AFTER_MS } from "../../core/flow/old-events.ts";
 import type { EventIds } from "./event-ids.ts";
 import type { IndexedRejection, ParsedEvents } from "./parse.ts";
+import { ApiError } from "../http.ts";
 import { type EventQueue, type EventRange, packMessages, sendMessages } from "./queue-producer.ts";
 
 /** How long a producer waits when the queue took nothing, s. */
@@ -22,8 +23,12 @@ export interface Acceptance {
   readonly newBatchId: () => string;
   /** About how many bytes of JSON the events came as. */
   readonly bytes: number;
-  /** Asked when every event is of long ago. @throws ApiError when they must come later */
-  readonly admitOld: (events: number) => Promise<void>;
+  /**
+   * Asked when every event is of long ago, again for those that are left.
+   * @param isBegun whether others of the request have been taken
+   * @returns how many of them may come now; @throws ApiError when they must come later
+   */
+  readonly admitOld: (events: number, isBegun: boolean) => Promise<number>;
   /** Told of each queue call that failed. */
   readonly onQueueError: (error: unknown) => void;
 }
@@ -41,17 +46,45 @@ export interface Receipt {
 /** Validates every event, puts the good ones on the queue and says what became of each. The only way in for events. @throws ApiError when they are old and must come later */
 export async function acceptEvents(parsed: ParsedEvents, to: Acceptance): Promise<Receipt> {
   const { events, indexes, rejected } = validateAll(parsed, to);
-  if (isOld(events, to.receivedAt)) await to.admitOld(events.length);
+  const refused = isOld(events, to.receivedAt) ? await sendOld(events, to) : await sendEvents(events, to);
+  const receipt = { accepted: events, acceptedIndexes: indexes, rejected: [...parsed.unparsed, ...rejected] };
+  const complete = refused.length === 0 ? receipt : withoutRefused(receipt, refused);
+  return { ...complete, rejected: complete.rejected.toSorted((a, b) => a.index - b.index) };
+}
+
+/** @returns the rows that the queue did not take */
+async function sendEvents(events: readonly StreamEvent[], to: Acceptance): Promise<EventRange[]> {
   const packed = packMessages(events, to.bytes, {
     tenant: to.tenant,
     // What waited at the door has not waited in the queue, and must not look as if it had.
     acceptedAt: to.now(),
     newBatchId: to.newBatchId,
   });
-  const refused = await sendMessages(to.queue, packed, to.onQueueError);
-  const receipt = { accepted: events, acceptedIndexes: indexes, rejected: [...parsed.unparsed, ...rejected] };
-  const complete = refused.length === 0 ? receipt : withoutRefused(receipt, refused);
-  return { ...complete, rejected: complete.rejected.toSorted((a, b) => a.index - b.index) };
+  return await sendMessages(to.queue, packed, to.onQueueError);
+}
+
+/** As the door lets them in. @returns the rows that were not let in or the queue did not take @throws ApiError when none were let in */
+async function sendOld(events: readonly StreamEvent[], to: Acceptance): Promise<EventRange[]> {
+  const refused: EventRange[] = [];
+  for (let from = 0; from < events.length;) {
+    const taken = await admitted(events.length - from, from > 0, to);
+    if (taken === 0) return [...refused, { from, to: events.length }];
+    const portion = events.slice(from, from + taken);
+    for (const range of await sendEvents(portion, { ...to, bytes: (to.bytes * taken) / events.length }))
+      refused.push({ from: from + range.from, to: from + range.to });
+    from += taken;
+  }
+  return refused;
+}
+
+/** @returns 0 when those that are left must come later */
+async function admitted(events: number, isBegun: boolean, { admitOld }: Acceptance): Promise<number> {
+  try {
+    return await admitOld(events, isBegun);
+  } catch (error) {
+    if (isBegun && error instanceof ApiError) return 0;
+    throw error;
+  }
 }
 
 function isOld(events: readonly StreamEvent[], receivedAt: number): boolean {

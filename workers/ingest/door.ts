@@ -112,10 +112,11 @@ export async function takeEvents(
     ids,
     newBatchId: () => crypto.randomUUID(),
     bytes,
-    admitOld: async (events) => {
-      const refusal = await quota().refusalOfOld(quotaCall(env, tenant), events);
-      if (refusal !== null) throw refused(refusal);
+    admitOld: async (events, isBegun) => {
+      const taken = await quota().enterOld(quotaCall(env, tenant), events, isBegun);
+      if (typeof taken !== "number") throw refused(taken);
       assertNotDraining();
+      return taken;
     },
     onQueueError: (error) => logError("queue_send", error, { tenant }),
   });

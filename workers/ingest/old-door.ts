@@ -5,15 +5,20 @@ import { Pace } from "../../core/flow/pace.ts";
 const MAX_WAITING = 4;
 const MAX_WAIT_MS = 1_000;
 const STEP_MS = 20;
+/** What goes in at once is so much of the rate, seconds, but so many events at least. */
+const PORTION_S = 0.03;
+const LEAST_PORTION = 100;
 
 /**
  * Where requests of one tenant wait that hold only events of long ago (core/flow/old-events.ts).
  *
+ * A large one goes in by portions: applied as a whole it would hold up newer events for as long as it takes.
  * They wait instead of being refused at once because a producer that is refused stays away for whole seconds, and then comes with all
  * that the rate allowed meanwhile: each such burst would make newer events late.
  */
 export class OldDoor {
   readonly #pace = new Pace(0);
+  #portion = LEAST_PORTION;
   #waiting = 0;
   #events = 0;
   #heldBack = 0;
@@ -21,20 +26,21 @@ export class OldDoor {
   /** @param perSecond events */
   setRate(perSecond: number, nowMs: number): void {
     this.#pace.set(perSecond, nowMs);
+    this.#portion = Math.max(LEAST_PORTION, Math.floor(perSecond * PORTION_S));
   }
 
-  /** @returns true once the events may come, false when they may not within a second or too many wait */
-  async enter(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<boolean> {
+  /** @returns how many of the events may come once some may; 0 when none may within a second or too many requests wait */
+  async enter(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<number> {
     if (this.#pace.enter(now())) return this.#take(events);
     this.#heldBack++;
-    if (this.#waiting >= MAX_WAITING) return false;
+    if (this.#waiting >= MAX_WAITING) return 0;
     this.#waiting++;
     try {
       for (const untilMs = now() + MAX_WAIT_MS; now() < untilMs;) {
         await sleep(STEP_MS);
         if (this.#pace.enter(now())) return this.#take(events);
       }
-      return false;
+      return 0;
     } finally {
       this.#waiting--;
     }
@@ -58,9 +64,10 @@ export class OldDoor {
     this.#heldBack += old?.heldBack ?? 0;
   }
 
-  #take(events: number): true {
-    this.#pace.settle(events);
-    this.#events += events;
-    return true;
+  #take(events: number): number {
+    const taken = Math.min(events, this.#portion);
+    this.#pace.settle(taken);
+    this.#events += taken;
+    return taken;
   }
 }

@@ -52,12 +52,15 @@ export class IsolateQuota {
     return refusal;
   }
 
-  /** May a request that was let in, and holds only events of long ago, be taken? It may wait a second for that. @returns the refusal, or null */
-  async refusalOfOld(call: QuotaCall, events: number): Promise<Refusal | null> {
+  /**
+   * How many events may be taken of a request that was let in and holds only events of long ago? It may wait a second for that.
+   * @param isBegun some were taken before
+   */
+  async enterOld(call: QuotaCall, events: number, isBegun: boolean): Promise<Refusal | number> {
     const quota = this.#tenant(call.tenant);
-    const refusal = await quota.enterOld(events, call.sleep, call.now);
+    const taken = await quota.enterOld(events, isBegun, call.sleep, call.now);
     this.#keepReporting(quota, call);
-    return refusal;
+    return taken;
   }
 
   /** A request that was let in has been answered. */

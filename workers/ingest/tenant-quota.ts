@@ -90,19 +90,31 @@ export class TenantQuota {
   }
 
   /**
-   * A request that was let in has only events of long ago: it waits until they may come.
-   * @returns null when they may, by now; else it is counted as refused
+   * A request that was let in has only events of long ago: it waits until some of them may come.
+   * @param isBegun some of the request's events have come before
+   * @returns how many may, by now; a refusal when none may, and then the request is counted as refused unless it had begun
    */
-  async enterOld(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<Refusal | null> {
+  async enterOld(
+    events: number,
+    isBegun: boolean,
+    sleep: (ms: number) => Promise<void>,
+    now: () => number,
+  ): Promise<Refusal | number> {
     // What waits is not under way: it must not keep others out.
     this.#underWay.left();
-    const isIn = await this.#old.enter(events, sleep, now);
+    const taken = await this.#old.enter(events, sleep, now);
     this.#underWay.entered(events, now());
-    if (isIn) return null;
+    if (taken > 0) return taken;
+    const refusal = {
+      ...this.#congested(now()),
+      message: OLD_MESSAGE,
+      retryAfterSeconds: this.#old.retryAfterSeconds(),
+    };
+    if (isBegun) return refusal;
     this.#pace.leave();
     this.#admitted--;
     this.#refused++;
-    return { ...this.#congested(now()), message: OLD_MESSAGE, retryAfterSeconds: this.#old.retryAfterSeconds() };
+    return refusal;
   }
 
   /** A request that was let in has been answered. */

@@ -194,10 +194,11 @@ describe("admission in an isolate", () => {
     const refused: unknown[] = [];
     const sendOld = async (): Promise<void> => {
       if ((await world.quota.refusal(world.call())) !== null) throw new Error("not let in");
-      const refusal = await world.quota.refusalOfOld(world.call(), 500);
-      if (refusal === null) taken.push(world.nowMs);
-      else refused.push(refusal);
-      if (refusal === null) world.quota.settle(world.call(), 500, 150_000);
+      const answer = await world.quota.enterOld(world.call(), 100, false);
+      if (answer === 100) {
+        taken.push(world.nowMs);
+        world.quota.settle(world.call(), 100, 30_000);
+      } else refused.push(answer);
       world.quota.left("default");
     };
     await world.send(1);
@@ -211,15 +212,47 @@ describe("admission in an isolate", () => {
     await Promise.all(all);
     expect(taken.length + refused.length).toBe(7);
     expect(taken.length).toBeGreaterThanOrEqual(3);
-    for (let k = 2; k < taken.length; k++) expect((taken[k] ?? 0) - (taken[k - 1] ?? 0)).toBeGreaterThanOrEqual(480);
+    for (let k = 2; k < taken.length; k++) expect((taken[k] ?? 0) - (taken[k - 1] ?? 0)).toBeGreaterThanOrEqual(80);
     expect(refused[0]).toMatchObject({ reason: "congested", message: expect.stringContaining("an hour ago") });
     await world.pass(2_000);
     const old = world.requests.map((request) => request.old);
-    expect(old.reduce((sum, one) => sum + (one?.events ?? 0), 0)).toBe(taken.length * 500);
+    expect(old.reduce((sum, one) => sum + (one?.events ?? 0), 0)).toBe(taken.length * 100);
     expect(old.reduce((sum, one) => sum + (one?.heldBack ?? 0), 0)).toBe(6);
     const counts = world.requests.map(({ requests }) => requests);
     expect(counts.reduce((sum, one) => sum + (one?.refused ?? 0), 0)).toBe(refused.length);
-    expect(world.ledger.acceptedEvents(world.nowMs)).toBe(taken.length * 500 + 2);
+    expect(world.ledger.acceptedEvents(world.nowMs)).toBe(taken.length * 100 + 2);
+  });
+
+  test("lets a large old request in by portions, and does not count it as refused when the rest must come later", async () => {
+    const world = new World();
+    world.rate = { ratePerSecond: null, oldPerSecond: 10_000, reportEveryMs: 100 };
+    await world.send(1);
+    await world.pass(1_100);
+    expect(await world.quota.refusal(world.call())).toBeNull();
+    const portions: number[] = [];
+    const sendAll = async (): Promise<void> => {
+      for (let left = 1_000; left > 0;) {
+        const taken = await world.quota.enterOld(world.call(), left, left < 1_000);
+        if (typeof taken !== "number") return;
+        world.quota.settle(world.call(), taken, taken * 300);
+        portions.push(taken);
+        left -= taken;
+      }
+    };
+    const all = sendAll();
+    await world.pass(60);
+    world.rate = { ...world.rate, oldPerSecond: 0 };
+    await world.pass(5_000);
+    await all;
+    world.quota.left("default");
+    await world.pass(2_000);
+    expect(portions.length).toBeGreaterThan(1);
+    expect(portions.slice(0, 2)).toEqual([300, 300]);
+    const counts = world.requests.map(({ requests }) => requests);
+    expect(counts.reduce((sum, one) => sum + (one?.refused ?? 0), 0)).toBe(0);
+    expect(counts.reduce((sum, one) => sum + (one?.admitted ?? 0), 0)).toBe(2);
+    const sent = portions.reduce((sum, events) => sum + events, 0);
+    expect(world.ledger.acceptedEvents(world.nowMs)).toBe(sent + 1);
   });
 
   test("bounds what is under way, by what requests held so far, and forgets those that went down", async () => {
