@@ -1,4 +1,4 @@
-import { OTHER_KINDS, PATTERN } from "./aggregations.ts";
+import { BUSY_PATTERN, OTHER_KINDS, PATTERN } from "./aggregations.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
 import type { EndToEndResult } from "./end-to-end.ts";
 import type { BenchPlatform } from "./platform.ts";
@@ -11,9 +11,14 @@ const VARIANTS = {
     await addWindows(platform);
     await platform.json("POST", "/api/v1/patterns", PATTERN);
   },
+  "windows and a busy pattern": async (platform) => {
+    await addWindows(platform);
+    await platform.json("POST", "/api/v1/patterns", BUSY_PATTERN);
+  },
 } satisfies Record<string, (platform: BenchPlatform) => Promise<void>>;
 
 type Variant = keyof typeof VARIANTS;
+const NAMES: readonly Variant[] = ["none", "windows", "windows and a pattern", "windows and a busy pattern"];
 
 /** One variant over all rounds. */
 export interface FeatureResult {
@@ -26,19 +31,23 @@ export interface FeatureResult {
 
 /** All variants in turns, so that a machine that slows down slows each of them. */
 export async function measureFeatures(events: number, count: number): Promise<Record<Variant, FeatureResult>> {
-  const rounds: Record<Variant, EndToEndResult[]> = { none: [], windows: [], "windows and a pattern": [] };
+  const rounds = byVariant((): EndToEndResult[] => []);
   for (let k = 0; k < count; k++) {
-    for (const [variant, prepare] of Object.entries(VARIANTS))
-      rounds[variant as Variant].push(await measureEndToEnd(events, prepare));
+    for (const variant of NAMES) rounds[variant].push(await measureEndToEnd(events, VARIANTS[variant]));
   }
   const resultOf = (variant: Variant): FeatureResult => {
     const [rate, cpu] = [medianRate, medianCpu].map((median) => median(rounds[variant]) / median(rounds.none));
     return { rounds: rounds[variant], ratio: rate ?? NaN, cpuRatio: cpu === undefined || isNaN(cpu) ? null : 1 / cpu };
   };
+  return byVariant(resultOf);
+}
+
+function byVariant<Value>(valueOf: (variant: Variant) => Value): Record<Variant, Value> {
   return {
-    none: resultOf("none"),
-    windows: resultOf("windows"),
-    "windows and a pattern": resultOf("windows and a pattern"),
+    none: valueOf("none"),
+    windows: valueOf("windows"),
+    "windows and a pattern": valueOf("windows and a pattern"),
+    "windows and a busy pattern": valueOf("windows and a busy pattern"),
   };
 }
 

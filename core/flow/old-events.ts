@@ -25,8 +25,8 @@ const LONG_WAIT_MS = 120;
 const FALL = 0.8;
 const FALL_EVERY_MS = 1_000;
 /** Windows that a shard writes per second while the rate grows, and beyond which it falls: an event of long ago has up to three, of the built-in aggregations alone. */
-const FEW_WINDOWS = 8_500;
-const MANY_WINDOWS = 11_000;
+const FEW_WINDOWS = 9_000;
+const MANY_WINDOWS = 12_500;
 /** Shards remembered: as many as a tenant may have. */
 const MAX_SHARDS = 256;
 /** An isolate that has had no old events for this long has no part of the rate, ms. */

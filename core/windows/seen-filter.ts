@@ -19,10 +19,24 @@ const FIRST_WAITING = 512;
 /** Of a fingerprint only the second and third word say where its bits are. The first is left out, as a shard's ids have much of it in common (`slotOf`). */
 const PLACE_WORDS = 2;
 
-/** JSON form beside the layers: the number of ids in each, the newest last. Null stands for a filter that was given up. */
-export type SeenState = { readonly scheme: number; readonly ids: readonly number[] } | null;
+/**
+ * Layers are stored once so many ids came since; until then these are stored as they are: a layer has up to a megabyte, most of whose
+ * pages change with a few hundred ids, and a backfill makes several checkpoints a second.
+ */
+const MAX_JOURNAL = 8192;
+/** The number under which the journal is stored: one blob of PLACE_WORDS words for each id. */
+const JOURNAL_LAYER = -1;
 
-/** One layer as it is stored. */
+/** JSON form beside the layers. Null stands for a filter that was given up. */
+export type SeenState = {
+  readonly scheme: number;
+  /** In each layer as it is stored, the newest last. */
+  readonly ids: readonly number[];
+  /** In the journal; absent in states from before there was one. */
+  readonly journal?: number;
+} | null;
+
+/** One layer, or the journal, as it is stored. */
 export interface SeenLayer {
   readonly layer: number;
   readonly bits: Uint8Array;
@@ -42,17 +56,26 @@ interface Layer {
  */
 export class SeenFilter {
   readonly #sizes: readonly number[];
+  readonly #maxJournal: number;
   /** Null when given up. */
   #layers: Layer[] | null;
-  /** Layers from this one on changed since they were last taken. */
+  /** Layers from this one on changed since layers were last taken. */
   #changedFrom: number;
+  /** Ids in each layer when layers were last taken. */
+  #storedIds: readonly number[] = [];
+  /** Added since then, PLACE_WORDS words each, as far as they are to be stored … */
+  #journal = new Uint32Array(FIRST_WAITING * PLACE_WORDS);
+  /** … and how many were, in all and when something was last taken. */
+  #journalIds = 0;
+  #takenIds = 0;
   /** Added, and in no layer yet: PLACE_WORDS words each. */
   #waiting = new Uint32Array(FIRST_WAITING * PLACE_WORDS);
   #waitingIds = 0;
 
   /** An empty, complete one: for storage that begins with it. */
-  constructor(sizes: readonly number[] = LAYER_BYTES) {
+  constructor(sizes: readonly number[] = LAYER_BYTES, maxJournal = MAX_JOURNAL) {
     this.#sizes = sizes;
+    this.#maxJournal = maxJournal;
     this.#layers = [];
     this.#changedFrom = 0;
   }
@@ -68,10 +91,11 @@ export class SeenFilter {
     state: SeenState | undefined,
     stored: Iterable<SeenLayer>,
     sizes: readonly number[] = LAYER_BYTES,
+    maxJournal = MAX_JOURNAL,
   ): SeenFilter {
-    const filter = new SeenFilter(sizes);
+    const filter = new SeenFilter(sizes, maxJournal);
     if (state === undefined || state === null || state.scheme !== SCHEME) filter.giveUp();
-    else filter.#restore(state.ids, new Map(Array.from(stored, ({ layer, bits }) => [layer, bits])));
+    else filter.#restore(state, new Map(Array.from(stored, ({ layer, bits }) => [layer, bits])));
     return filter;
   }
 
@@ -98,6 +122,7 @@ export class SeenFilter {
     const to = this.#waitingIds * PLACE_WORDS;
     for (let k = 0; k < PLACE_WORDS; k++) this.#waiting[to + k] = words[at + 1 + k] ?? 0;
     this.#waitingIds++;
+    if (this.#journalIds++ < this.#maxJournal) this.#note(words, at);
   }
 
   /** From now on every id may have been seen. */
@@ -105,20 +130,43 @@ export class SeenFilter {
     this.#layers = null;
     this.#waitingIds = 0;
     this.#waiting = new Uint32Array();
+    this.#journal = new Uint32Array();
   }
 
-  /** Layers that changed since the last call: the newest one, and those that it has followed since. Views, to be stored at once. */
+  /** What differs from storage: the journal, or the layers that changed, and the journal without what they hold. Views, to be stored at once. */
   takeChanged(): SeenLayer[] {
     this.#settle();
-    if (this.#layers === null) return [];
-    const from = this.#changedFrom;
-    this.#changedFrom = this.#layers.length;
-    return this.#layers.slice(from).map(({ bits }, k) => ({ layer: from + k, bits: new Uint8Array(bits.buffer) }));
+    if (this.#layers === null || this.#journalIds === this.#takenIds) return [];
+    const isFull = this.#journalIds > this.#maxJournal;
+    const layers = isFull ? this.#takeLayers(this.#layers) : [];
+    this.#takenIds = this.#journalIds;
+    const { buffer } = this.#journal;
+    const bits = new Uint8Array(buffer, 0, this.#journalIds * PLACE_WORDS * Uint32Array.BYTES_PER_ELEMENT);
+    return [...layers, { layer: JOURNAL_LAYER, bits }];
   }
 
+  /** What belongs to what was last taken. */
   toJSON(): SeenState {
-    this.#settle();
-    return this.#layers === null ? null : { scheme: SCHEME, ids: this.#layers.map(({ ids }) => ids) };
+    return this.isGivenUp ? null : { scheme: SCHEME, ids: this.#storedIds, journal: this.#takenIds };
+  }
+
+  #takeLayers(layers: readonly Layer[]): SeenLayer[] {
+    const from = this.#changedFrom;
+    this.#changedFrom = layers.length;
+    this.#storedIds = layers.map(({ ids }) => ids);
+    this.#journalIds = 0;
+    return layers.slice(from).map(({ bits }, k) => ({ layer: from + k, bits: new Uint8Array(bits.buffer) }));
+  }
+
+  /** The id last added belongs into the journal. */
+  #note(words: Uint32Array, at: number): void {
+    const to = (this.#journalIds - 1) * PLACE_WORDS;
+    if (to === this.#journal.length) {
+      const grown = new Uint32Array(this.#journal.length * 2);
+      grown.set(this.#journal);
+      this.#journal = grown;
+    }
+    for (let k = 0; k < PLACE_WORDS; k++) this.#journal[to + k] = words[at + 1 + k] ?? 0;
   }
 
   #makeRoom(): void {
@@ -155,8 +203,13 @@ export class SeenFilter {
     return layer;
   }
 
-  #restore(ids: readonly number[], stored: ReadonlyMap<number, Uint8Array>): void {
+  #restore({ ids, journal: noted = 0 }: NonNullable<SeenState>, stored: ReadonlyMap<number, Uint8Array>): void {
     const layers: Layer[] = [];
+    const journal = stored.get(JOURNAL_LAYER) ?? new Uint8Array();
+    if (journal.length !== noted * PLACE_WORDS * Uint32Array.BYTES_PER_ELEMENT) {
+      this.giveUp();
+      return;
+    }
     for (const [layer, count] of ids.entries()) {
       const bytes = stored.get(layer);
       if (bytes === undefined || bytes.length !== this.#sizes[layer]) {
@@ -167,6 +220,18 @@ export class SeenFilter {
     }
     this.#layers = layers;
     this.#changedFrom = layers.length;
+    this.#storedIds = ids;
+    this.#replay(journal);
+  }
+
+  #replay(journal: Uint8Array): void {
+    const pairs = new Uint32Array(journal.slice().buffer);
+    const words = new Uint32Array(1 + PLACE_WORDS);
+    for (let at = 0; at < pairs.length; at += PLACE_WORDS) {
+      words.set(pairs.subarray(at, at + PLACE_WORDS), 1);
+      this.add(words, 0);
+    }
+    this.#takenIds = this.#journalIds;
   }
 }
 

@@ -8,8 +8,11 @@ import type { ShardTables } from "./tables.ts";
 const MAX_REPLAY_EVENTS = 50_000;
 /** … or this many packed bytes of log. */
 const MAX_REPLAY_BYTES = 8_000_000;
-/** With this many windows to be written a checkpoint is due: a backfill changes a window per event, and writing 100,000 takes seconds. */
-const MAX_UNWRITTEN_WINDOWS = 1500;
+/**
+ * With this many windows to be written a checkpoint is due: a backfill changes windows with each event, and writing 100,000 takes seconds.
+ * The pages of the disk that these are on were just read, and are still in SQLite's two megabytes of cache.
+ */
+const MAX_UNWRITTEN_WINDOWS = 400;
 /** An object that gets few events writes its state this often: each checkpoint is some ten rows. */
 export const CHECKPOINT_AFTER_MS = 600_000;
 /** Bytes of closed windows beyond which a checkpoint drops some from memory … */

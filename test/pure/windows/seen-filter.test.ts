@@ -33,8 +33,8 @@ class Disk {
     return changed.map(({ layer }) => layer);
   }
 
-  load(sizes: readonly number[] = LAYER_BYTES): SeenFilter {
-    return SeenFilter.restore(this.state, this.stored, sizes);
+  load(sizes: readonly number[] = LAYER_BYTES, maxJournal?: number): SeenFilter {
+    return SeenFilter.restore(this.state, this.stored, sizes, maxJournal);
   }
 
   get stored(): SeenLayer[] {
@@ -53,9 +53,9 @@ const steps = fc.array(
 describe("the filter of all ids ever taken", () => {
   test("never calls an added id unseen, in any layer, at the limit, after any number of restarts and replays", () => {
     fc.assert(
-      fc.property(steps, (all) => {
+      fc.property(steps, fc.nat(30), (all, maxJournal) => {
         const disk = new Disk();
-        let filter = new SeenFilter(SMALL);
+        let filter = new SeenFilter(SMALL, maxJournal);
         disk.save(filter);
         const added = new Map<string, Uint32Array>();
         let sinceSaved: Uint32Array[] = [];
@@ -69,7 +69,7 @@ describe("the filter of all ids ever taken", () => {
             disk.save(filter);
             sinceSaved = [];
           } else {
-            filter = disk.load(SMALL);
+            filter = disk.load(SMALL, maxJournal);
             for (const one of sinceSaved) filter.add(one, 0);
           }
           expect([...added.values()].filter((one) => filter.isUnseen(one, 0))).toEqual([]);
@@ -123,31 +123,44 @@ describe("the filter of all ids ever taken", () => {
     expect(ofSlot.slice(half).filter((one) => !filter.isUnseen(one, 0)).length).toBeLessThanOrEqual(2);
   });
 
-  test("writes full layers once, and the newest only when it changed", () => {
+  test("writes full layers once, the newest only when it changed, and a few ids as they are", () => {
     const disk = new Disk();
-    const filter = new SeenFilter(SMALL);
+    const filter = new SeenFilter(SMALL, 10);
+    const JOURNAL = -1;
     expect(disk.save(filter)).toEqual([]);
     const counts: (readonly number[])[] = [];
-    for (let k = 0; k < 40; k += 10) {
-      for (let id = k; id < k + 10; id++) filter.add(words(`id-${id}`), 0);
+    for (let k = 0; k < 48; k += 8) {
+      for (let id = k; id < k + 8; id++) filter.add(words(`id-${id}`), 0);
       counts.push(disk.save(filter));
       expect(disk.save(filter)).toEqual([]);
+      const loaded = disk.load(SMALL, 10);
+      for (let id = 0; id < k + 8; id++) expect(loaded.isUnseen(words(`id-${id}`), 0)).toBe(false);
+      expect(loaded.takeChanged()).toEqual([]);
+      expect(JSON.stringify(loaded)).toBe(JSON.stringify(filter));
     }
-    expect(counts).toEqual([[0], [0, 1], [1], [1, 2]]);
-    filter.add(words("id-39"), 0);
-    expect(disk.save(filter)).toEqual([]);
+    expect(counts).toEqual([[JOURNAL], [0, 1, JOURNAL], [JOURNAL], [1, JOURNAL], [JOURNAL], [1, 2, JOURNAL]]);
+    expect(disk.layers.get(JOURNAL)).toHaveLength(0);
   });
 
   test("is given up when it cannot be read back as a whole", () => {
     const disk = new Disk();
-    const filter = new SeenFilter(SMALL);
+    const filter = new SeenFilter(SMALL, 10);
     for (let k = 0; k < 30; k++) filter.add(words(`id-${k}`), 0);
+    disk.save(filter);
+    filter.add(words("id-30"), 0);
     disk.save(filter);
     expect(disk.load(SMALL).isUnseen(words("another"), 0)).toBe(true);
     expect(SeenFilter.restore(undefined, disk.stored, SMALL).isGivenUp).toBe(true);
     expect(SeenFilter.restore(null, disk.stored, SMALL).isGivenUp).toBe(true);
     expect(SeenFilter.restore({ scheme: 0, ids: [12, 18] }, disk.stored, SMALL).isGivenUp).toBe(true);
-    expect(SeenFilter.restore(disk.state, disk.stored.slice(0, 1), SMALL).isGivenUp).toBe(true);
+    for (const lost of disk.stored)
+      expect(
+        SeenFilter.restore(
+          disk.state,
+          disk.stored.filter((one) => one.layer !== lost.layer),
+          SMALL,
+        ).isGivenUp,
+      ).toBe(true);
     expect(SeenFilter.restore(disk.state, disk.stored, [64, 64, 128]).isGivenUp).toBe(true);
   });
 });

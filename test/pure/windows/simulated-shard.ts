@@ -15,6 +15,8 @@ import type { StoredKeys, WindowView } from "../../../core/windows/window-set.ts
 
 /** Room for 3, 6, 12 and 12 ids, so that layers fill up, look full of known ids, and are given up in the longest runs. */
 const SEEN_LAYERS = [8, 16, 32, 32];
+/** Ids that are stored as they are, so that layers are written at some checkpoints and not at others. */
+const SEEN_JOURNAL = 5;
 
 export function plan(definition: Definition): Plan {
   const planned = planOf(definition);
@@ -234,6 +236,7 @@ export class SimulatedShard {
         this.#seenState,
         Array.from(this.#seenLayers, ([layer, bits]) => ({ layer, bits })),
         SEEN_LAYERS,
+        SEEN_JOURNAL,
       ),
     );
     for (const page of this.#pages) restorePage(page, machine.deduplicator);
