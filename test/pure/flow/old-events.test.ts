@@ -48,6 +48,22 @@ describe("the rate of old events", () => {
     }
   });
 
+  test("grows while the busiest shard writes few windows, holds while it writes more, and falls while it writes many", () => {
+    const after = (windowsPerSecond: number): number => {
+      const rate = new OldEventsRate();
+      for (let nowMs = 0; nowMs < 8_000; nowMs += REPORT_EVERY_MS) {
+        rate.wrote(0, windowsPerSecond / 100, nowMs);
+        rate.wrote(1, windowsPerSecond / 10, nowMs);
+        if (nowMs > 2_000) rate.report("one", { events: 100, heldBack: 1 }, limit(0), 1_000_000, nowMs);
+      }
+      return rate.perSecond;
+    };
+    expect(after(8_000)).toBeGreaterThan(2 * FIRST_OLD_RATE);
+    expect(after(11_000)).toBeLessThan(2 * FIRST_OLD_RATE);
+    expect(after(11_000)).toBeGreaterThanOrEqual(FIRST_OLD_RATE);
+    expect(after(20_000)).toBe(2_000);
+  });
+
   test("grows only while somebody is held back", () => {
     const rate = new OldEventsRate();
     for (let nowMs = 0; nowMs < 10_000; nowMs += 100)
