@@ -5,6 +5,7 @@ import type { StreamEvent } from "../../../core/events/event.ts";
 import { Aggregation, NOTHING_LOADED, partialAggregation, valuesOf } from "../../../core/windows/aggregation.ts";
 import { BatchView } from "../../../core/windows/batch-view.ts";
 import type { Definition } from "../../../core/windows/definition.ts";
+import { GroupKeys } from "../../../core/windows/group-keys.ts";
 import { NOTHING_STORED } from "../../../core/windows/window-set.ts";
 import { OVERFLOW_KEY } from "../../../core/windows/window-state.ts";
 import { EVERY_MEASURE, EVERY_TYPE, MINUTE, T0 } from "./every-window-type.ts";
@@ -44,10 +45,10 @@ function merged(definition: Definition): Aggregation {
   return new Aggregation(plan(definition), state, NOTHING_LOADED);
 }
 
-function fold(aggregation: Aggregation, events: readonly StreamEvent[]): void {
+function fold(aggregation: Aggregation, events: readonly StreamEvent[], keys?: GroupKeys): void {
   if (events.length === 0) return;
   const batch = EventBatch.fromEvents(events);
-  aggregation.apply(new BatchView(batch, allRows(batch)));
+  aggregation.apply(new BatchView(batch, allRows(batch), keys));
 }
 
 const shown = (aggregation: Aggregation): unknown[] =>
@@ -79,6 +80,36 @@ describe("windows of every type", () => {
           }
           expect(shown(together)).toEqual(shown(whole));
           expect(together.filterErrors).toBe(whole.filterErrors);
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("counted in turns by itself and by others equal those counted in one, by groups that come again and again", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...definitions),
+        fc.array(drawn, { maxLength: 60, size: "max" }),
+        fc.integer({ min: 1, max: 6 }),
+        (definition, list, batchSize) => {
+          const grouped = { ...definition, group_by: ["data.kind"] };
+          const events = list.map(eventOf);
+          const whole = merged(grouped);
+          fold(whole, events);
+          const together = merged(grouped);
+          const keys = new GroupKeys();
+          for (let from = 0; from < events.length; from += batchSize) {
+            const some = events.slice(from, from + batchSize);
+            if ((list[from]?.part ?? 0) % 2 === 0) {
+              fold(together, some, keys);
+              continue;
+            }
+            const apart = partialAggregation(1, plan(grouped), -Infinity);
+            fold(apart, some);
+            together.absorb(apart.toPart());
+          }
+          expect(shown(together)).toEqual(shown(whole));
         },
       ),
       { numRuns: 1000 },
@@ -131,6 +162,10 @@ describe("windows of every type", () => {
       { ...eventOf({ minutes: 0, second: 0, kind: "x", n: 1, part: 0 }, 1) },
     ]);
     expect(apart.toPart().lateEvents).toBe(1);
+    fold(apart, [at(0, 2), at(1, 3)]);
+    expect(apart.toPart().lateEvents).toBe(1);
+    fold(apart, [at(5, 4), at(-1, 5)]);
+    expect(apart.toPart().lateEvents).toBe(2);
   });
 });
 
@@ -147,6 +182,26 @@ describe("sessions", () => {
     together.absorb(apart.toPart());
     const whole = merged(definition);
     fold(whole, [...long, ...islands]);
+    expect(shown(together)).toHaveLength(1);
+    expect(shown(together)).toEqual(shown(whole));
+  });
+
+  test("an event after two that a part has joined is of the one they became", () => {
+    const definition: Definition = {
+      name: "s",
+      window: { type: "session", gap: "10s" },
+      group_by: ["data.kind"],
+      measures: EVERY_MEASURE,
+    };
+    const [together, whole] = [merged(definition), merged(definition)];
+    const keys = new GroupKeys();
+    const [first, second, between, after] = [at(0, 0), at(15_000, 1), at(8_000, 2), at(17_000, 3)];
+    fold(together, [first, second], keys);
+    const apart = partialAggregation(1, plan(definition), -Infinity);
+    fold(apart, [between]);
+    together.absorb(apart.toPart());
+    fold(together, [after], keys);
+    fold(whole, [first, second, between, after]);
     expect(shown(together)).toHaveLength(1);
     expect(shown(together)).toEqual(shown(whole));
   });
