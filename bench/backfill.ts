@@ -15,6 +15,8 @@ const YEARS_MS = 3 * 365 * 24 * 3_600_000;
 const FILE_MS = 3 * 24 * 3_600_000;
 const EVENTS = 200_000;
 const WINDOW_MS = 1000;
+/** How far the backfill has come is looked at this often: looking costs the platform milliseconds. */
+const LOOK_EVERY_MS = 1000;
 const AGGREGATION = {
   name: "bench_seconds",
   filter: "event.source == 'live'",
@@ -169,12 +171,12 @@ async function untilStored(platform: BenchPlatform, events: number): Promise<voi
   while ((await totalEvents(platform)) < events) await wait(200);
 }
 
-/** Notes every quarter of a second how many events wait for a look-up, until told to stop. */
+/** Notes now and then how many events wait for a look-up, until told to stop. */
 async function mostWaiting(platform: BenchPlatform, isOver: () => boolean): Promise<number> {
   let most = 0;
   while (!isOver()) {
     most = Math.max(most, await waiting(platform));
-    await wait(250);
+    await wait(LOOK_EVERY_MS);
   }
   return most;
 }
@@ -197,7 +199,7 @@ async function measure(count: number, seconds: number, order: Order): Promise<Re
     const state = { isOver: false, accepted: 0, counted: 0 };
     const fillUp = async (): Promise<void> => {
       state.accepted = await backfill(platform, count, order);
-      while ((await oldEvents(platform)) < count) await wait(200);
+      while ((await oldEvents(platform)) < count) await wait(LOOK_EVERY_MS);
       state.counted = (performance.now() - begun) / 1000;
       state.isOver = true;
     };

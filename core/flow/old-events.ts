@@ -25,8 +25,10 @@ const LONG_WAIT_MS = 120;
 const FALL = 0.8;
 const FALL_EVERY_MS = 1_000;
 /** Windows that a shard writes per second while the rate grows, and beyond which it falls: an event of long ago has up to three, of the built-in aggregations alone. */
-const FEW_WINDOWS = 9_000;
-const MANY_WINDOWS = 12_500;
+const FEW_WINDOWS = 8_000;
+const MANY_WINDOWS = 11_000;
+/** The rate does not grow before it was heard for so long what the first old events cost, ms: shards report once a second. */
+const FIRST_LOOK_MS = 2_000;
 /** Shards remembered: as many as a tenant may have. */
 const MAX_SHARDS = 256;
 /** An isolate that has had no old events for this long has no part of the rate, ms. */
@@ -48,6 +50,8 @@ export class OldEventsRate {
   /** What was too much the last time. */
   #tooMuch = Infinity;
   #atMs = Number.NEGATIVE_INFINITY;
+  /** When old events began to come, after none had. */
+  #sinceMs = 0;
   #fellAtMs = Number.NEGATIVE_INFINITY;
   readonly #seenAtMs = new Map<string, number>();
   /** Of windows written, by shard. */
@@ -75,13 +79,15 @@ export class OldEventsRate {
     nowMs: number,
   ): void {
     if (events + heldBack === 0) return;
+    if (!this.isUsed(nowMs)) this.#sinceMs = nowMs;
     const stepMs = Math.min(LONGEST_STEP_MS, nowMs - this.#atMs);
     this.#atMs = nowMs;
     this.#seenAtMs.set(isolate, nowMs);
     for (const [name, atMs] of this.#seenAtMs) if (nowMs - atMs > ISOLATE_MS) this.#seenAtMs.delete(name);
     const windows = Math.max(0, ...[...this.#meters.values()].map((meter) => meter.perSecond(nowMs)));
     const isMuch = limit.isPressed || limit.longestWaitMs > LONG_WAIT_MS || windows > MANY_WINDOWS;
-    const isLittle = limit.longestWaitMs <= CALM_WAIT_MS && windows < FEW_WINDOWS;
+    const isKnown = nowMs - this.#sinceMs >= FIRST_LOOK_MS;
+    const isLittle = isKnown && limit.longestWaitMs <= CALM_WAIT_MS && windows < FEW_WINDOWS;
     if (isMuch) this.#fall(appliedPerSecond, nowMs);
     else if (isLittle && heldBack > 0) this.#grow(stepMs);
   }

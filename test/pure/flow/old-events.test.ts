@@ -58,9 +58,9 @@ describe("the rate of old events", () => {
       }
       return rate.perSecond;
     };
-    expect(after(8_000)).toBeGreaterThan(2 * FIRST_OLD_RATE);
-    expect(after(11_000)).toBeLessThan(2 * FIRST_OLD_RATE);
-    expect(after(11_000)).toBeGreaterThanOrEqual(FIRST_OLD_RATE);
+    expect(after(7_000)).toBeGreaterThan(2 * FIRST_OLD_RATE);
+    expect(after(10_000)).toBeLessThan(2 * FIRST_OLD_RATE);
+    expect(after(10_000)).toBeGreaterThanOrEqual(FIRST_OLD_RATE);
     expect(after(20_000)).toBe(2_000);
   });
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { Progress } from "../../../durable-objects/aggregator/progress.ts";
-import type { Tally } from "../../../durable-objects/aggregator/tally.ts";
-import type { ShardSigns } from "../../../durable-objects/rate/downstream.ts";
+import { Progress } from "../../durable-objects/aggregator/progress.ts";
+import type { Tally } from "../../durable-objects/aggregator/tally.ts";
+import type { ShardSigns } from "../../durable-objects/rate/downstream.ts";
 
 test("each report says what came since the last one: how long messages waited at most, and windows written", async () => {
   const tally = { applied: 0 };
