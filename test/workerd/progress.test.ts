@@ -3,6 +3,8 @@ import { Progress } from "../../durable-objects/aggregator/progress.ts";
 import type { Tally } from "../../durable-objects/aggregator/tally.ts";
 import type { ShardSigns } from "../../durable-objects/rate/downstream.ts";
 
+const message = (acceptedAt: number) => ({ id: "m", acceptedAt, body: new Uint8Array() });
+
 test("each report says what came since the last one: how long messages waited at most, and windows written", async () => {
   const tally = { applied: 0 };
   const told: [number, Pick<ShardSigns, "oldestAgeMs" | "windowsWritten">][] = [];
@@ -17,7 +19,6 @@ test("each report says what came since the last one: how long messages waited at
     later: () => undefined,
     report: () => undefined,
   });
-  const message = (acceptedAt: number) => ({ id: "m", acceptedAt, body: new Uint8Array() });
   progress.arrived([message(now - 40), message(now - 70)]);
   [tally.applied, windows] = [2, 400];
   await progress.tell();

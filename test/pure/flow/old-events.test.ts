@@ -39,6 +39,17 @@ function run(capacity: number, seconds: number) {
   return { taken, waits };
 }
 
+/** The rate after eight seconds of old events, while one shard writes so many windows and another a tenth of that. */
+function after(windowsPerSecond: number): number {
+  const rate = new OldEventsRate();
+  for (let nowMs = 0; nowMs < 8_000; nowMs += REPORT_EVERY_MS) {
+    rate.wrote(0, windowsPerSecond / 100, nowMs);
+    rate.wrote(1, windowsPerSecond / 10, nowMs);
+    if (nowMs > 2_000) rate.report("one", { events: 100, heldBack: 1 }, limit(0), 1_000_000, nowMs);
+  }
+  return rate.perSecond;
+}
+
 describe("the rate of old events", () => {
   test("finds what the queue takes, whatever that is, and keeps its wait below a second", () => {
     for (const capacity of [4_000, 10_000, 60_000, 300_000]) {
@@ -49,15 +60,6 @@ describe("the rate of old events", () => {
   });
 
   test("grows while the busiest shard writes few windows, holds while it writes more, and falls while it writes many", () => {
-    const after = (windowsPerSecond: number): number => {
-      const rate = new OldEventsRate();
-      for (let nowMs = 0; nowMs < 8_000; nowMs += REPORT_EVERY_MS) {
-        rate.wrote(0, windowsPerSecond / 100, nowMs);
-        rate.wrote(1, windowsPerSecond / 10, nowMs);
-        if (nowMs > 2_000) rate.report("one", { events: 100, heldBack: 1 }, limit(0), 1_000_000, nowMs);
-      }
-      return rate.perSecond;
-    };
     expect(after(7_000)).toBeGreaterThan(2 * FIRST_OLD_RATE);
     expect(after(10_000)).toBeLessThan(2 * FIRST_OLD_RATE);
     expect(after(10_000)).toBeGreaterThanOrEqual(FIRST_OLD_RATE);
