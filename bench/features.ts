@@ -4,21 +4,12 @@ import type { EndToEndResult } from "./end-to-end.ts";
 import type { BenchPlatform } from "./platform.ts";
 
 /** What the platform is given to do beside the tumbling windows, least first. */
-const VARIANTS = {
-  none: async () => undefined,
-  windows: addWindows,
-  "windows and a pattern": async (platform) => {
-    await addWindows(platform);
-    await platform.json("POST", "/api/v1/patterns", PATTERN);
-  },
-  "windows and a busy pattern": async (platform) => {
-    await addWindows(platform);
-    await platform.json("POST", "/api/v1/patterns", BUSY_PATTERN);
-  },
-} satisfies Record<string, (platform: BenchPlatform) => Promise<void>>;
-
-type Variant = keyof typeof VARIANTS;
-const NAMES: readonly Variant[] = ["none", "windows", "windows and a pattern", "windows and a busy pattern"];
+const VARIANTS = new Map<string, (platform: BenchPlatform) => Promise<void>>([
+  ["none", async () => undefined],
+  ["windows", addWindows],
+  ["windows and a pattern", (platform) => addWindowsAnd(PATTERN, platform)],
+  ["windows and a busy pattern", (platform) => addWindowsAnd(BUSY_PATTERN, platform)],
+]);
 
 /** One variant over all rounds. */
 export interface FeatureResult {
@@ -30,25 +21,17 @@ export interface FeatureResult {
 }
 
 /** All variants in turns, so that a machine that slows down slows each of them. */
-export async function measureFeatures(events: number, count: number): Promise<Record<Variant, FeatureResult>> {
-  const rounds = byVariant((): EndToEndResult[] => []);
+export async function measureFeatures(events: number, count: number): Promise<Record<string, FeatureResult>> {
+  const rounds = new Map(Array.from(VARIANTS.keys(), (name): [string, EndToEndResult[]] => [name, []]));
   for (let k = 0; k < count; k++) {
-    for (const variant of NAMES) rounds[variant].push(await measureEndToEnd(events, VARIANTS[variant]));
+    for (const [name, prepare] of VARIANTS) rounds.get(name)?.push(await measureEndToEnd(events, prepare));
   }
-  const resultOf = (variant: Variant): FeatureResult => {
-    const [rate, cpu] = [medianRate, medianCpu].map((median) => median(rounds[variant]) / median(rounds.none));
-    return { rounds: rounds[variant], ratio: rate ?? NaN, cpuRatio: cpu === undefined || isNaN(cpu) ? null : 1 / cpu };
+  const without = rounds.get("none") ?? [];
+  const resultOf = (own: readonly EndToEndResult[]): FeatureResult => {
+    const cpuRatio = medianCpu(without) / medianCpu(own);
+    return { rounds: own, ratio: medianRate(own) / medianRate(without), cpuRatio: isNaN(cpuRatio) ? null : cpuRatio };
   };
-  return byVariant(resultOf);
-}
-
-function byVariant<Value>(valueOf: (variant: Variant) => Value): Record<Variant, Value> {
-  return {
-    none: valueOf("none"),
-    windows: valueOf("windows"),
-    "windows and a pattern": valueOf("windows and a pattern"),
-    "windows and a busy pattern": valueOf("windows and a busy pattern"),
-  };
+  return Object.fromEntries(Array.from(rounds, ([name, own]) => [name, resultOf(own)]));
 }
 
 const medianRate = (rounds: readonly EndToEndResult[]): number =>
@@ -58,6 +41,11 @@ const medianCpu = (rounds: readonly EndToEndResult[]): number =>
 
 async function addWindows(platform: BenchPlatform): Promise<void> {
   for (const definition of OTHER_KINDS) await platform.json("POST", "/api/v1/aggregations", definition);
+}
+
+async function addWindowsAnd(pattern: object, platform: BenchPlatform): Promise<void> {
+  await addWindows(platform);
+  await platform.json("POST", "/api/v1/patterns", pattern);
 }
 
 function median(values: readonly number[]): number {

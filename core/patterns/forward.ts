@@ -144,7 +144,7 @@ function markSteps(
   { steps }: PatternPlan,
   view: BatchView,
   counts: FeedCounts,
-): { rows: ArrayLike<number> & Iterable<number>; stepsOf: (row: number) => number } {
+): { rows: Iterable<number>; stepsOf: (row: number) => number } {
   const [only, ...others] = steps.map(({ filter, bit }) => {
     const { rows, errors } = view.select(filter);
     counts.filterErrors += errors;

@@ -171,7 +171,8 @@ export class Aggregation {
     for (let m = 0; m < this.plan.measures.length; m++) {
       const planned = this.plan.measures[m];
       if (planned === undefined) continue;
-      if (planned.path !== undefined || planned.filter !== undefined) this.#foldMeasure(view, rows, cells, planned, m);
+      if (planned.measure.needs !== "nothing" || planned.filter !== undefined)
+        this.#foldMeasure(view, rows, cells, planned, m);
       else {
         counts ??= countRows(cells);
         for (let place = 0; place < counts.length; place++)

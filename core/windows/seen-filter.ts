@@ -15,7 +15,8 @@ export const idsOfLayer = (bytes: number): number => Math.floor((bytes * 8) / BI
 
 /** Ids that wait to be put into a layer together: one by one, with other work between them, each finds the layer gone from the processor's caches. */
 const MAX_WAITING = 8192;
-const FIRST_WAITING = 512;
+/** Room for so many at first. */
+const FIRST_PLACES = 512;
 /** Of a fingerprint only the second and third word say where its bits are. The first is left out, as a shard's ids have much of it in common (`slotOf`). */
 const PLACE_WORDS = 2;
 
@@ -63,19 +64,19 @@ export class SeenFilter {
   #changedFrom: number;
   /** Ids in each layer when layers were last taken. */
   #storedIds: readonly number[] = [];
-  /** Added since then, PLACE_WORDS words each, as far as they are to be stored … */
-  #journal = new Uint32Array(FIRST_WAITING * PLACE_WORDS);
-  /** … and how many were, in all and when something was last taken. */
-  #journalIds = 0;
+  /** Put into layers since then … */
+  readonly #journal: Places;
+  /** … and how many of them when something was last taken. */
   #takenIds = 0;
-  /** Added, and in no layer yet: PLACE_WORDS words each. */
-  #waiting = new Uint32Array(FIRST_WAITING * PLACE_WORDS);
-  #waitingIds = 0;
+  /** Added, and in no layer yet. */
+  readonly #waiting = new Places(MAX_WAITING);
 
   /** An empty, complete one: for storage that begins with it. */
   constructor(sizes: readonly number[] = LAYER_BYTES, maxJournal = MAX_JOURNAL) {
     this.#sizes = sizes;
     this.#maxJournal = maxJournal;
+    // One more than is stored tells that there are too many.
+    this.#journal = new Places(maxJournal + 1);
     this.#layers = [];
     this.#changedFrom = 0;
   }
@@ -118,31 +119,24 @@ export class SeenFilter {
   /** Adding an id again changes nothing that matters. */
   add(words: Uint32Array, at: number): void {
     if (this.#layers === null) return;
-    if (this.#waitingIds * PLACE_WORDS === this.#waiting.length) this.#makeRoom();
-    const to = this.#waitingIds * PLACE_WORDS;
-    for (let k = 0; k < PLACE_WORDS; k++) this.#waiting[to + k] = words[at + 1 + k] ?? 0;
-    this.#waitingIds++;
-    if (this.#journalIds++ < this.#maxJournal) this.#note(words, at);
+    if (this.#waiting.isFull) this.#settle();
+    this.#waiting.add(words[at + 1] ?? 0, words[at + 2] ?? 0);
   }
 
   /** From now on every id may have been seen. */
   giveUp(): void {
     this.#layers = null;
-    this.#waitingIds = 0;
-    this.#waiting = new Uint32Array();
-    this.#journal = new Uint32Array();
+    this.#waiting.clear();
+    this.#journal.clear();
   }
 
   /** What differs from storage: the journal, or the layers that changed, and the journal without what they hold. Views, to be stored at once. */
   takeChanged(): SeenLayer[] {
     this.#settle();
-    if (this.#layers === null || this.#journalIds === this.#takenIds) return [];
-    const isFull = this.#journalIds > this.#maxJournal;
-    const layers = isFull ? this.#takeLayers(this.#layers) : [];
-    this.#takenIds = this.#journalIds;
-    const { buffer } = this.#journal;
-    const bits = new Uint8Array(buffer, 0, this.#journalIds * PLACE_WORDS * Uint32Array.BYTES_PER_ELEMENT);
-    return [...layers, { layer: JOURNAL_LAYER, bits }];
+    if (this.#layers === null || this.#journal.size === this.#takenIds) return [];
+    const layers = this.#journal.size > this.#maxJournal ? this.#takeLayers(this.#layers) : [];
+    this.#takenIds = this.#journal.size;
+    return [...layers, { layer: JOURNAL_LAYER, bits: this.#journal.bytes() }];
   }
 
   /** What belongs to what was last taken. */
@@ -154,43 +148,24 @@ export class SeenFilter {
     const from = this.#changedFrom;
     this.#changedFrom = layers.length;
     this.#storedIds = layers.map(({ ids }) => ids);
-    this.#journalIds = 0;
+    this.#journal.clear();
     return layers.slice(from).map(({ bits }, k) => ({ layer: from + k, bits: new Uint8Array(bits.buffer) }));
-  }
-
-  /** The id last added belongs into the journal. */
-  #note(words: Uint32Array, at: number): void {
-    const to = (this.#journalIds - 1) * PLACE_WORDS;
-    if (to === this.#journal.length) {
-      const grown = new Uint32Array(this.#journal.length * 2);
-      grown.set(this.#journal);
-      this.#journal = grown;
-    }
-    for (let k = 0; k < PLACE_WORDS; k++) this.#journal[to + k] = words[at + 1 + k] ?? 0;
-  }
-
-  #makeRoom(): void {
-    if (this.#waitingIds >= MAX_WAITING) {
-      this.#settle();
-      return;
-    }
-    const grown = new Uint32Array(this.#waiting.length * 2);
-    grown.set(this.#waiting);
-    this.#waiting = grown;
   }
 
   /** Puts those that wait into layers. */
   #settle(): void {
-    const ids = this.#waitingIds;
-    this.#waitingIds = 0;
-    for (let k = 0; k < ids && this.#layers !== null; k++) {
+    const { size } = this.#waiting;
+    for (let k = 0; k < size && this.#layers !== null; k++) {
       const newest = this.#layerWithRoom(this.#layers);
+      const [first, step] = [this.#waiting.word(k, 0), this.#waiting.word(k, 1)];
       if (newest === undefined) this.giveUp();
-      else if (put(newest.bits, this.#waiting[k * PLACE_WORDS] ?? 0, this.#waiting[k * PLACE_WORDS + 1] ?? 0)) {
+      else if (put(newest.bits, first, step)) {
         newest.ids++;
         if (this.#changedFrom >= this.#layers.length) this.#changedFrom = this.#layers.length - 1;
+        if (!this.#journal.isFull) this.#journal.add(first, step);
       }
     }
+    this.#waiting.clear();
   }
 
   #layerWithRoom(layers: Layer[]): Layer | undefined {
@@ -231,7 +206,49 @@ export class SeenFilter {
       words.set(pairs.subarray(at, at + PLACE_WORDS), 1);
       this.add(words, 0);
     }
-    this.#takenIds = this.#journalIds;
+    this.#settle();
+    this.#takenIds = this.#journal.size;
+  }
+}
+
+/** The PLACE_WORDS words of each of some ids, in a row. */
+class Places {
+  readonly #most: number;
+  #words: Uint32Array;
+  size = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+    this.#words = new Uint32Array(Math.min(most, FIRST_PLACES) * PLACE_WORDS);
+  }
+
+  get isFull(): boolean {
+    return this.size >= this.#most;
+  }
+
+  add(first: number, step: number): void {
+    const at = this.size * PLACE_WORDS;
+    if (at === this.#words.length) {
+      const grown = new Uint32Array(Math.min(this.#most * PLACE_WORDS, this.#words.length * 2));
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    this.#words[at] = first;
+    this.#words[at + 1] = step;
+    this.size++;
+  }
+
+  word(k: number, word: number): number {
+    return this.#words[k * PLACE_WORDS + word] ?? 0;
+  }
+
+  clear(): void {
+    this.size = 0;
+  }
+
+  /** A view. */
+  bytes(): Uint8Array {
+    return new Uint8Array(this.#words.buffer, 0, this.size * PLACE_WORDS * Uint32Array.BYTES_PER_ELEMENT);
   }
 }
 

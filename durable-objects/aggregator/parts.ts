@@ -81,7 +81,7 @@ export class Parts {
     });
     this.progress = new Progress(shard.tally, {
       ...around,
-      windowsWritten: () => shard.tables.windowsWritten,
+      windowsWritten: () => shard.tables.windowRowsWritten,
       store: () => ({
         storeMs: shard.sealer.lastWriteMs,
         storeFailures: shard.sealer.failures,

@@ -57,7 +57,8 @@ export type MetaTable = Pick<ShardTables, "readMeta" | "writeMeta">;
 /** The SQL of a WindowAggregator: every statement it runs, and a count of the rows they wrote (each is billed). */
 export class ShardTables {
   rowsWritten = 0;
-  windowsWritten = 0;
+  /** Of windows: one for most, one for each changed page of a window of many groups. */
+  windowRowsWritten = 0;
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -217,7 +218,7 @@ export class ShardTables {
     for (const { key, parts } of sorted) {
       for (const [part, body] of parts.entries()) {
         if (body === null) continue;
-        this.windowsWritten++;
+        this.windowRowsWritten++;
         bindings.push(aggregation, key, part, body);
         if (bindings.length + WINDOW_COLUMNS > MAX_BINDINGS) flush();
       }

@@ -1,7 +1,7 @@
 import type { OldUse } from "../../core/flow/old-events.ts";
 import { Pace } from "../../core/flow/pace.ts";
 
-/** Requests that wait for their turn, at most, and for how long, ms; they look again this often, ms. */
+/** A request is not let in while so many wait for their turn; how long one waits at most, ms; they look again this often, ms. */
 const MAX_WAITING = 4;
 const MAX_WAIT_MS = 1_000;
 const STEP_MS = 20;
@@ -29,11 +29,20 @@ export class OldDoor {
     this.#portion = Math.max(LEAST_PORTION, Math.floor(perSecond * PORTION_S));
   }
 
-  /** @returns how many of the events may come once some may; 0 when none may within a second or too many requests wait */
-  async enter(events: number, sleep: (ms: number) => Promise<void>, now: () => number): Promise<number> {
-    if (this.#pace.enter(now())) return this.#take(events);
+  /**
+   * @param isBegun some of the request's events have come: the others are not sent away because of how many wait
+   * @returns how many of the events may come once some may; 0 when none may within a second or too many requests wait
+   */
+  async enter(
+    events: number,
+    isBegun: boolean,
+    sleep: (ms: number) => Promise<void>,
+    now: () => number,
+  ): Promise<number> {
+    // Nobody gets in ahead of those that wait, or ever more requests would be begun and none done.
+    if (this.#waiting === 0 && this.#pace.enter(now())) return this.#take(events);
     this.#heldBack++;
-    if (this.#waiting >= MAX_WAITING) return 0;
+    if (this.#waiting >= MAX_WAITING && !isBegun) return 0;
     this.#waiting++;
     try {
       for (const untilMs = now() + MAX_WAIT_MS; now() < untilMs;) {

@@ -102,7 +102,7 @@ export class TenantQuota {
   ): Promise<Refusal | number> {
     // What waits is not under way: it must not keep others out.
     this.#underWay.left();
-    const taken = await this.#old.enter(events, sleep, now);
+    const taken = await this.#old.enter(events, isBegun, sleep, now);
     this.#underWay.entered(events, now());
     if (taken > 0) return taken;
     const refusal = {

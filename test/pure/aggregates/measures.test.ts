@@ -77,6 +77,23 @@ describe("with nothing added", () => {
   });
 });
 
+describe("measures that need nothing of an event", () => {
+  const measures = named.map(([name, spec]) => [name, compileMeasure(spec)] as const);
+  const needless = measures.filter(([, { needs }]) => needs === "nothing");
+
+  test("are some", () => {
+    expect(needless.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test.each(needless)("%s: so many rows at once are the same as one after the other", (_, measure) => {
+    const atOnce = measure.create();
+    atOnce.addRows?.(3);
+    atOnce.addRows?.(0);
+    atOnce.addRows?.(4);
+    expect(encoded(atOnce)).toEqual(encoded(accumulate(measure, [1, null, 2, 3, undefined, 4, 5])));
+  });
+});
+
 describe("what is not a finite number", () => {
   const notNumbers = ["7", true, false, null, undefined, [7], { value: 7 }, Number.NaN, Infinity, -Infinity];
 

@@ -255,6 +255,45 @@ describe("admission in an isolate", () => {
     expect(world.ledger.acceptedEvents(world.nowMs)).toBe(sent + 1);
   });
 
+  test("sends newcomers away before requests that have begun, however many come", async () => {
+    const world = new World();
+    world.rate = { ratePerSecond: null, oldPerSecond: 4_000, reportEveryMs: 100 };
+    await world.send(1);
+    await world.pass(1_100);
+    const ends: ("done" | "refused" | "cut off")[] = [];
+    let [within, most] = [0, 0];
+    const sendOld = async (): Promise<void> => {
+      if ((await world.quota.refusal(world.call())) !== null) throw new Error("not let in");
+      for (let left = 500; left > 0;) {
+        const taken = await world.quota.enterOld(world.call(), left, left < 500);
+        if (typeof taken !== "number") {
+          if (left < 500) within--;
+          world.quota.left("default");
+          ends.push(left < 500 ? "cut off" : "refused");
+          return;
+        }
+        if (left === 500) within++;
+        most = Math.max(most, within);
+        world.quota.settle(world.call(), taken, taken * 300);
+        left -= taken;
+      }
+      within--;
+      world.quota.left("default");
+      ends.push("done");
+    };
+    const all: Promise<void>[] = [];
+    for (let n = 0; n < 60; n++) {
+      all.push(sendOld());
+      await world.pass(50);
+    }
+    await world.pass(3_000);
+    await Promise.all(all);
+    expect(ends.filter((end) => end === "cut off")).toEqual([]);
+    expect(ends.filter((end) => end === "done").length).toBeGreaterThan(15);
+    expect(ends.filter((end) => end === "refused").length).toBeGreaterThan(15);
+    expect(most).toBeLessThanOrEqual(5);
+  });
+
   test("bounds what is under way, by what requests held so far, and forgets those that went down", async () => {
     const world = new World();
     for (let n = 0; n < 100; n++) await world.send(500);

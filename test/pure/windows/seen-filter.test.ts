@@ -140,6 +140,8 @@ describe("the filter of all ids ever taken", () => {
     }
     expect(counts).toEqual([[JOURNAL], [0, 1, JOURNAL], [JOURNAL], [1, JOURNAL], [JOURNAL], [1, 2, JOURNAL]]);
     expect(disk.layers.get(JOURNAL)).toHaveLength(0);
+    filter.add(words("id-47"), 0);
+    expect(disk.save(filter)).toEqual([]);
   });
 
   test("is given up when it cannot be read back as a whole", () => {
