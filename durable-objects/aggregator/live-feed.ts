@@ -10,14 +10,13 @@ import type {
   WindowJson,
 } from "../../core/live/protocol.ts";
 import { MAX_SHARDS } from "../../core/windows/slot-map.ts";
+import { FRAME_INTERVAL_MS } from "../../core/live/topic-log.ts";
 import type { Aggregation } from "../../core/windows/aggregation.ts";
 import type { DeltaNews } from "../../core/windows/delta.ts";
 import type { Effect, ShardMachine } from "../../core/windows/shard-machine.ts";
 import { goneJson, windowJson } from "../../core/windows/window-json.ts";
 import type { WindowName, WindowView } from "../../core/windows/window-set.ts";
 
-/** Frames are coalesced to four a second. */
-const FRAME_INTERVAL_MS = 250;
 /** Events in the snapshot of the latest ones. */
 export const LATEST_EVENTS = 50;
 const EVENTS_PER_FRAME = 20;
@@ -59,7 +58,8 @@ export class LiveFeed {
   readonly #changed = new Map<Aggregation, Untold>();
   #topics = new Set<string>();
   #watchedUntil = 0;
-  #lastFrameAt = 0;
+  /** Not before this, epoch ms. */
+  #nextFrameAt = 0;
   #isScheduled = false;
 
   constructor(machine: ShardMachine, deps: LiveFeedDeps, watch: Watch | undefined) {
@@ -130,14 +130,37 @@ export class LiveFeed {
   schedule(): void {
     if (this.#isScheduled || !this.#isWatched()) return;
     this.#isScheduled = true;
-    const wait = Math.max(0, this.#lastFrameAt + FRAME_INTERVAL_MS - this.#deps.now());
-    this.#deps.later(() => {
-      this.#isScheduled = false;
-      this.#lastFrameAt = this.#deps.now();
-      const frames = this.#frames();
-      if (frames.length > 0) this.#deps.publish(frames).catch((error: unknown) => this.#deps.report("publish", error));
-      if (this.#changed.size > 0) this.schedule();
-    }, wait);
+    this.#waitForTurn();
+  }
+
+  #waitForTurn(): void {
+    const turn = (): void => {
+      // The last frame may have arrived meanwhile.
+      if (this.#deps.now() < this.#nextFrameAt) this.#waitForTurn();
+      else this.#tell();
+    };
+    this.#deps.later(turn, Math.max(0, this.#nextFrameAt - this.#deps.now()));
+  }
+
+  #tell(): void {
+    this.#isScheduled = false;
+    const frames = this.#frames();
+    this.#holdNext();
+    if (frames.length > 0) {
+      this.#deps
+        .publish(frames)
+        .catch((error: unknown) => this.#deps.report("publish", error))
+        .finally(() => this.#holdNext());
+    }
+    if (this.#changed.size > 0) this.schedule();
+  }
+
+  /**
+   * The hub counts the interval from when a frame arrived there. Counted from when it was sent, one frame that was long on its way would
+   * make all those after it wait at the hub for as long.
+   */
+  #holdNext(): void {
+    this.#nextFrameAt = this.#deps.now() + FRAME_INTERVAL_MS;
   }
 
   /** The state a new reader starts from, or null when there is no such topic here. */
