@@ -60,9 +60,9 @@ class Reader {
     );
   }
 
-  /** From the end of a window until a frame says that it is closed. */
+  /** From the end of a window until a frame says that it is closed; of those that live events came after, as it is they that close it. */
   closed(from: number, to: number): Latencies {
-    const ends = [...this.#closed].filter(([start]) => start >= from && start < to);
+    const ends = [...this.#closed].filter(([start]) => start >= from && start + 2 * WINDOW_MS <= to);
     return spread(ends.map(([start, at]) => at - start - WINDOW_MS));
   }
 

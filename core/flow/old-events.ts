@@ -25,8 +25,8 @@ const LONG_WAIT_MS = 120;
 const FALL = 0.8;
 const FALL_EVERY_MS = 1_000;
 /** Windows that a shard writes per second while the rate grows, and beyond which it falls: an event of long ago has up to three, of the built-in aggregations alone. */
-const FEW_WINDOWS = 8_000;
-const MANY_WINDOWS = 11_000;
+const FEW_WINDOWS = 12_000;
+const MANY_WINDOWS = 16_000;
 /** The rate does not grow before it was heard for so long what the first old events cost, ms: shards report once a second. */
 const FIRST_LOOK_MS = 2_000;
 /** Shards remembered: as many as a tenant may have. */

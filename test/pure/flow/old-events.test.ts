@@ -60,9 +60,9 @@ describe("the rate of old events", () => {
   });
 
   test("grows while the busiest shard writes few windows, holds while it writes more, and falls while it writes many", () => {
-    expect(after(7_000)).toBeGreaterThan(2 * FIRST_OLD_RATE);
-    expect(after(10_000)).toBeLessThan(2 * FIRST_OLD_RATE);
-    expect(after(10_000)).toBeGreaterThanOrEqual(FIRST_OLD_RATE);
+    expect(after(11_000)).toBeGreaterThan(2 * FIRST_OLD_RATE);
+    expect(after(14_000)).toBeLessThan(2 * FIRST_OLD_RATE);
+    expect(after(14_000)).toBeGreaterThanOrEqual(FIRST_OLD_RATE);
     expect(after(20_000)).toBe(2_000);
   });
 
