@@ -35,7 +35,6 @@ const HELP = `npm run bench -- [--only a,b,c,e,f] [--events N] [--json FILE]
 `;
 
 const ROUNDS = 3;
-const FEATURE_ROUNDS = 3;
 const EVENTS_PER_ROUND = 300_000;
 /** What admission lets in before anything was applied. */
 const PAUSED_EVENTS_PER_ROUND = 70_000;
@@ -76,7 +75,7 @@ async function main(only: ReadonlySet<string>, events: number, jsonPath: string 
     print("end_to_end", result, formatEndToEnd(result));
   }
   if (only.has("w")) {
-    const result = await measureFeatures(events, FEATURE_ROUNDS);
+    const result = await measureFeatures(events);
     print("features", result, formatFeatures(result));
   }
   if (only.has("c")) {
