@@ -101,7 +101,7 @@ export class Aggregation {
   /** Folds the view's rows in. Windows already closed before have their revision raised, once per call. */
   apply(view: BatchView): Change {
     this.recount?.fold(view.batch, view.rows);
-    const grouping = view.group(this.plan.filter, this.plan.groupPaths);
+    const grouping = view.group(this.plan.grouping);
     const { rows, errors } = grouping.selection;
     this.filterErrors += errors;
     if (rows.length === 0) return UNCHANGED;

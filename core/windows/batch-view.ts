@@ -4,6 +4,7 @@ import type { Column, EventBatch } from "../events/event-batch.ts";
 import type { JsonValue } from "../events/event.ts";
 import type { Expression, ValueOf } from "../expressions/expression.ts";
 import { type GroupKey, GroupKeys } from "./group-keys.ts";
+import type { GroupingTerms } from "./plan.ts";
 
 export interface Selection {
   /** Rows for which the filter is exactly true. */
@@ -63,8 +64,7 @@ export class BatchView {
     return selection;
   }
 
-  group(filter: Expression | undefined, paths: readonly (readonly string[])[]): Grouping {
-    const name = `${filter?.source ?? ""}\n${JSON.stringify(paths)}`;
+  group({ filter, paths, name }: GroupingTerms): Grouping {
     let grouping = this.#groupings.get(name);
     if (grouping === undefined) {
       grouping = this.#groupRows(this.select(filter), paths);

@@ -12,13 +12,21 @@ export interface PlannedMeasure {
   readonly filter: Expression | undefined;
 }
 
+/** Which rows are grouped, and by what. */
+export interface GroupingTerms {
+  readonly filter: Expression | undefined;
+  readonly paths: readonly (readonly string[])[];
+  /** The same for the same terms: made beforehand, as it is asked for with each batch. */
+  readonly name: string;
+}
+
 /** A definition made ready to run. */
 export interface Plan {
   readonly definition: Definition;
   readonly timing: Timing;
   readonly shape: WindowShape;
   readonly filter: Expression | undefined;
-  readonly groupPaths: readonly (readonly string[])[];
+  readonly grouping: GroupingTerms;
   readonly measures: readonly PlannedMeasure[];
   readonly maxGroups: number;
 }
@@ -33,6 +41,10 @@ export interface PlanProblem {
 
 const pathOf = (text: string): readonly string[] => text.split(".");
 
+function groupingTermsOf(filter: Expression | undefined, paths: readonly string[]): GroupingTerms {
+  return { filter, paths: paths.map(pathOf), name: JSON.stringify([filter?.source ?? null, ...paths]) };
+}
+
 /** Compiles a valid definition. Expressions that do not parse come back as problems, all of them. */
 export function planOf(definition: Definition): { ok: true; plan: Plan } | { ok: false; problems: PlanProblem[] } {
   const problems: PlanProblem[] = [];
@@ -43,12 +55,13 @@ export function planOf(definition: Definition): { ok: true; plan: Plan } | { ok:
     problems.push({ field, message: compiled.message, line: compiled.line, column: compiled.column });
     return undefined;
   };
+  const filter = compile("filter", definition.filter);
   const plan: Plan = {
     definition,
     timing: timingOf(definition),
     shape: shapeOf(definition.window),
-    filter: compile("filter", definition.filter),
-    groupPaths: (definition.group_by ?? []).map(pathOf),
+    filter,
+    grouping: groupingTermsOf(filter, definition.group_by ?? []),
     maxGroups: definition.max_groups ?? DEFAULT_MAX_GROUPS,
     measures: Object.entries(definition.measures).map(([name, spec]) => ({
       name,

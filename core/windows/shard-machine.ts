@@ -21,8 +21,11 @@ import { GroupKeys } from "./group-keys.ts";
 /** What a batch did to one aggregation. */
 export interface Effect {
   readonly aggregation: Aggregation;
-  /** Windows that changed, except those that closed before and longer than allowed_lateness ago: their revisions change history only. */
-  readonly touched: ReadonlySet<WindowView>;
+  /**
+   * Windows that changed, except those that closed before and longer than allowed_lateness ago: their revisions change history only.
+   * One that got events and closed may be there twice.
+   */
+  readonly touched: readonly WindowView[];
   /** Windows to tell the alerts of: closed before and revised, in order of end; then closed just now, in order of end. */
   readonly emitted: readonly WindowView[];
   /** Sessions that became part of others, by the names under which they were known. */
@@ -195,7 +198,7 @@ export class ShardMachine {
     const effects: Effect[] = [];
     for (const aggregation of this.aggregations.values()) {
       const closed = aggregation.advance(this.sources, this.idleAsOf);
-      if (closed.length > 0) effects.push({ aggregation, touched: new Set(closed), emitted: closed, gone: [] });
+      if (closed.length > 0) effects.push({ aggregation, touched: closed, emitted: closed, gone: [] });
     }
     return effects;
   }
@@ -256,12 +259,15 @@ export class ShardMachine {
     }
     return changes.map(({ aggregation, change }) => {
       const oldest = aggregation.watermark - aggregation.plan.timing.allowedLatenessMs;
-      const touched = change.touched.filter(({ end, revision }) => end > oldest || revision === 0);
-      const revised = touched.filter((window) => window.closed).sort(byEnd);
+      const isShown = ({ end, revision }: WindowView): boolean => end > oldest || revision === 0;
+      const late = change.touched.filter((window) => window.closed);
+      // Open windows all end after the watermark.
+      const touched = late.every(isShown) ? change.touched : change.touched.filter(isShown);
+      const revised = late.filter(isShown).sort(byEnd);
       const closed = aggregation.advance(this.sources, this.idleAsOf);
       return {
         aggregation,
-        touched: new Set([...touched, ...closed]),
+        touched: closed.length === 0 ? touched : [...touched, ...closed],
         emitted: [...revised, ...closed],
         gone: change.gone,
       };

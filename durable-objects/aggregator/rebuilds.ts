@@ -190,7 +190,7 @@ export class Rebuilds {
         windowsChanged: job.windowsChanged + touched.length,
         error: null,
       });
-      this.#deps.onReplaced({ aggregation, touched: new Set(touched), emitted: [], gone });
+      this.#deps.onReplaced({ aggregation, touched, emitted: [], gone });
     });
     pass.events = 0;
     // A pass that was narrowed ends before its target does; the next one goes on from there.
