@@ -1,5 +1,6 @@
 import type { EventBatch } from "../../core/events/event-batch.ts";
 import type { FeedCounts } from "../../core/patterns/forward.ts";
+import { TellPace } from "../../core/patterns/tell-pace.ts";
 import { finiteOrNull } from "../../core/windows/finite.ts";
 import { advanceWatermark, type Waiting } from "../../core/windows/watermark.ts";
 import type { KeeperAnswer, KeeperCall, PatternNews, PatternTerms } from "../patterns/messages.ts";
@@ -9,11 +10,6 @@ import { PatternReport, type SavedReport } from "./pattern-report.ts";
 import { KeeperLedger } from "./keeper-ledger.ts";
 import type { Shard } from "./shard.ts";
 
-/** Keepers are told at most this often: a call each time would cost more than the events … */
-const TELL_EVERY_MS = 250;
-/** … and no more than this often after so many events, of which a second's worth costs little more than a quarter's. */
-const TELL_MANY_EVERY_MS = 1000;
-const MANY_ROWS = 1000;
 /** Pause after a failed call. */
 const RETRY_AFTER_MS = 2000;
 /** Should the object vanish with something to tell, its alarm tells it so much later. */
@@ -49,14 +45,12 @@ export class PatternFeed {
   readonly #queue: PatternQueue;
   readonly #watermarks: Map<number, number>;
   readonly #report: PatternReport;
+  readonly #pace = new TellPace();
   /** On disk before they are first told. */
   readonly #keepers: KeeperLedger;
   #skippedEntries: number;
   #running: Promise<void> | undefined;
   #isScheduled = false;
-  #toldAt = -Infinity;
-  /** Events that the last run told of. */
-  #toldRows = 0;
   #retryAt = 0;
 
   /** @param shard as of the end of its log */
@@ -103,6 +97,7 @@ export class PatternFeed {
 
   /** Events are being counted. */
   note(batch: EventBatch, rows: Uint32Array): void {
+    this.#pace.counted(rows.length);
     if (this.#book.patterns.length > 0 && rows.length > 0) this.#queue.note(this.#book.patterns, batch, rows);
   }
 
@@ -149,12 +144,10 @@ export class PatternFeed {
   schedule(): void {
     if (!this.#shard.isHome || this.#isScheduled || this.isIdle || !this.#isBehind()) return;
     this.#isScheduled = true;
-    const every = this.#toldRows < MANY_ROWS ? TELL_EVERY_MS : TELL_MANY_EVERY_MS;
-    const wait = Math.max(0, this.#toldAt + every - this.#deps.now());
     this.#deps.later(() => {
       this.#isScheduled = false;
       this.#deps.background("patterns", this.run());
-    }, wait);
+    }, this.#pace.waitMs(this.#deps.now()));
   }
 
   /** Home's: tells everything, unless the last try failed just now. One run at a time. @throws when a keeper cannot be told */
@@ -162,7 +155,7 @@ export class PatternFeed {
     if (!this.#shard.isHome || this.isIdle || this.#deps.now() < this.#retryAt || !this.#isBehind()) return;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
-      this.#toldAt = this.#deps.now();
+      this.#pace.told(this.#deps.now());
       this.schedule();
     });
     await this.#running;
@@ -209,7 +202,6 @@ export class PatternFeed {
   async #run(): Promise<void> {
     // What comes meanwhile is left to the next run, so that it is not one call for each commit.
     const target = this.#shard.log.lastEntry;
-    this.#toldRows = 0;
     do {
       const { lastEntry } = this.#shard.log;
       const chunk = this.#queue.next(this.#book.patterns, lastEntry);
@@ -222,7 +214,6 @@ export class PatternFeed {
         this.#retryAt = this.#deps.now() + RETRY_AFTER_MS;
         throw error;
       }
-      this.#toldRows += chunk.rows;
       this.#settle(chunk);
     } while (this.#queue.forwarded < target);
   }

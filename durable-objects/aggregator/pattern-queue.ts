@@ -20,7 +20,6 @@ interface Run {
 /** What is to be forwarded next. */
 export interface Chunk {
   readonly through: number;
-  readonly rows: number;
   readonly byKeeper: ReadonlyMap<number, readonly ForwardedRun[]>;
   /** By pattern id. */
   readonly counts: readonly ReadonlyMap<number, FeedCounts>[];
@@ -138,11 +137,5 @@ function chunkOf(runs: readonly Run[], through: number): Chunk {
       byKeeper.set(keeper, known);
     }
   }
-  const gatherings = runs.map(({ gathering }) => gathering);
-  return {
-    through,
-    rows: gatherings.reduce((sum, { rows }) => sum + rows, 0),
-    byKeeper,
-    counts: gatherings.map(({ counts }) => counts),
-  };
+  return { through, byKeeper, counts: runs.map(({ gathering }) => gathering.counts) };
 }
