@@ -96,7 +96,7 @@ export class KeeperMachine {
     });
     for (let row = 0; row < of.length; row++) {
       const place = places[of[row] ?? 0];
-      place?.state.add(place.buffer, { at: at[row] ?? 0, id: id[row] ?? "", steps: steps[row] ?? 0 });
+      place?.state.add(place.buffer, at[row] ?? 0, id[row] ?? "", steps[row] ?? 0);
     }
   }
 
@@ -104,7 +104,7 @@ export class KeeperMachine {
   #dropOldest(): void {
     const times: number[] = [];
     for (const { keys } of this.#patterns.values())
-      for (const { events } of keys.values()) for (const { at } of events) times.push(at);
+      for (const { events } of keys.values()) for (const at of events.toColumns()[0]) times.push(at);
     const sorted = Float64Array.from(times).sort();
     const at = sorted[sorted.length - Math.floor(this.#maxEvents * KEPT_SHARE)] ?? -Infinity;
     for (const [id, state] of this.#patterns) state.dropBefore(at, (key) => this.#onTouched(id, key));

@@ -1,5 +1,6 @@
 import type { PatternSpec } from "./definition.ts";
-import { anchorOf, compareEvents, indexAt, indexWhere, type Match, matchesOf, type PatternEvent } from "./matches.ts";
+import { compareEvents, EventList, indexWhere } from "./event-list.ts";
+import { anchorOf, type Match, matchesOf } from "./matches.ts";
 
 /** How the matches of a key differ from those told before. */
 export interface Revision {
@@ -26,36 +27,27 @@ export class KeyBuffer {
   readonly key: string;
   /** The earliest event since the last `revise`; Infinity when there is none. */
   changedFrom = Infinity;
-  readonly #events: PatternEvent[] = [];
+  readonly events: EventList;
   /** Told and not taken back, in order of their anchors. */
   #told: Match[] = [];
   /** Events up to this moment are gone before their time. */
   #droppedThrough = -Infinity;
 
-  constructor(key: string) {
+  constructor(key: string, events = new EventList()) {
     this.key = key;
+    this.events = events;
   }
 
   static restore(key: string, spec: PatternSpec, [at, ids, steps, matches, droppedThrough]: KeyState): KeyBuffer {
-    const buffer = new KeyBuffer(key);
-    const events = buffer.#events;
-    for (const [k, id] of ids.entries()) events.push({ at: at[k] ?? 0, id, steps: steps[k] ?? 0 });
+    const buffer = new KeyBuffer(key, new EventList([...at], [...ids], [...steps]));
     for (const [moment, first, last] of matches) {
       // A count's events are neighbours: one that came between them later made it another match.
       const isRun = spec.kind === "count";
-      const members = events.slice(first, last + 1).filter((_, k) => isRun || k === 0 || k === last - first);
+      const members = buffer.events.slice(first, last + 1).filter((_, k) => isRun || k === 0 || k === last - first);
       buffer.#told.push({ at: moment, events: members });
     }
     buffer.#droppedThrough = droppedThrough ?? -Infinity;
     return buffer;
-  }
-
-  get events(): readonly PatternEvent[] {
-    return this.#events;
-  }
-
-  get size(): number {
-    return this.#events.length;
   }
 
   /** Events up to this moment cannot be taken: what they would have to be seen with is gone. −Infinity as a rule. */
@@ -64,18 +56,9 @@ export class KeyBuffer {
   }
 
   /** @returns false when it is there already */
-  insert(event: PatternEvent): boolean {
-    const last = this.#events.at(-1);
-    if (last === undefined || compareEvents(last, event) < 0) {
-      this.#events.push(event);
-      this.changedFrom = Math.min(this.changedFrom, event.at);
-      return true;
-    }
-    const place = indexWhere(this.#events.length, (k) => isAtOrAfter(this.#events[k], event));
-    const there = this.#events[place];
-    if (there !== undefined && compareEvents(there, event) === 0) return false;
-    this.#events.splice(place, 0, event);
-    this.changedFrom = Math.min(this.changedFrom, event.at);
+  insert(at: number, id: string, steps: number): boolean {
+    if (!this.events.insert(at, id, steps)) return false;
+    this.changedFrom = Math.min(this.changedFrom, at);
     return true;
   }
 
@@ -88,7 +71,7 @@ export class KeyBuffer {
     const changed = Math.min(before, this.changedFrom);
     this.changedFrom = Infinity;
     const from = spec.kind === "count" ? Math.max(changed, this.#judgedFrom(spec)) : changed - spec.withinMs;
-    const current = matchesOf(spec, this.#events, from, watermark);
+    const current = matchesOf(spec, this.events, from, watermark);
     const place = indexWhere(this.#told.length, (k) => this.#anchorAt(spec, k) >= from);
     const revision = difference(spec, this.#told.slice(place), current);
     if (revision.matched.length > 0 || revision.retracted.length > 0) {
@@ -100,25 +83,25 @@ export class KeyBuffer {
 
   /** Forgets events, and the matches anchored at them, from before a moment by which they no longer matter. */
   forgetBefore(spec: PatternSpec, at: number): void {
-    const count = indexAt(this.#events, at);
+    const count = this.events.indexAt(at);
     if (count === 0) return;
-    this.#events.splice(0, count);
+    this.events.dropFirst(count);
     const told = indexWhere(this.#told.length, (k) => this.#anchorAt(spec, k) >= at);
     this.#told = this.#told.slice(told);
   }
 
   /** Forgets events from before a moment although they may matter. @returns how many */
   dropBefore(spec: PatternSpec, at: number): number {
-    const count = indexAt(this.#events, at);
-    const last = this.#events[count - 1];
-    if (last === undefined) return 0;
-    this.#droppedThrough = Math.max(this.#droppedThrough, last.at);
+    const count = this.events.indexAt(at);
+    if (count === 0) return 0;
+    this.#droppedThrough = Math.max(this.#droppedThrough, this.events.at(count - 1));
     this.forgetBefore(spec, at);
     return count;
   }
 
   toJSON(): KeyState {
-    const indexOf = new Map(this.#events.map((event, k) => [event.id, k]));
+    const [at, ids, steps] = this.events.toColumns();
+    const indexOf = new Map(this.#told.length === 0 ? [] : ids.map((id, k) => [id, k]));
     const indexes = (match: Match): number[] =>
       match.events.map(({ id }) => indexOf.get(id)).filter((k) => k !== undefined);
     // A match whose first events are forgotten is never looked at again: what is left of it stands for it.
@@ -126,13 +109,7 @@ export class KeyBuffer {
       const known = indexes(match);
       return [match.at, known[0] ?? 0, known.at(-1) ?? 0] as const;
     });
-    return [
-      this.#events.map(({ at }) => at),
-      this.#events.map(({ id }) => id),
-      this.#events.map(({ steps }) => steps),
-      matches,
-      Number.isFinite(this.#droppedThrough) ? this.#droppedThrough : null,
-    ];
+    return [at, ids, steps, matches, Number.isFinite(this.#droppedThrough) ? this.#droppedThrough : null];
   }
 
   /**
@@ -140,7 +117,7 @@ export class KeyBuffer {
    * is near. Pairs look ahead only.
    */
   #judgedFrom({ times, withinMs }: PatternSpec): number {
-    const lastWithoutAll = this.#events[times - 1]?.at ?? Infinity;
+    const lastWithoutAll = this.events.at(times - 1);
     return Math.min(this.#droppedThrough + 2 * withinMs, lastWithoutAll + 1);
   }
 
@@ -148,10 +125,6 @@ export class KeyBuffer {
     const match = this.#told[k];
     return match === undefined ? Infinity : anchorOf(spec, match).at;
   }
-}
-
-function isAtOrAfter(one: PatternEvent | undefined, other: PatternEvent): boolean {
-  return one !== undefined && compareEvents(one, other) >= 0;
 }
 
 /** Both in order of their anchors. */

@@ -1,14 +1,6 @@
 import type { PatternSpec } from "./definition.ts";
+import type { EventList, PatternEvent } from "./event-list.ts";
 import { FIRST, SECOND } from "./plan.ts";
-
-/** What a pattern knows of an event. */
-export interface PatternEvent {
-  /** Epoch ms. */
-  readonly at: number;
-  readonly id: string;
-  /** Bits of the steps whose filter it passed. */
-  readonly steps: number;
-}
 
 /** Events that fit a pattern, or the first of a wait that nothing ended. */
 export interface Match {
@@ -16,30 +8,6 @@ export interface Match {
   readonly events: readonly PatternEvent[];
   /** Epoch ms in event time of the moment that decided it: its last event, or the end of the wait for one. */
   readonly at: number;
-}
-
-/** By (timestamp, id): total, so that every run sees the same order. */
-export function compareEvents(a: PatternEvent, b: PatternEvent): number {
-  if (a.at !== b.at) return a.at - b.at;
-  if (a.id === b.id) return 0;
-  return a.id < b.id ? -1 : 1;
-}
-
-/** Index of the first event with `at` ≥ `at`. */
-export function indexAt(events: readonly PatternEvent[], at: number): number {
-  return indexWhere(events.length, (k) => (events[k]?.at ?? 0) >= at);
-}
-
-/** The first k in [0, length) for which `isAfter` holds, which then holds for every later one; `length` when there is none. */
-export function indexWhere(length: number, isAfter: (k: number) => boolean): number {
-  let low = 0;
-  let high = length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (isAfter(middle)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /** The event by which a match is found again: the first one, of a `count` the last one. No two matches of a key share it. */
@@ -61,52 +29,45 @@ export function anchorOf({ kind }: PatternSpec, { events }: Match): PatternEvent
  * @param events all events of the key, in order
  * @param from   anchors before this moment are left out
  */
-export function matchesOf(
-  spec: PatternSpec,
-  events: readonly PatternEvent[],
-  from: number,
-  watermark: number,
-): readonly Match[] {
+export function matchesOf(spec: PatternSpec, events: EventList, from: number, watermark: number): readonly Match[] {
   return spec.kind === "count" ? countMatches(spec, events, from, watermark) : pairs(spec, events, from, watermark);
 }
 
-function pairs(
-  { kind, withinMs }: PatternSpec,
-  events: readonly PatternEvent[],
-  from: number,
-  watermark: number,
-): readonly Match[] {
+function pairs({ kind, withinMs }: PatternSpec, events: EventList, from: number, watermark: number): readonly Match[] {
   const found: Match[] = [];
-  let next: PatternEvent | undefined;
-  for (let k = indexAt(events, watermark) - 1; k >= 0; k--) {
-    const event = events[k];
-    if (event === undefined || event.at < from) break;
-    if ((event.steps & FIRST) !== 0) {
-      const answer = next !== undefined && next.at < event.at + withinMs ? next : undefined;
-      if (kind === "sequence" && answer !== undefined) found.push({ events: [event, answer], at: answer.at });
-      if (kind === "absence" && answer === undefined && event.at + withinMs <= watermark)
-        found.push({ events: [event], at: event.at + withinMs });
+  /** Index of the next one that a wait may end with. */
+  let next = events.size;
+  for (let k = events.indexAt(watermark) - 1; k >= 0; k--) {
+    const at = events.at(k);
+    const steps = events.steps(k);
+    if (at < from) break;
+    if ((steps & FIRST) !== 0) {
+      const isAnswered = events.at(next) < at + withinMs;
+      if (kind === "sequence" && isAnswered)
+        found.push({ events: [...events.slice(k, k + 1), ...events.slice(next, next + 1)], at: events.at(next) });
+      if (kind === "absence" && !isAnswered && at + withinMs <= watermark)
+        found.push({ events: events.slice(k, k + 1), at: at + withinMs });
     }
-    if ((event.steps & SECOND) !== 0) next = event;
+    if ((steps & SECOND) !== 0) next = k;
   }
   return found.reverse();
 }
 
 function countMatches(
   { withinMs, times }: PatternSpec,
-  events: readonly PatternEvent[],
+  events: EventList,
   from: number,
   watermark: number,
 ): readonly Match[] {
   const found: Match[] = [];
   const isFull = (last: number): boolean => {
-    const [first, event] = [events[last - times + 1], events[last]];
-    return first !== undefined && event !== undefined && event.at - first.at < withinMs;
+    const first = last - times + 1;
+    return first >= 0 && events.at(last) - events.at(first) < withinMs;
   };
-  for (let k = indexAt(events, from); k < events.length; k++) {
-    const event = events[k];
-    if (event === undefined || event.at >= watermark) break;
-    if (isFull(k) && !isFull(k - 1)) found.push({ events: events.slice(k - times + 1, k + 1), at: event.at });
+  for (let k = events.indexAt(from); k < events.size; k++) {
+    const at = events.at(k);
+    if (at >= watermark) break;
+    if (isFull(k) && !isFull(k - 1)) found.push({ events: events.slice(k - times + 1, k + 1), at });
   }
   return found;
 }
@@ -115,28 +76,26 @@ function countMatches(
  * The least watermark beyond `watermark` at which something more could be decided.
  * @returns epoch ms, or Infinity
  */
-export function nextDecision(spec: PatternSpec, events: readonly PatternEvent[], watermark: number): number {
+export function nextDecision(spec: PatternSpec, events: EventList, watermark: number): number {
   return spec.kind === "absence" ? nextDeadline(spec, events, watermark) : afterNextEvent(spec, events, watermark);
 }
 
-function nextDeadline({ withinMs }: PatternSpec, events: readonly PatternEvent[], watermark: number): number {
+function nextDeadline({ withinMs }: PatternSpec, events: EventList, watermark: number): number {
   let earliest = Infinity;
-  let next: PatternEvent | undefined;
-  for (let k = events.length - 1; k >= 0; k--) {
-    const event = events[k];
-    if (event === undefined || event.at + withinMs <= watermark) break;
-    const isAnswered = next !== undefined && next.at < event.at + withinMs;
-    if ((event.steps & FIRST) !== 0 && !isAnswered) earliest = event.at + withinMs;
-    if ((event.steps & SECOND) !== 0) next = event;
+  let nextAt = Infinity;
+  for (let k = events.size - 1; k >= 0; k--) {
+    const at = events.at(k);
+    const steps = events.steps(k);
+    if (at + withinMs <= watermark) break;
+    if ((steps & FIRST) !== 0 && nextAt >= at + withinMs) earliest = at + withinMs;
+    if ((steps & SECOND) !== 0) nextAt = at;
   }
   return earliest;
 }
 
-function afterNextEvent({ kind }: PatternSpec, events: readonly PatternEvent[], watermark: number): number {
+function afterNextEvent({ kind }: PatternSpec, events: EventList, watermark: number): number {
   const deciding = kind === "count" ? FIRST | SECOND : SECOND;
-  for (let k = indexAt(events, watermark); k < events.length; k++) {
-    const event = events[k];
-    if (event !== undefined && (event.steps & deciding) !== 0) return event.at + 1;
-  }
+  for (let k = events.indexAt(watermark); k < events.size; k++)
+    if ((events.steps(k) & deciding) !== 0) return events.at(k) + 1;
   return Infinity;
 }

@@ -2,7 +2,7 @@ import { finiteOrNull } from "../windows/finite.ts";
 import { type PatternSpec, specOf } from "./definition.ts";
 import { DueQueue } from "./due-queue.ts";
 import { KeyBuffer, type KeyState } from "./key-buffer.ts";
-import { type Match, nextDecision, type PatternEvent } from "./matches.ts";
+import { type Match, nextDecision } from "./matches.ts";
 import type { StoredPattern } from "./plan.ts";
 
 /** Events kept of one key; beyond that the oldest are dropped before their time. */
@@ -99,7 +99,7 @@ export class PatternState {
   restore(key: string, state: KeyState): void {
     const buffer = KeyBuffer.restore(key, this.#spec, state);
     this.keys.set(key, buffer);
-    this.#size += buffer.size;
+    this.#size += buffer.events.size;
     this.#schedule(key, buffer);
   }
 
@@ -108,16 +108,16 @@ export class PatternState {
     return this.keys.get(key) ?? new KeyBuffer(key);
   }
 
-  /** Takes an event; what follows from it is found by `settle`. */
-  add(buffer: KeyBuffer, event: PatternEvent): void {
-    const isBehind = event.at < this.#watermark;
-    const isTooLate = isBehind && event.at < this.#watermark - this.#spec.allowedLatenessMs;
-    if (isTooLate || event.at <= this.#droppedThrough || event.at <= buffer.droppedThrough) {
+  /** Takes an event: epoch ms, id, bits of the steps. What follows from it is found by `settle`. */
+  add(buffer: KeyBuffer, at: number, id: string, steps: number): void {
+    const isBehind = at < this.#watermark;
+    const isTooLate = isBehind && at < this.#watermark - this.#spec.allowedLatenessMs;
+    if (isTooLate || at <= this.#droppedThrough || at <= buffer.droppedThrough) {
       this.#counts.tooLate++;
       return;
     }
-    if (!buffer.insert(event)) return;
-    if (buffer.size === 1) this.keys.set(buffer.key, buffer);
+    if (!buffer.insert(at, id, steps)) return;
+    if (buffer.events.size === 1) this.keys.set(buffer.key, buffer);
     this.#size++;
     if (isBehind) this.#counts.late++;
     this.#changed.add(buffer);
@@ -152,9 +152,9 @@ export class PatternState {
   /** Drops events from before `at` in every key. */
   dropBefore(at: number, onTouched: (key: string) => void): void {
     for (const [key, buffer] of this.keys) {
-      const newest = buffer.events.at(-1)?.at ?? -Infinity;
+      const newest = buffer.events.at(buffer.events.size - 1);
       if (this.#drop(key, buffer, at) === 0) continue;
-      if (buffer.size === 0) this.#droppedThrough = Math.max(this.#droppedThrough, newest);
+      if (buffer.events.size === 0) this.#droppedThrough = Math.max(this.#droppedThrough, newest);
       onTouched(key);
     }
   }
@@ -175,9 +175,9 @@ export class PatternState {
     for (const match of matched) outcomes.push({ pattern: this.#pattern, key, kind: "matched", match });
     this.#counts.matches += matched.length;
     this.#counts.retracted += retracted.length;
-    if (buffer.size > MAX_EVENTS_PER_KEY) {
-      const kept = buffer.events[buffer.size - Math.floor(MAX_EVENTS_PER_KEY * KEPT_SHARE)];
-      if (kept !== undefined) this.#drop(key, buffer, kept.at);
+    if (buffer.events.size > MAX_EVENTS_PER_KEY) {
+      const kept = buffer.events.size - Math.floor(MAX_EVENTS_PER_KEY * KEPT_SHARE);
+      this.#drop(key, buffer, buffer.events.at(kept));
     }
     this.#schedule(key, buffer);
   }
@@ -186,7 +186,7 @@ export class PatternState {
     const dropped = buffer.dropBefore(this.#spec, at);
     this.#counts.dropped += dropped;
     this.#size -= dropped;
-    if (buffer.size === 0) this.#remove(key);
+    if (buffer.events.size === 0) this.#remove(key);
     return dropped;
   }
 
@@ -194,10 +194,10 @@ export class PatternState {
   #expire(key: string): void {
     const buffer = this.keys.get(key);
     if (buffer === undefined) return;
-    const before = buffer.size;
+    const before = buffer.events.size;
     buffer.forgetBefore(this.#spec, this.#watermark - this.#memoryMs);
-    this.#size += buffer.size - before;
-    if (buffer.size === 0) this.#remove(key);
+    this.#size += buffer.events.size - before;
+    if (buffer.events.size === 0) this.#remove(key);
     else this.#schedule(key, buffer);
   }
 
@@ -215,8 +215,7 @@ export class PatternState {
   #schedule(key: string, buffer: KeyBuffer): void {
     this.#decisions.set(key, nextDecision(this.#spec, buffer.events, this.#watermark));
     // The oldest event sets the time: a key that never rests must forget as well.
-    const oldest = buffer.events[0];
-    this.#expiries.set(key, oldest === undefined ? Infinity : oldest.at + this.#memoryMs + this.#slackMs);
+    this.#expiries.set(key, buffer.events.at(0) + this.#memoryMs + this.#slackMs);
   }
 
   /** Forgetting is put off, so that a busy key forgets many events at once. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { PatternDefinition } from "../../../core/patterns/definition.ts";
 import { specOf } from "../../../core/patterns/definition.ts";
 import { KeeperMachine } from "../../../core/patterns/keeper-machine.ts";
-import type { PatternEvent } from "../../../core/patterns/matches.ts";
+import type { PatternEvent } from "../../../core/patterns/event-list.ts";
 import type { Outcome } from "../../../core/patterns/pattern-state.ts";
 import { matchEvent } from "../../../core/patterns/match-event.ts";
 import type { StoredPattern } from "../../../core/patterns/plan.ts";

@@ -1,5 +1,5 @@
 import type { PatternSpec } from "../../../core/patterns/definition.ts";
-import type { PatternEvent } from "../../../core/patterns/matches.ts";
+import type { PatternEvent } from "../../../core/patterns/event-list.ts";
 import { FIRST, SECOND } from "../../../core/patterns/plan.ts";
 
 /** Matches as text, straight from the definition, over all pairs and runs of one key's events. */
