@@ -3,8 +3,9 @@ import type { ForwardedRows } from "./forwarded-rows.ts";
 import type { KeyState } from "./key-buffer.ts";
 import type { StoredPattern } from "./plan.ts";
 
-/** Events held in one keeper; beyond that the oldest are dropped before their time. About 200 bytes each in memory. */
+/** Events held in one keeper, and what they and their keys take in memory; beyond that the oldest are dropped before their time. */
 export const MAX_EVENTS = 200_000;
+export const MAX_KEEPER_BYTES = 40_000_000;
 
 /** One thing a keeper is told. The log holds these, and replaying them gives the same state. */
 export interface KeeperInput {
@@ -47,6 +48,13 @@ export class KeeperMachine {
     return size;
   }
 
+  /** Events, keys and matches take so much in memory, roughly. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const state of this.#patterns.values()) bytes += state.bytes;
+    return bytes;
+  }
+
   restore(patternId: number, key: string, state: KeyState): void {
     this.#patterns.get(patternId)?.restore(key, state);
   }
@@ -61,7 +69,7 @@ export class KeeperMachine {
       if (!touched.has(id) && !moved.has(id)) continue;
       outcomes.push(...state.settle(moved.get(id) ?? -Infinity, (key) => this.#onTouched(id, key)));
     }
-    if (this.size > this.#maxEvents) this.#dropOldest();
+    while (this.size > this.#maxEvents || this.bytes > MAX_KEEPER_BYTES) this.#dropOldest();
     return outcomes;
   }
 
@@ -102,11 +110,18 @@ export class KeeperMachine {
 
   /** The same moment for all keys: one that stands still must not keep what a busy one needs. */
   #dropOldest(): void {
+    const { size } = this;
     const times: number[] = [];
     for (const { keys } of this.#patterns.values())
       for (const { events } of keys.values()) for (const at of events.toColumns()[0]) times.push(at);
-    const sorted = Float64Array.from(times).sort();
-    const at = sorted[sorted.length - Math.floor(this.#maxEvents * KEPT_SHARE)] ?? -Infinity;
+    const kept = Math.floor(Math.min(size, this.#maxEvents) * KEPT_SHARE);
+    const at = Float64Array.from(times).sort()[size - kept] ?? Infinity;
+    this.#dropBefore(at);
+    // All of one moment: then the moment goes.
+    if (this.size === size) this.#dropBefore(at + 1);
+  }
+
+  #dropBefore(at: number): void {
     for (const [id, state] of this.#patterns) state.dropBefore(at, (key) => this.#onTouched(id, key));
   }
 }

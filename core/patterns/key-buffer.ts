@@ -21,6 +21,12 @@ export type KeyState = readonly [
   droppedThrough: number | null,
 ];
 
+/** What a key takes in workerd, bytes, beside its text and its events: itself, and its places in the tables of keys and of what is due. Measured. */
+const KEY_BYTES = 450;
+/** And a match that was told, with so many for each event of it. */
+const MATCH_BYTES = 50;
+const MATCHED_EVENT_BYTES = 45;
+
 /** Events of one key that may still matter, and the matches told of them. */
 export class KeyBuffer {
   /** JSON text of the key's value. */
@@ -30,6 +36,8 @@ export class KeyBuffer {
   readonly events: EventList;
   /** Told and not taken back, in order of their anchors. */
   #told: Match[] = [];
+  /** What its pattern counts for it in memory, bytes. */
+  charged = 0;
   /** Events up to this moment are gone before their time. */
   #droppedThrough = -Infinity;
 
@@ -48,6 +56,12 @@ export class KeyBuffer {
     }
     buffer.#droppedThrough = droppedThrough ?? -Infinity;
     return buffer;
+  }
+
+  /** It takes in memory, roughly. The same after a restart. */
+  bytes({ kind, times }: PatternSpec): number {
+    const matchBytes = MATCH_BYTES + MATCHED_EVENT_BYTES * (kind === "count" ? times : 2);
+    return KEY_BYTES + this.key.length + this.events.bytes + matchBytes * this.#told.length;
   }
 
   /** Events up to this moment cannot be taken: what they would have to be seen with is gone. −Infinity as a rule. */

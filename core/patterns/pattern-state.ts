@@ -55,6 +55,7 @@ export class PatternState {
   /** Newest event of a key that was dropped as a whole. */
   #droppedThrough: number;
   #size = 0;
+  #bytes = 0;
 
   constructor(pattern: StoredPattern, state?: PatternStateJson) {
     this.#pattern = pattern;
@@ -90,6 +91,11 @@ export class PatternState {
     return this.#size;
   }
 
+  /** It takes in memory, roughly. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The least watermark at which there is something to decide, or Infinity. */
   get wants(): number {
     return this.#decisions.nextAt;
@@ -100,6 +106,7 @@ export class PatternState {
     const buffer = KeyBuffer.restore(key, this.#spec, state);
     this.keys.set(key, buffer);
     this.#size += buffer.events.size;
+    this.#charge(buffer);
     this.#schedule(key, buffer);
   }
 
@@ -119,6 +126,7 @@ export class PatternState {
     if (!buffer.insert(at, id, steps)) return;
     if (buffer.events.size === 1) this.keys.set(buffer.key, buffer);
     this.#size++;
+    this.#charge(buffer);
     if (isBehind) this.#counts.late++;
     this.#changed.add(buffer);
   }
@@ -153,7 +161,7 @@ export class PatternState {
   dropBefore(at: number, onTouched: (key: string) => void): void {
     for (const [key, buffer] of this.keys) {
       const newest = buffer.events.at(buffer.events.size - 1);
-      if (this.#drop(key, buffer, at) === 0) continue;
+      if (this.#drop(buffer, at) === 0) continue;
       if (buffer.events.size === 0) this.#droppedThrough = Math.max(this.#droppedThrough, newest);
       onTouched(key);
     }
@@ -177,16 +185,21 @@ export class PatternState {
     this.#counts.retracted += retracted.length;
     if (buffer.events.size > MAX_EVENTS_PER_KEY) {
       const kept = buffer.events.size - Math.floor(MAX_EVENTS_PER_KEY * KEPT_SHARE);
-      this.#drop(key, buffer, buffer.events.at(kept));
+      const at = buffer.events.at(kept);
+      // All of one moment: then the moment goes.
+      if (this.#drop(buffer, at) === 0) this.#drop(buffer, at + 1);
     }
+    if (buffer.events.size === 0) return;
+    this.#charge(buffer);
     this.#schedule(key, buffer);
   }
 
-  #drop(key: string, buffer: KeyBuffer, at: number): number {
+  #drop(buffer: KeyBuffer, at: number): number {
     const dropped = buffer.dropBefore(this.#spec, at);
     this.#counts.dropped += dropped;
     this.#size -= dropped;
-    if (buffer.events.size === 0) this.#remove(key);
+    if (buffer.events.size === 0) this.#remove(buffer);
+    else this.#charge(buffer);
     return dropped;
   }
 
@@ -197,11 +210,22 @@ export class PatternState {
     const before = buffer.events.size;
     buffer.forgetBefore(this.#spec, this.#watermark - this.#memoryMs);
     this.#size += buffer.events.size - before;
-    if (buffer.events.size === 0) this.#remove(key);
-    else this.#schedule(key, buffer);
+    if (buffer.events.size === 0) {
+      this.#remove(buffer);
+      return;
+    }
+    this.#charge(buffer);
+    this.#schedule(key, buffer);
   }
 
-  #remove(key: string): void {
+  #charge(buffer: KeyBuffer, bytes = buffer.bytes(this.#spec)): void {
+    this.#bytes += bytes - buffer.charged;
+    buffer.charged = bytes;
+  }
+
+  #remove(buffer: KeyBuffer): void {
+    const { key } = buffer;
+    this.#charge(buffer, 0);
     this.keys.delete(key);
     this.#decisions.set(key, Infinity);
     this.#expiries.set(key, Infinity);

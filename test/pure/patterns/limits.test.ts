@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DueQueue } from "../../../core/patterns/due-queue.ts";
 import type { ForwardedRows } from "../../../core/patterns/forwarded-rows.ts";
-import { KeeperMachine } from "../../../core/patterns/keeper-machine.ts";
+import { KeeperMachine, MAX_EVENTS, MAX_KEEPER_BYTES } from "../../../core/patterns/keeper-machine.ts";
 import { MAX_EVENTS_PER_KEY } from "../../../core/patterns/pattern-state.ts";
 import type { StoredPattern } from "../../../core/patterns/plan.ts";
 import { rowsPart } from "./rows.ts";
@@ -70,6 +70,50 @@ describe("a keeper's limits", () => {
     for (const { events } of machine.patterns.get(1)?.keys.values() ?? [])
       expect(events.size).toBeGreaterThanOrEqual(89);
     expect(countsOf(machine)?.dropped).toBe(101);
+  });
+
+  test.each([
+    ["many keys", (k: number) => ({ key: `"user-${k}"`, id: `e${k}` })],
+    ["long keys", (k: number) => ({ key: JSON.stringify(`${k}`.padEnd(1000, "x")), id: `e${k}` })],
+    ["long ids", (k: number) => ({ key: "null", id: `${k}`.padEnd(5000, "x") })],
+  ])("a keeper over its memory drops the oldest events: %s", (_, nameOf) => {
+    const machine = machineOf();
+    let sent = 0;
+    while (countsOf(machine)?.dropped === 0) {
+      const batch = Array.from({ length: 1000 }, () => sent++);
+      machine.take({ rows: rowsPart(batch.map((k) => ({ pattern: 1, at: k, steps: 3, ...nameOf(k) }))) });
+      expect(machine.bytes).toBeLessThanOrEqual(MAX_KEEPER_BYTES);
+    }
+    expect(machine.bytes).toBeGreaterThan(MAX_KEEPER_BYTES * 0.85);
+    expect(sent).toBeLessThan(MAX_EVENTS);
+    const oldest = [...(machine.patterns.get(1)?.keys.values() ?? [])].map(({ events }) => events.at(0));
+    expect(Math.min(...oldest)).toBe(countsOf(machine)?.dropped);
+  });
+
+  test("events of one moment go as a whole, as none is the oldest", () => {
+    const machine = machineOf(100);
+    const flood = Array.from({ length: 101 }, (_, k) => ({
+      pattern: 1,
+      key: `${k % 7}`,
+      at: 5,
+      id: `e${k}`,
+      steps: 3,
+    }));
+    machine.take({ rows: rowsPart(flood) });
+    expect([machine.size, countsOf(machine)?.dropped]).toEqual([0, 101]);
+    const ofOne = machineOf();
+    ofOne.take({
+      rows: rowsPart(
+        Array.from({ length: MAX_EVENTS_PER_KEY + 1 }, (_, k) => ({
+          pattern: 1,
+          key: "1",
+          at: 5,
+          id: `e${k}`,
+          steps: 3,
+        })),
+      ),
+    });
+    expect([ofOne.size, ofOne.bytes]).toEqual([0, 0]);
   });
 
   test("a key dropped as a whole refuses what is not newer, as if it were still there", () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { PatternDefinition } from "../../../core/patterns/definition.ts";
 import { specOf } from "../../../core/patterns/definition.ts";
 import { KeeperMachine } from "../../../core/patterns/keeper-machine.ts";
-import type { PatternEvent } from "../../../core/patterns/event-list.ts";
+import { EventList, type PatternEvent } from "../../../core/patterns/event-list.ts";
 import type { Outcome } from "../../../core/patterns/pattern-state.ts";
 import { matchEvent } from "../../../core/patterns/match-event.ts";
 import type { StoredPattern } from "../../../core/patterns/plan.ts";
@@ -54,18 +54,37 @@ class Bench {
   }
 
   restart(): void {
-    const state = this.machine.patterns.get(7);
-    if (state === undefined) throw new Error("no pattern");
+    const state = this.#state;
+    const { size, bytes } = this.machine;
     const stored: unknown = JSON.parse(JSON.stringify([state, [...state.keys]]));
     const [json, keys] = stored as [ReturnType<typeof state.toJSON>, [string, never][]];
     this.machine = new KeeperMachine([this.pattern], [json], () => {}, this.#maxEvents);
     for (const [key, buffer] of keys) this.machine.restore(7, key, buffer);
+    // Or replaying its log the machine would meet its limits elsewhere.
+    expect(this.machine).toMatchObject({ size, bytes });
   }
 
   get counts() {
-    const counts = this.machine.patterns.get(7)?.counts;
-    if (counts === undefined) throw new Error("no pattern");
-    return counts;
+    return this.#state.counts;
+  }
+
+  /** What it says it holds is what its keys hold. */
+  checkSizes(): void {
+    const buffers = [...this.#state.keys.values()];
+    const spec = specOf(this.pattern.definition);
+    expect(this.machine.size).toBe(buffers.reduce((sum, { events }) => sum + events.size, 0));
+    expect(this.machine.bytes).toBe(buffers.reduce((sum, buffer) => sum + buffer.bytes(spec), 0));
+    for (const { events } of buffers) {
+      const [at, ids, steps] = events.toColumns();
+      expect([at.length, steps.length]).toEqual([ids.length, ids.length]);
+      expect(events.bytes).toBe(new EventList([...at], [...ids], [...steps]).bytes);
+    }
+  }
+
+  get #state() {
+    const state = this.machine.patterns.get(7);
+    if (state === undefined) throw new Error("no pattern");
+    return state;
   }
 
   /** What stands, by key. */
@@ -127,7 +146,9 @@ function run(given: PatternDefinition, steps: readonly Step[], maxEvents?: numbe
     else if ("arrival" in one) bench.arrive(one.arrival);
     else bench.advance(one.watermark);
   }
+  bench.checkSizes();
   bench.advance(200);
+  bench.checkSizes();
   return bench;
 }
 
