@@ -1,4 +1,5 @@
 import type { Grouping } from "./batch-view.ts";
+import { CurrentSessions, holds } from "./current-sessions.ts";
 import { finiteOrNull } from "./finite.ts";
 import type { Fragment } from "./fragment.ts";
 import { type GroupKey, UNNUMBERED } from "./group-keys.ts";
@@ -41,17 +42,15 @@ export class SessionWindows implements WindowSet {
   partialBefore: number;
   /** Those with something in `before`. */
   #touched: Session[] = [];
-  /** No event so far is later, epoch ms. */
-  #newest: number;
-  /** By the number of their key: sessions lately found, all in memory, so that the next events of a group need not look for theirs. */
-  readonly #current: Session[] = [];
+  readonly #current: CurrentSessions;
 
   constructor(context: WindowContext, gapMs: number) {
     this.watermark = context.watermark;
     this.#gapMs = gapMs;
     this.partialBefore = context.partialBefore;
     this.#pages = new SessionPages(context, gapMs);
-    this.#newest = context.state === undefined ? 0 : (context.state.newest ?? Infinity);
+    const newest = context.state === undefined ? 0 : (context.state.newest ?? Infinity);
+    this.#current = new CurrentSessions(this.#pages, newest);
   }
 
   cellsOf(timestamps: Float64Array, grouping: Grouping): Cells {
@@ -76,7 +75,7 @@ export class SessionWindows implements WindowSet {
   }
 
   absorb({ first, last, group }: Fragment): void {
-    this.#newest = Math.max(this.#newest, last);
+    this.#current.noteTime(last);
     mergeGroup(this.#sessionOver(group.key, first, last).group, group);
   }
 
@@ -105,9 +104,9 @@ export class SessionWindows implements WindowSet {
     const left = new Set(named.flatMap((session) => known(session).filter(({ first }) => first === session.first)));
     const touched: Session[] = [];
     const gone: WindowName[] = [];
-    this.#current.length = 0;
+    this.#current.clear();
     for (const { first, last, group } of fragments) {
-      this.#newest = Math.max(this.#newest, last);
+      this.#current.noteTime(last);
       const old = this.#pages.near(group.key, first, last);
       for (const session of old) left.delete(session);
       if (this.#isAsBefore(old, first, last, group)) continue;
@@ -205,34 +204,26 @@ export class SessionWindows implements WindowSet {
   }
 
   forget(key: number): void {
-    this.#current.length = 0;
+    this.#current.clear();
     this.#pages.forget(key);
   }
 
   toJSON(): WindowSetState {
-    return { open: this.#pages.openKeys(), levels: this.#pages.levels, newest: finiteOrNull(this.#newest) };
+    return { open: this.#pages.openKeys(), levels: this.#pages.levels, newest: finiteOrNull(this.#current.newest) };
   }
 
   /** The session that holds an event of the group. */
-  #sessionAt({ text, number }: GroupKey, at: number): Session {
-    this.#newest = Math.max(this.#newest, at);
-    const current = number === UNNUMBERED ? undefined : this.#current[number];
-    if (current !== undefined && current.session === text && this.#isIn(current, at)) {
+  #sessionAt(key: GroupKey, at: number): Session {
+    this.#current.noteTime(at);
+    const current = this.#current.holding(key, at);
+    if (current !== undefined) {
       this.#note(current);
       if (at > current.last) current.last = at;
       return current;
     }
-    const session = this.#sessionOver(text, at, at);
-    if (number !== UNNUMBERED) this.#current[number] = session;
+    const session = this.#sessionOver(key.text, at, at);
+    this.#current.note(key, session);
     return session;
-  }
-
-  /** True when an event of its group is certain to be of this session alone, and to leave it on its page. */
-  #isIn(session: Session, at: number): boolean {
-    if (holds(session, at)) return true;
-    if (session.absorbedBy !== undefined || at < session.first) return false;
-    // Another one after it would begin a gap after its end, and nothing is as new as that.
-    return this.#newest < session.end && this.#pages.isPlace(session, at);
   }
 
   /** The session that holds events of the group from `first` to `last`, each less than a gap from the next: made, stretched or joined of several. */
@@ -319,11 +310,6 @@ const WAS_CLOSED: SessionBefore = { starts: [], wasClosed: true };
 function keepName(session: Session): void {
   const { before, start } = session;
   if (before === WAS_OPEN || before === WAS_CLOSED) session.before = { starts: [start], wasClosed: before.wasClosed };
-}
-
-/** True when an event of its group needs nothing but to be counted. */
-function holds({ absorbedBy, first, last }: Session, at: number): boolean {
-  return absorbedBy === undefined && at >= first && at <= last;
 }
 
 function namesOf(sessions: Iterable<Session>): WindowName[] {
