@@ -2,7 +2,7 @@ import type { EventBatch } from "../events/event-batch.ts";
 import { DeltaBuilder, MAX_DELTA_EVENTS } from "./delta-builder.ts";
 import { type DeltaTerms, type MergeAnswer, termsOf, watermarkMap } from "./delta-terms.ts";
 import { encodeDelta } from "./delta.ts";
-import type { ShardTotals } from "./shard-cursors.ts";
+import { isMore, NOTHING_DONE, type ShardTotals } from "./shard-cursors.ts";
 
 /** Finished deltas that wait in memory. What comes beyond them is counted later, from the log. */
 const MAX_READY = 4;
@@ -18,8 +18,6 @@ export interface OutboxOwner {
   readonly incarnation: string;
   readonly totals: () => ShardTotals;
 }
-
-const NOTHING_DONE: ShardTotals = { applied: 0, duplicates: 0, storedBytes: 0 };
 
 /** A delta on its way. */
 export interface Parcel {
@@ -45,7 +43,8 @@ export class DeltaOutbox {
   /** Counts what comes; undefined while what came before has still to be counted from the log. */
   #open: DeltaBuilder | undefined;
   #maxEvents = MAX_DELTA_EVENTS;
-  #toldTotals = JSON.stringify(NOTHING_DONE);
+  /** What home knows of what the shard has done. */
+  #told = NOTHING_DONE;
 
   /** @param confirmed as far as is known: home's answer corrects it */
   constructor(owner: OutboxOwner, confirmed: number) {
@@ -81,7 +80,7 @@ export class DeltaOutbox {
 
   /** True when home does not know what the shard has done, though it may have merged every event. */
   get hasNews(): boolean {
-    return this.waiting > 0 || this.#toldTotals !== JSON.stringify(this.#owner.totals());
+    return this.waiting > 0 || isMore(this.#owner.totals(), this.#told);
   }
 
   /** Counts rows that were just logged or will be in the same change. */
@@ -108,18 +107,16 @@ export class DeltaOutbox {
    * @throws RangeError when home has merged events that this log never held: then one of the two has lost what it had written
    */
   settle(answer: MergeAnswer): void {
-    const { cursor, definitions, watermarks } = answer;
+    const { cursor, totals, definitions, watermarks } = answer;
     if (cursor > this.#end) throw new RangeError(`home has merged through ${cursor}, and the log ends at ${this.#end}`);
     if (definitions !== null) this.#terms = termsOf(answer.epoch, definitions, watermarks);
     else if (this.#terms !== undefined) this.#terms = { ...this.#terms, watermarks: watermarkMap(watermarks) };
     const sent = this.#ready.shift();
     this.#confirmed = cursor;
-    if (definitions === null && sent?.to === cursor) this.#toldTotals = this.#sentTotals;
-    else this.#startOver();
+    // Not those that were sent: home may have had the events before, from a delta with older totals that was taken for lost.
+    this.#told = totals;
+    if (definitions !== null || sent?.to !== cursor) this.#startOver();
   }
-
-  /** Totals of the parcel made last; as good as those of the one sent last, since only the last one is without events. */
-  #sentTotals = "";
 
   /** Where the next delta begins that is not ready yet. */
   get #nextFrom(): number {
@@ -141,7 +138,6 @@ export class DeltaOutbox {
 
   #pack(builder: DeltaBuilder): Parcel {
     const totals = this.#owner.totals();
-    this.#sentTotals = JSON.stringify(totals);
     // What lies behind it in the log has been applied, but home does not have it yet.
     const applied = Math.max(0, totals.applied - (this.#end - builder.to));
     const { shard, incarnation } = this.#owner;

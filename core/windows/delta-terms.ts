@@ -1,3 +1,4 @@
+import type { ShardTotals } from "./shard-cursors.ts";
 import type { Definition } from "./definition.ts";
 import { FINGERPRINT_WORDS, fingerprint } from "./fingerprint.ts";
 import { type Plan, planOf } from "./plan.ts";
@@ -12,6 +13,8 @@ export interface StoredDefinition {
 export interface MergeAnswer {
   /** Every event of the shard's log before this sequence number is merged; its next delta begins there. */
   readonly cursor: number;
+  /** What home knows the shard to have done. */
+  readonly totals: ShardTotals;
   /** Of home's definitions. */
   readonly epoch: string;
   /** Only when the delta was counted by others. */

@@ -7,6 +7,13 @@ export interface ShardTotals {
   readonly storedBytes: number;
 }
 
+export const NOTHING_DONE: ShardTotals = { applied: 0, duplicates: 0, storedBytes: 0 };
+
+/** True when a shard has done more than is known of it. */
+export function isMore({ applied, duplicates, storedBytes }: ShardTotals, known: ShardTotals): boolean {
+  return applied > known.applied || duplicates > known.duplicates || storedBytes !== known.storedBytes;
+}
+
 /** How far home has merged what one shard counted. */
 export interface ShardCursor extends ShardTotals {
   readonly shard: number;
@@ -29,14 +36,10 @@ export class ShardCursors {
     return this.#byLife.get(lifeOf(shard, incarnation))?.cursor ?? 0;
   }
 
-  /** True when the shard has done more than is known here. */
-  isNews(shard: number, incarnation: string, { applied, duplicates, storedBytes }: ShardTotals): boolean {
-    const known = this.#byLife.get(lifeOf(shard, incarnation));
-    return (
-      applied > (known?.applied ?? 0) ||
-      duplicates > (known?.duplicates ?? 0) ||
-      storedBytes !== (known?.storedBytes ?? 0)
-    );
+  /** What the shard is known to have done. */
+  totalsOf(shard: number, incarnation: string): ShardTotals {
+    const { applied, duplicates, storedBytes } = this.#byLife.get(lifeOf(shard, incarnation)) ?? NOTHING_DONE;
+    return { applied, duplicates, storedBytes };
   }
 
   advance({ shard, incarnation, cursor, applied, duplicates, storedBytes }: ShardCursor): void {

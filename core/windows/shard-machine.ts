@@ -9,7 +9,7 @@ import type { KnownIds } from "./id-handover.ts";
 import { IntakeMachine, type Offer } from "./intake-machine.ts";
 import { finiteOrNull } from "./finite.ts";
 import type { Plan } from "./plan.ts";
-import { type ShardCursor, ShardCursors } from "./shard-cursors.ts";
+import { isMore, type ShardCursor, ShardCursors } from "./shard-cursors.ts";
 import { SeenFilter } from "./seen-filter.ts";
 import { type SourceMark, SourceMarks } from "./source-marks.ts";
 import { type SourceState, Sources } from "./sources.ts";
@@ -156,7 +156,7 @@ export class ShardMachine {
 
   /** True when a delta that is awaited tells anything that is not known. */
   brings({ shard, incarnation, from, to, totals }: DeltaHead): boolean {
-    return to > from || this.shards.isNews(shard, incarnation, totals);
+    return to > from || isMore(totals, this.shards.totalsOf(shard, incarnation));
   }
 
   /** What a shard needs to know after its delta, merged or not. */
@@ -165,6 +165,7 @@ export class ShardMachine {
     const own = epochOf(definitions);
     return {
       cursor: this.shards.cursorOf(shard, incarnation),
+      totals: this.shards.totalsOf(shard, incarnation),
       epoch: own,
       definitions: epoch === own ? null : definitions,
       watermarks: [...this.aggregations.values()].map(({ id, watermark }) => [id, finiteOrNull(watermark)] as const),

@@ -117,6 +117,33 @@ describe("shards, their hand-overs and home", () => {
     );
   }, 120_000);
 
+  test("duplicates found after a delta was lost are told, though home has its events from a copy that came late", () => {
+    const spec = { minutes: 0, second: 0, source: "a", kind: "x", n: 0, isTimeless: false } as const;
+    const all = Array.from({ length: 40 }, () => spec);
+    const ship = (accident: Accident): Action => ({ do: "ship", which: 0, accident });
+    const offer = (pick: number): Action => ({ do: "offer", picks: [pick], isStale: false });
+    const actions: Action[] = [
+      { do: "aim", count: 3 },
+      offer(0),
+      { do: "step", accident: "none", times: 4 },
+      offer(4),
+      ship("after"),
+      ship("none"),
+      ship("before"),
+      { do: "crash", which: 1 },
+      ship("none"),
+      { do: "redeliver", which: 2 },
+      offer(0),
+    ];
+    const tenant = run(
+      1,
+      all,
+      actions.map((one) => [one, 20_000] as const),
+    );
+    expect(tenant.home.machine.stats.total).toBe(2);
+    expect(tenant.home.machine.allDuplicates).toBe(1);
+  });
+
   test("an aggregation made at any moment counts exactly what is merged after it", () => {
     fc.assert(
       fc.property(
