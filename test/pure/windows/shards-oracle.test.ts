@@ -95,6 +95,9 @@ const valuesIn = (tenant: SimulatedTenant) =>
     windowsOf(tenant.home, name).map((window) => ({ ...(window as object), revision: undefined, closed: undefined })),
   );
 
+const ship = (accident: Accident): Action => ({ do: "ship", which: 0, accident });
+const offer = (pick: number): Action => ({ do: "offer", picks: [pick], isStale: false });
+
 describe("shards, their hand-overs and home", () => {
   test("equal a batch recount after any disorder, redelivery, loss, crash and change of their number", () => {
     fc.assert(
@@ -120,8 +123,6 @@ describe("shards, their hand-overs and home", () => {
   test("duplicates found after a delta was lost are told, though home has its events from a copy that came late", () => {
     const spec = { minutes: 0, second: 0, source: "a", kind: "x", n: 0, isTimeless: false } as const;
     const all = Array.from({ length: 40 }, () => spec);
-    const ship = (accident: Accident): Action => ({ do: "ship", which: 0, accident });
-    const offer = (pick: number): Action => ({ do: "offer", picks: [pick], isStale: false });
     const actions: Action[] = [
       { do: "aim", count: 3 },
       offer(0),
